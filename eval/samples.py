@@ -1,0 +1,118 @@
+"""A run's folder: `run.json` says what was asked, `samples.jsonl` holds a row for each answer."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class RunError(Exception):
+    """A run folder that cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answer to one problem, or the error that came instead."""
+
+    id: str
+    sample: int
+    seed: int
+    gold: str
+    prompt: str
+    text: str | None = None
+    answer: str | None = None
+    correct: bool = False
+    finish_reason: str | None = None
+    tokens: int = 0
+    seconds: float = 0.0
+    input_time: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.id, self.sample
+
+
+class RunFolder:
+    """Append-only: a kill loses the calls in flight and nothing else."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._samples = path / "samples.jsonl"
+        self._run = path / "run.json"
+
+    def open(self, settings: Mapping[str, Any], about: Mapping[str, Any], fresh: bool) -> None:
+        """Start the run, or go on with it.
+
+        Raises:
+            RunError: another run, with other settings, is in the folder.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if fresh:
+                self._samples.unlink(missing_ok=True)
+                self._run.unlink(missing_ok=True)
+            if self._run.exists():
+                self._hold_to(settings)
+                self._mend()
+            text = json.dumps({"settings": settings, **about}, indent=2) + "\n"
+            _replace(self._run, text)
+        except OSError as error:
+            raise RunError(f"cannot write to {self.path}: {error.strerror}") from error
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that the run was made with."""
+        try:
+            settings = json.loads(self._run.read_text("utf-8"))["settings"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self._run} is not a run's ({type(error).__name__})") from error
+        return dict(settings)
+
+    def append(self, sample: Sample) -> None:
+        """Write one row, whole: a single write to a file opened for appending."""
+        data = (json.dumps(asdict(sample), ensure_ascii=False) + "\n").encode()
+        file = os.open(self._samples, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            while data:
+                data = data[os.write(file, data) :]
+        finally:
+            os.close(file)
+
+    def latest(self) -> dict[tuple[str, int], Sample]:
+        """Return the last row of each sample; one that failed is asked again and then answered."""
+        return {sample.key: sample for sample in self._rows()}
+
+    def _rows(self) -> Iterator[Sample]:
+        if not self._samples.exists():
+            return
+        with self._samples.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield Sample(**json.loads(line))
+                except (ValueError, TypeError) as error:
+                    raise RunError(f"{self._samples}:{number} is not a sample") from error
+
+    def _hold_to(self, settings: Mapping[str, Any]) -> None:
+        before = self.settings()
+        for key in sorted(before.keys() | settings.keys()):
+            if before.get(key) != settings.get(key):
+                raise RunError(
+                    f"{self._run} holds another run: {key} was {before.get(key)!r} and is"
+                    f" {settings.get(key)!r}. Choose another --out, or --fresh to start anew"
+                )
+
+    def _mend(self) -> None:
+        """Cut off a last line that a kill or a full disk left unfinished."""
+        if not self._samples.exists():
+            return
+        with self._samples.open("rb+") as file:
+            whole = file.read()
+            file.truncate(whole.rfind(b"\n") + 1)
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_suffix(".tmp")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)

@@ -1,0 +1,1 @@
+"""An OpenAI-compatible proxy that asks a checkpoint the way it was trained, or votes over many."""

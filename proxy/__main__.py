@@ -1,0 +1,174 @@
+"""`its-proxy`: serve panels and members, check a configuration, fetch a model, show it all."""
+
+import logging
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from . import models
+from .config import ConfigError, load
+from .progress import download_bar
+from .settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="An OpenAI-compatible proxy that asks a checkpoint the way it was trained.",
+)
+
+ConfigFile = Annotated[Path, typer.Option(help="The configuration, a TOML file.")]
+
+
+@app.command()
+def serve(
+    config: ConfigFile,
+    host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Overrides server.port; 0 takes any.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve beyond loopback without any key.")
+    ] = False,
+) -> None:
+    """Serve the members and panels of CONFIG until interrupted."""
+    settings = _load(config)
+    _warn(settings)
+    host = host or settings.host
+    if not settings.clients and not _is_loopback(host) and not insecure:
+        _fail(f"{config}: keys: none, so only loopback is served; add a key, or --insecure", 2)
+    listener = _listen(host, settings.port if port is None else port)
+    _run(settings, listener)
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Read CONFIG, hold every member to how it was trained, and say what is served."""
+    settings = _load(config)
+    _warn(settings)
+    for member in settings.members.values():
+        verdict = member.co_design(member.strategy, member.layout).value
+        print(f"member {member.name}: asked with {member.strategy}, co-design {verdict}")
+    for panel in settings.panels.values():
+        print(f"panel {panel.name}: {panel.method} of {', '.join(panel.members)}")
+    print(f"{config} is good")
+
+
+@app.command()
+def model(
+    name: Annotated[
+        str, typer.Argument(help=f"{', '.join(models.MODELS)}, a FILE.gguf, or a hub REPO.")
+    ],
+) -> None:
+    """Download a model file if it is not here, check its hash, and print its path."""
+    print(_model_file(name))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the evaluation.")] = False,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The proxy's port; any if absent.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help=f"{', '.join(models.MODELS)}, a FILE.gguf, or a hub REPO.")
+    ] = models.DEFAULT,
+) -> None:
+    """Start a real model on the CPU, put the proxy in front, ask, vote and evaluate."""
+    from .demo import DemoError, run
+
+    try:
+        run(_model_file(model), once=once, port=port or 0)
+    except DemoError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _model_file(name: str) -> Path:
+    try:
+        with download_bar() as progress:
+            return models.find(name, progress)
+    except models.ModelError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted; what has come so far is kept", 130)
+
+
+def _load(config: Path) -> Settings:
+    try:
+        return load(config)
+    except ConfigError as error:
+        _fail(str(error), 2)
+
+
+def _warn(settings: Settings) -> None:
+    bare = [member.name for member in settings.members.values() if member.manifest is None]
+    if bare:
+        _say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind here, so that a port in use is one clear line and port 0 is known when it is printed."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        _fail(f"cannot listen on {host} port {port}: {error.strerror}", 1)
+    return listener
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    import uvicorn
+
+    from .app import create_app
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if not self.should_exit:
+                host, port = listener.getsockname()[:2]
+                shown = f"[{host}]" if ":" in host else host
+                print(f"serving on http://{shown}:{port}/v1", flush=True)
+
+    logging.basicConfig(format="its-proxy: %(message)s", stream=sys.stderr, level=logging.WARNING)
+    application = create_app(settings)
+    # uvicorn raises the signal again when it has shut down; by then all is closed.
+    config = uvicorn.Config(application, log_config=None, access_log=False, server_header=False)
+    server = Server(config)
+    with suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        server.run(sockets=[listener])
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def _say(message: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"its-proxy: {message}", markup=False)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(f"its-proxy: {message}", markup=False, style="red")
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,271 @@
+"""`panels.toml`: read, checked as a whole, frozen. An unknown key is an error.
+
+`File` and the tables in it are the file as written; `_Resolver` looks up names, reads secrets and
+manifests, holds every member to the co-design rule, and returns `Settings`.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from its.manifest import CoDesign, Manifest, ManifestError, StrategyName, read
+from its.methods import METHODS
+from its.types import Layout
+
+from .settings import Client, EngineSettings, Member, Panel, Settings
+
+
+class ConfigError(Exception):
+    """One line that names file, key and reason."""
+
+    def __init__(self, file: Path, key: str, reason: str) -> None:
+        super().__init__(f"{file}: {key}: {reason}" if key else f"{file}: {reason}")
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file; a key it does not know is an error."""
+
+
+class Server(Table, frozen=True):
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_body_mb: float = 8.0
+
+
+class Key(Table, frozen=True):
+    secret: str
+    models: list[str] | None = None
+    max_concurrency: int | None = None
+
+
+class EngineTable(Table, frozen=True):
+    base_url: str | None = None
+    embedded: str | None = None
+    api_key: str | None = None
+    max_concurrency: int = 256
+    timeout_s: float = 1800.0
+
+
+class MemberTable(Table, frozen=True):
+    engine: str
+    model: str
+    manifest: str | None = None
+    strategy: StrategyName | None = None
+    thinking: bool = False
+    allow_mismatch: bool = False
+
+
+class PanelTable(Table, frozen=True):
+    members: list[str]
+    method: str = "majority"
+    samples: int = 1
+    quorum: int | None = None
+    deadline_s: float = 1800.0
+    early_stop: bool = True
+
+
+class Personas(Table, frozen=True):
+    seed: int = 0
+
+
+class File(Table, frozen=True):
+    engines: dict[str, EngineTable]
+    members: dict[str, MemberTable]
+    server: Server = Server()
+    keys: dict[str, Key] = {}
+    panels: dict[str, PanelTable] = {}
+    personas: Personas = Personas()
+
+
+def load(path: Path) -> Settings:
+    """Read and check the configuration at `path`.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key of it is wrong.
+    """
+    return _Resolver(path, _parse(path)).settings()
+
+
+def _parse(path: Path) -> File:
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(path, "", f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "", f"is not TOML: {error}") from error
+    try:
+        return msgspec.convert(raw, File)
+    except msgspec.ValidationError as error:
+        reason, _, at = str(error).partition(" - at `$")
+        raise ConfigError(path, _key(raw, at.rstrip("`")), reason) from error
+
+
+def _key(raw: Mapping[str, Any], at: str) -> str:
+    """Turn msgspec's path into the file's own key: it writes `[...]` for the name in a table."""
+    table, _, rest = at.removeprefix(".").partition("[...]")
+    if not at.startswith(".") or not rest:
+        return table
+    # msgspec does not say which entry it was, so each is converted alone.
+    kinds = {"engines": EngineTable, "members": MemberTable, "panels": PanelTable, "keys": Key}
+    for name, entry in raw.get(table, {}).items():
+        try:
+            msgspec.convert(entry, kinds.get(table, Server))
+        except msgspec.ValidationError:
+            return f"{table}.{name}{rest}"
+    return table + rest
+
+
+class _Resolver:
+    """Turns a parsed file into settings; every complaint names the file and the key."""
+
+    def __init__(self, path: Path, file: File) -> None:
+        self.path, self.file = path, file
+
+    def settings(self) -> Settings:
+        file = self.file
+        self._check_names()
+        return Settings(
+            host=file.server.host,
+            port=file.server.port,
+            max_body=int(file.server.max_body_mb * 1e6),
+            clients=tuple(self._client(name, key) for name, key in file.keys.items()),
+            engines={name: self._engine(name, table) for name, table in file.engines.items()},
+            members={name: self._member(name, table) for name, table in file.members.items()},
+            panels={name: self._panel(name, table) for name, table in file.panels.items()},
+            persona_seed=file.personas.seed,
+        )
+
+    def fail(self, key: str, reason: str) -> ConfigError:
+        return ConfigError(self.path, key, reason)
+
+    def _check_names(self) -> None:
+        if not self.file.members:
+            raise self.fail("members", "at least one is needed")
+        for name in self.file.panels.keys() & self.file.members.keys():
+            raise self.fail(f"panels.{name}", "a member has the same name")
+
+    def _client(self, name: str, key: Key) -> Client:
+        at = f"keys.{name}"
+        self._at_least(f"{at}.max_concurrency", key.max_concurrency, 1)
+        for model in key.models or []:
+            self._known(f"{at}.models", model, {**self.file.members, **self.file.panels}, "model")
+        models = None if key.models is None else frozenset(key.models)
+        return Client(name, self._secret(f"{at}.secret", key.secret), models, key.max_concurrency)
+
+    def _engine(self, name: str, table: EngineTable) -> EngineSettings:
+        at = f"engines.{name}"
+        if (table.base_url is None) == (table.embedded is None):
+            raise self.fail(at, "needs either base_url or embedded")
+        self._at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
+        if table.base_url is not None and not _is_http(table.base_url):
+            raise self.fail(f"{at}.base_url", "must be http://HOST:PORT/v1 or https://...")
+        embedded = None
+        if table.embedded is not None:
+            embedded = self.path.parent / table.embedded
+            if not embedded.is_file():
+                raise self.fail(f"{at}.embedded", f"no file {embedded}")
+        return EngineSettings(
+            name=name,
+            base_url=table.base_url.rstrip("/") if table.base_url else None,
+            embedded=embedded,
+            api_key=self._secret(f"{at}.api_key", table.api_key) if table.api_key else None,
+            max_concurrency=table.max_concurrency,
+            timeout_s=table.timeout_s,
+        )
+
+    def _member(self, name: str, table: MemberTable) -> Member:
+        at = f"members.{name}"
+        self._known(f"{at}.engine", table.engine, self.file.engines, "engine")
+        manifest = self._manifest(f"{at}.manifest", table.manifest)
+        strategy = table.strategy or (manifest.test_strategy if manifest else None)
+        if strategy is None:
+            raise self.fail(f"{at}.strategy", "is needed where the member has no manifest")
+        member = Member(
+            name=name,
+            engine=table.engine,
+            model=table.model,
+            strategy=strategy,
+            layout=manifest.layout if manifest else Layout(),
+            manifest=manifest,
+            thinking=table.thinking,
+            allow_mismatch=table.allow_mismatch,
+        )
+        verdict = member.co_design(strategy, member.layout)
+        if verdict is CoDesign.MISMATCH and not table.allow_mismatch:
+            trained = manifest.train.strategy if manifest else "?"
+            raise self.fail(
+                f"{at}.strategy",
+                f"the checkpoint was trained with {trained!r} contexts and would be asked with"
+                f" {strategy!r}: a context in one stage only degrades the result. Choose a fitting"
+                " strategy, or set allow_mismatch = true for an ablation",
+            )
+        return member
+
+    def _panel(self, name: str, table: PanelTable) -> Panel:
+        at = f"panels.{name}"
+        if not table.members:
+            raise self.fail(f"{at}.members", "at least one is needed")
+        for member in table.members:
+            self._known(f"{at}.members", member, self.file.members, "member")
+        if len(set(table.members)) < len(table.members):
+            raise self.fail(f"{at}.members", "a member stands twice; use samples to ask it more")
+        self._known(f"{at}.method", table.method, METHODS, "method")
+        self._at_least(f"{at}.samples", table.samples, 1)
+        self._at_least(f"{at}.quorum", table.quorum, 1)
+        planned = len(table.members) * table.samples
+        if table.quorum is not None and table.quorum > planned:
+            raise self.fail(f"{at}.quorum", f"is {table.quorum}, but only {planned} are asked")
+        if table.deadline_s <= 0:
+            raise self.fail(f"{at}.deadline_s", "must be above 0")
+        return Panel(
+            name=name,
+            members=tuple(table.members),
+            method=table.method,
+            samples=table.samples,
+            quorum=table.quorum,
+            deadline_s=table.deadline_s,
+            early_stop=table.early_stop,
+        )
+
+    def _manifest(self, key: str, name: str | None) -> Manifest | None:
+        if name is None:
+            return None
+        try:
+            return read(self.path.parent / name)
+        except ManifestError as error:
+            raise self.fail(key, str(error)) from error
+
+    def _secret(self, key: str, reference: str) -> str:
+        kind, _, rest = reference.partition(":")
+        if kind == "env":
+            value = os.environ.get(rest, "")
+        elif kind == "file":
+            try:
+                value = (self.path.parent / rest).read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise self.fail(key, f"cannot read the file {rest}") from error
+        else:
+            raise self.fail(key, 'must be "env:NAME" or "file:PATH"; no secret stands in the file')
+        if not value:
+            raise self.fail(key, f"{reference} is empty or not set")
+        if not (value.isascii() and value.isprintable()):
+            raise self.fail(key, f"{reference} holds characters that no header can carry")
+        return value
+
+    def _known(self, key: str, name: str, table: Mapping[str, Any], what: str) -> None:
+        if name not in table:
+            raise self.fail(key, f"no {what} {name!r}; there are: {', '.join(table) or 'none'}")
+
+    def _at_least(self, key: str, value: int | None, least: int) -> None:
+        if value is not None and value < least:
+            raise self.fail(key, f"must be at least {least}")
+
+
+def _is_http(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.username

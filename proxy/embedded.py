@@ -1,0 +1,133 @@
+"""The embedded engine: llama.cpp's own OpenAI server, in a child process, on the CPU.
+
+`python -m proxy.embedded FILE.gguf` is the child. It prints its address, serves, and ends when
+its standard input closes - so it ends with its parent, however that ends.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+
+import aiohttp
+
+SLOTS = 8
+SLOT_TOKENS = 2048
+"""llama.cpp divides its context over the slots."""
+
+START_SECONDS = 120.0
+STOP_SECONDS = 5.0
+
+
+class EngineDied(Exception):
+    """The embedded engine could not start; the message says why, as far as it said."""
+
+
+class EmbeddedEngine:
+    """An engine on `model` (a GGUF file) that runs as long as the `async with` block."""
+
+    def __init__(self, model: Path) -> None:
+        self._model = model
+        self._process: asyncio.subprocess.Process | None = None
+        self.base_url = ""
+
+    async def __aenter__(self) -> "EmbeddedEngine":
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "proxy.embedded", str(self._model)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # libgomp reads this when it is loaded: spinning threads on a busy machine collapse
+            # to one token a second.
+            env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+        )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                self.base_url = f"{await self._address()}/v1"
+                await self._wait_until_loaded()
+        except BaseException as error:
+            await self._stop()
+            if isinstance(error, TimeoutError):
+                raise EngineDied(f"{self._model.name} did not load in time") from error
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def _address(self) -> str:
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            if line.startswith(b"http://"):
+                return line.decode().strip()
+        status = await process.wait()
+        raise EngineDied(f"the engine on {self._model} ended with status {status}")
+
+    async def _wait_until_loaded(self) -> None:
+        health = self.base_url.removesuffix("/v1") + "/health"
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            while True:
+                try:
+                    async with session.get(health) as response:
+                        if response.status == 200:
+                            return
+                except aiohttp.ClientConnectionError:
+                    if self._process and self._process.returncode is not None:
+                        raise EngineDied(f"the engine on {self._model} ended") from None
+                await asyncio.sleep(0.05)
+
+    async def _stop(self) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def serve(model: Path) -> None:
+    """Serve `model` on a free loopback port until standard input ends or a signal comes."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model)
+    params.model_alias = {model.stem}
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.n_parallel = SLOTS
+    params.n_ctx = SLOTS * SLOT_TOKENS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = min(4, os.cpu_count() or 1)
+    params.ui = False
+    params.cache_ram_mib = 256
+    params.verbosity = 1
+    server = xllamacpp.Server(params)
+    print(server.listening_address, flush=True)
+    ended = threading.Event()
+    # Ctrl-C reaches the whole process group; the parent decides when the engine ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    threading.Thread(target=_until_orphaned, args=[ended], daemon=True).start()
+    ended.wait()
+
+
+def _until_orphaned(ended: threading.Event) -> None:
+    while os.read(0, 1024):  # a plain read: sys.stdin's lock would break the interpreter's exit
+        pass
+    ended.set()
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))

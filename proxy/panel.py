@@ -1,0 +1,170 @@
+"""The main path of a panel: plan, ask all at once, read the answers, vote."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from its import answers, prompts
+from its.methods import METHODS, Method
+from its.types import Ballot, Call, Completion, Failure
+
+from . import wire
+from .engines import Engine, EngineError
+from .errors import UpstreamError
+from .personas import Asked, Contexts
+from .settings import Panel, Settings
+
+Ask = Callable[[Call], Awaitable[Completion | Failure]]
+
+
+async def vote(
+    panel: Panel,
+    request: wire.ChatRequest,
+    *,
+    settings: Settings,
+    contexts: Contexts,
+    engines: Mapping[str, Engine],
+    headers: Mapping[str, str],
+) -> wire.Outcome:
+    """Ask the panel's members and return the verdict.
+
+    Raises:
+        BadRequest: the request means nothing on a panel, or breaks a member's co-design.
+        UpstreamError: fewer calls than the quorum returned a completion.
+    """
+    wire.check_for_panel(request, len(panel.members))
+    override = wire.override(request.extras)
+    asked = {
+        name: contexts.ask(settings.members[name], request.messages, override)
+        for name in panel.members
+    }
+    method = METHODS[panel.method]()
+    planned = method.plan(panel.members, request.extras.samples or panel.samples)
+    question = prompts.question(request.messages)
+
+    async def ask(call: Call) -> Completion | Failure:
+        member = asked[call.member]
+        body = wire.panel_body(request, member, call, question)
+        return await _complete(call, engines[member.member.engine], body, headers)
+
+    round_ = _Round(panel, method, planned, asked)
+    await round_.run(ask)
+    return round_.outcome()
+
+
+class _Round:
+    """The calls of one vote: which returned, which failed, which were not waited for."""
+
+    def __init__(
+        self, panel: Panel, method: Method, planned: Sequence[Call], asked: Mapping[str, Asked]
+    ) -> None:
+        self.panel, self.method, self.planned, self.asked = panel, method, planned, asked
+        self.quorum = min(panel.quorum or len(planned) // 2 + 1, len(planned))
+        self.ballots: list[Ballot] = []
+        self.failures: list[Failure] = []
+        self.late: list[Call] = []
+        self.cancelled: list[Call] = []
+
+    async def run(self, ask: Ask) -> None:
+        """Ask all calls at once, until the vote is settled, hopeless, or past its deadline."""
+        deadline = time.monotonic() + self.panel.deadline_s
+        running = {asyncio.ensure_future(ask(call)): call for call in self.planned}
+        try:
+            while running and not self._over():
+                left = max(0.0, deadline - time.monotonic())
+                done, _ = await asyncio.wait(
+                    running, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    break
+                for task in done:
+                    self._take(running.pop(task), task.result())
+        finally:
+            left_over = self.cancelled if self._over() else self.late
+            left_over.extend(running.values())
+            await _cancel(list(running))
+
+    def _take(self, call: Call, result: Completion | Failure) -> None:
+        if isinstance(result, Failure):
+            self.failures.append(result)
+            return
+        answer = answers.read(
+            result.text,
+            finish_reason=result.finish_reason,
+            thinking=self.asked[call.member].member.thinking,
+        )
+        self.ballots.append(Ballot(result, answer))
+
+    def _over(self) -> bool:
+        if len(self.planned) - len(self.failures) < self.quorum:
+            return True
+        enough = len(self.ballots) >= self.quorum and self.panel.early_stop
+        return enough and self.method.settled(self.ballots, len(self.planned), None)
+
+    def outcome(self) -> wire.Outcome:
+        if len(self.ballots) < self.quorum:
+            raise self._no_quorum()
+        return wire.Outcome(
+            verdict=self.method.decide(self.ballots, self.planned, None),
+            asked=self.asked,
+            failures=self.failures,
+            late=self.late,
+            cancelled=self.cancelled,
+            method=self.panel.method,
+            planned=len(self.planned),
+        )
+
+    def _no_quorum(self) -> UpstreamError:
+        """Return the engines' own refusal where all agree on it, else what was missing."""
+        failures = self.failures
+        statuses = {failure.status for failure in failures if failure.kind == "status"}
+        refused = all(failure.kind in {"status", "refused"} for failure in failures)
+        unpaid = refused and not self.ballots and not self.late
+        if unpaid and len(statuses) == 1 and len(failures) == len(self.planned):
+            first = failures[0]
+            error = EngineError(first.kind, first.detail, first.status, first.retry_after)
+            return error.for_client()
+        timed_out = bool(self.late) or any(failure.kind == "timeout" for failure in failures)
+        reasons = dict.fromkeys(f"{f.call.member}: {f.detail}" for f in failures)
+        found = f"and got {len(self.ballots)} ({len(self.late)} late)"
+        return UpstreamError(
+            f"the panel {self.panel.name!r} needs {self.quorum} of {len(self.planned)} completions"
+            f" {'; '.join([found, *reasons])}",
+            status=504 if timed_out else 502,
+            code="no_quorum",
+            paid=not unpaid,
+        )
+
+
+async def _complete(
+    call: Call, engine: Engine, body: bytes, headers: Mapping[str, str]
+) -> Completion | Failure:
+    """Make one call. What goes wrong comes back as a `Failure`."""
+    started = time.monotonic()
+    try:
+        raw = await engine.complete(body, headers)
+    except EngineError as error:
+        seconds = time.monotonic() - started
+        return Failure(call, error.kind, error.detail, error.status, error.retry_after, seconds)
+    return _completion(call, msgspec.json.decode(raw), time.monotonic() - started)
+
+
+def _completion(call: Call, body: dict[str, Any], seconds: float) -> Completion | Failure:
+    choice = body["choices"][0]
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        return Failure(call, "protocol", "a choice without a message", seconds=seconds)
+    if choice.get("finish_reason") == "abort":
+        return Failure(call, "aborted", "the engine aborted the call", seconds=seconds)
+    if not (message.get("content") or message.get("tool_calls")):
+        return Failure(call, "empty", "a message without content", seconds=seconds)
+    return Completion(call, choice, body, seconds)
+
+
+async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,74 @@
+"""What the running proxy knows: resolved, checked and frozen (`config` makes it from a file)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from its.manifest import CoDesign, Manifest, check
+from its.types import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Whoever holds a key; `models` is `None` where all are allowed."""
+
+    name: str
+    secret: str
+    models: frozenset[str] | None
+    max_concurrency: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """A model server: at `base_url`, or started here from the file `embedded`."""
+
+    name: str
+    base_url: str | None
+    embedded: Path | None
+    api_key: str | None
+    max_concurrency: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A checkpoint on an engine, and how it is asked."""
+
+    name: str
+    engine: str
+    model: str
+    strategy: str
+    layout: Layout
+    manifest: Manifest | None
+    thinking: bool
+    allow_mismatch: bool
+
+    def co_design(self, strategy: str, layout: Layout) -> CoDesign:
+        return check(self.manifest, strategy, layout)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A model name made of several members, and how their answers become one."""
+
+    name: str
+    members: tuple[str, ...]
+    method: str
+    samples: int
+    quorum: int | None
+    deadline_s: float
+    early_stop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the proxy runs on."""
+
+    host: str
+    port: int
+    max_body: int
+    clients: tuple[Client, ...]
+    engines: Mapping[str, EngineSettings]
+    members: Mapping[str, Member]
+    panels: Mapping[str, Panel]
+    persona_seed: int

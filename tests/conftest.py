@@ -1,0 +1,96 @@
+"""What every test may use: the scripted engine, a proxy in front of it, the data folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+import pytest
+
+from proxy.app import create_app
+from proxy.config import load
+from tests.scripted import Engine, serving
+
+ROOT = Path(__file__).parent.parent
+
+MEMBERS = """
+[engines.e]
+base_url = "{engine}/v1"
+[members.n]
+engine = "e"
+model = "n"
+strategy = "none"
+[members.s]
+engine = "e"
+model = "s"
+strategy = "similar"
+[members.u]
+engine = "e"
+model = "u"
+strategy = "unsimilar"
+[members.r]
+engine = "e"
+model = "r"
+strategy = "random"
+[panels.vote3]
+members = ["s", "u", "r"]
+"""
+
+
+class Proxy(Protocol):
+    """Starts a proxy on `config` (with `{engine}` for the scripted engine's address)."""
+
+    def __call__(self, config: str = MEMBERS) -> httpx.Client: ...
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def engine_url(engine: Engine) -> Iterator[str]:
+    with serving(engine.app()) as url:
+        yield url
+
+
+@pytest.fixture
+def start(engine_url: str, tmp_path: Path) -> Iterator[Proxy]:
+    """Yield a function that starts a proxy and returns a client of it."""
+    running: list[AbstractContextManager[object]] = []
+
+    def started(config: str = MEMBERS) -> httpx.Client:
+        file = tmp_path / "panels.toml"
+        file.write_text(config.replace("{engine}", engine_url), "utf-8")
+        server = serving(create_app(load(file)))
+        client = httpx.Client(base_url=server.__enter__(), timeout=30, trust_env=False)
+        running.extend([server, client])
+        return client
+
+    yield started
+    for manager in reversed(running):
+        manager.__exit__(None, None, None)
+
+
+@pytest.fixture
+def proxy(start: Proxy) -> httpx.Client:
+    """A client of a proxy with the members n, s, u, r and the panel vote3."""
+    return start()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real problems; tests that need it are skipped where it is not."""
+    folder = Path(os.environ.get("ITS_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        require_or_skip("no data: set ITS_DATA to the folder of aime24.jsonl and others")
+    return folder
+
+
+def require_or_skip(reason: str) -> None:
+    """Skip a test for want of set-up, visibly; where everything must run (CI), fail."""
+    if os.environ.get("ITS_REQUIRE"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,118 @@
+"""Reading the final answer, and equality: tables of what is expected."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from its.answers import Comparison, cluster, compare, parse, read
+from its.types import Answer
+
+READ = [
+    (r"so \boxed{42}", "42"),
+    (r"first \boxed{1}, then \boxed{2}.", "2"),
+    (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+    (r"\boxed{\text{a \{b\} c}}", r"\text{a\{b\}c}"),
+    (r"\fbox{7}", "7"),
+    (r"\boxed {042}", "42"),
+    (r"\boxed{1{,}000}", "1000"),
+    (r"\boxed{$1,234$}", "1234"),
+    (r"\boxed{18.00}", "18"),
+    (r"\boxed{\$18}", "18"),
+    (r"\boxed{1} and then \boxed{2", "1"),
+    ("The final answer is 42.", "42"),
+    ("**Final answer:** $-7$", "-7"),
+    ("Final answer: 5\nFinal answer: 6", "6"),
+    (r"The final answer is \(\frac{3}{4}\).", r"\frac{3}{4}"),
+    (r"\boxed{3}. The final answer is 4.", "3"),
+    ("Step 1: add 3 and 4", None),
+    ("The answer lies in the stars", None),
+    ("", None),
+    (r"\boxed{}", None),
+    (r"\boxed{ . }", None),
+    (r"<think>\boxed{1}</think> \boxed{2}", "2"),
+    (r"maybe \boxed{1}</think>It is plain.", None),
+    (r"<think> maybe \boxed{1}", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), READ)
+def test_read(text: str, expected: str | None) -> None:
+    found = read(text)
+    assert (found.text if found else None) == expected
+
+
+def test_what_a_template_opened_is_no_answer() -> None:
+    assert read(r"\boxed{1}", thinking=True) is None
+    assert read(r"\boxed{1}</think>\boxed{2}", thinking=True) == Answer("2", 2)
+
+
+def test_a_cut_text_answers_only_in_a_box() -> None:
+    assert read("The final answer is 4", finish_reason="length") is None
+    assert read(r"\boxed{4} and further", finish_reason="length") == Answer("4", 4)
+
+
+COMPARE = [
+    ("042", "42", Comparison.EQUAL),
+    ("+7", "7", Comparison.EQUAL),
+    ("1,000", "1000", Comparison.EQUAL),
+    ("-0", "0", Comparison.EQUAL),
+    ("12", "13", Comparison.DIFFERENT),
+    (r"\frac{1} {2}", r"\frac{1}{2}", Comparison.EQUAL),
+    ("x", "y", Comparison.DIFFERENT),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "expected"), COMPARE)
+def test_compare(a: str, b: str, expected: Comparison) -> None:
+    first, second = parse(a), parse(b)
+    assert first
+    assert second
+    assert compare(first, second) is expected
+    assert compare(second, first) is expected
+
+
+def test_a_judge_is_asked_only_for_what_text_cannot_decide() -> None:
+    asked = []
+
+    def judge(a: str, b: str) -> Comparison:
+        asked.append((a, b))
+        return Comparison.EQUAL
+
+    half, decimal, seven = Answer(r"\frac12"), Answer("0.5"), Answer("7", 7)
+    assert compare(half, decimal, judge) is Comparison.EQUAL
+    assert compare(seven, Answer("8", 8), judge) is Comparison.DIFFERENT
+    assert asked == [(r"\frac12", "0.5")]
+
+
+def test_clusters_are_connected_components_in_any_order() -> None:
+    def near(a: str, b: str) -> Comparison:
+        close = abs(ord(a) - ord(b)) <= 1
+        return Comparison.EQUAL if close else Comparison.UNDECIDED
+
+    for order in itertools.permutations("abcxz"):
+        groups = cluster([Answer(letter) for letter in order], near)
+        found = {frozenset(order[i] for i in group) for group in groups}
+        assert found == {frozenset("abc"), frozenset("x"), frozenset("z")}
+        assert groups == sorted(groups)
+
+
+@given(st.lists(st.none() | st.integers(0, 3), max_size=12))
+def test_abstentions_are_in_no_cluster(values: list[int | None]) -> None:
+    groups = cluster([None if v is None else Answer(str(v), v) for v in values])
+    assert sorted(i for group in groups for i in group) == [
+        i for i, v in enumerate(values) if v is not None
+    ]
+    assert len(groups) == len({v for v in values if v is not None})
+
+
+@given(st.text(max_size=200) | st.text(alphabet="\\boxed{}$ <think>/", max_size=200))
+def test_any_text_can_be_read(text: str) -> None:
+    found = read(text)
+    assert found is None or found.text
+
+
+def test_a_huge_number_is_text() -> None:
+    digits = "9" * 5000
+    assert read(rf"\boxed{{{digits}}}") == Answer(digits)

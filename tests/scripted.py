@@ -1,0 +1,171 @@
+"""A small OpenAI server that says what a test tells it to, on a real socket.
+
+Each model name has a script: a function of the request's body that returns a response. Everything
+that arrives is kept, and so is how many calls were running at once and how many were left by
+their caller.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+Body = dict[str, Any]
+Script = Callable[[Body], Response]
+
+
+@dataclass
+class Received:
+    """A request as it arrived."""
+
+    path: str
+    headers: dict[str, str]
+    body: Body
+    raw: bytes
+
+
+@dataclass
+class Engine:
+    """The scripted engine; `scripts` maps a model name to what it says."""
+
+    scripts: dict[str, Script] = field(default_factory=dict)
+    received: list[Received] = field(default_factory=list)
+    running: int = 0
+    most_running: int = 0
+    left: int = 0
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/v1/models", lambda request: JSONResponse({"object": "list", "data": []})),
+                Route("/v1/chat/completions", self.chat, methods=["POST"]),
+            ]
+        )
+
+    async def chat(self, request: Request) -> Response:
+        raw = await request.body()
+        body = json.loads(raw)
+        self.received.append(Received(request.url.path, dict(request.headers), body, raw))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            script = self.scripts[body["model"]](body)
+            if isinstance(script, Waiting):
+                await script.wait(request, self)
+                return script.then
+            return script
+        finally:
+            self.running -= 1
+
+    def bodies(self, model: str) -> list[Body]:
+        return [received.body for received in self.received if received.body["model"] == model]
+
+
+class Waiting(Response):
+    """A response that comes after `seconds`, unless the caller leaves before."""
+
+    def __init__(self, seconds: float, then: Response) -> None:
+        super().__init__()
+        self.seconds, self.then = seconds, then
+
+    async def wait(self, request: Request, engine: Engine) -> None:
+        for _ in range(int(self.seconds / 0.02)):
+            if await request.is_disconnected():
+                engine.left += 1
+                return
+            await asyncio.sleep(0.02)
+
+
+def completion(text: str | None, **choice: Any) -> Body:
+    return {
+        "id": "engine-1",
+        "object": "chat.completion",
+        "created": 1700000000,
+        "model": "as-the-engine-says",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": "stop",
+                **choice,
+            }
+        ],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+        "engine_field": {"kept": True},
+    }
+
+
+def says(text: str | None, **choice: Any) -> Script:
+    return lambda body: JSONResponse(completion(text, **choice))
+
+
+def says_after(seconds: float, text: str) -> Script:
+    return lambda body: Waiting(seconds, JSONResponse(completion(text)))
+
+
+def fails(status: int, body: Any = None, **headers: str) -> Script:
+    payload = {"message": "no", "type": "x"} if body is None else body
+    return lambda _: JSONResponse(
+        payload, status, headers={k.replace("_", "-"): v for k, v in headers.items()}
+    )
+
+
+def page(_: Body) -> Response:
+    return Response("<html><h1>It works!</h1></html>", media_type="text/html")
+
+
+CHUNKS = [
+    b'data: {"id":"engine-1","object":"chat.completion.chunk","created":1700000000,'
+    b'"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"4"},'
+    b'"finish_reason":null}]}\n\n',
+    b'data: {"id":"engine-1","object":"chat.completion.chunk","created":1700000000,'
+    b'"model":"m","choices":[{"index":0,"delta":{"content":"2"},"finish_reason":"stop"}]}\n\n',
+    b"data: [DONE]\n\n",
+]
+
+
+def streams(chunks: list[bytes], pause: float = 0.0) -> Script:
+    async def events() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+            await asyncio.sleep(pause)
+
+    return lambda body: StreamingResponse(events(), media_type="text/event-stream")
+
+
+def streams_then_breaks(chunks: list[bytes]) -> Script:
+    async def events() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+        raise ConnectionError("the engine died")
+
+    return lambda body: StreamingResponse(events(), media_type="text/event-stream")
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serve `app` with a real uvicorn on a free loopback port; yield its address."""
+    config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("the server did not start")
+        thread.join(0.01)
+    try:
+        host, port = server.servers[0].sockets[0].getsockname()[:2]
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)

@@ -1,0 +1,57 @@
+"""The house rules that a reader relies on, held by the imports themselves."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGES = ("its", "proxy", "sft", "eval")
+ALLOWED = {
+    "its": set(),
+    "proxy": {"its"},
+    "sft": {"its"},
+    "eval": {"its"},
+}
+WORLD = {"httpx", "aiohttp", "starlette", "openai", "torch", "requests", "socket", "urllib"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module or ""
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_point_one_way(package: str) -> None:
+    for path in modules(package):
+        for name in imports(path):
+            top = name.split(".")[0]
+            assert top not in PACKAGES or top in ALLOWED[package], f"{path} imports {name}"
+
+
+def test_the_core_is_pure() -> None:
+    for path in modules("its"):
+        found = {name.split(".")[0] for name in imports(path)}
+        assert not found & WORLD, f"{path} imports {found & WORLD}"
+
+
+def test_nobody_rebinds_the_builtin_eval() -> None:
+    files = [path for package in (*PACKAGES, "tests") for path in modules(package)]
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names = {alias.asname or alias.name.split(".")[0] for alias in node.names}
+                assert "eval" not in names, f"{path}:{node.lineno}"
+
+
+def test_no_test_folder_is_a_package() -> None:
+    assert not list((ROOT / "tests").rglob("__init__.py"))
