@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from . import report
 from .samples import RunError, RunFolder
-from .tasks import INSTRUCTION, Task, TaskError, load
+from .tasks import Task, TaskError, load
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,16 +65,16 @@ def run(
     The key, if the server wants one, is taken from OPENAI_API_KEY.
     """
     try:
-        problems = load(task, data=data, seed=seed)
+        loaded = load(task, data=data, seed=seed)
     except TaskError as error:
         _fail(str(error), 2)
-    problems = Task(problems.name, problems.problems[:limit])
+    problems = replace(loaded, problems=loaded.problems[:limit])
     folder = out or Path("runs") / f"{problems.name}-{model.replace('/', '_')}"
     settings = {
         "task": problems.name,
         "task_sha256": problems.sha256,
         "problems": len(problems.problems),
-        "instruction": INSTRUCTION,
+        "instruction": problems.instruction,
         "model": model,
         "samples": samples,
         "temperature": temperature,
@@ -139,7 +140,7 @@ async def _measure(
     try:
         with bar(len(task.problems) * sampling.samples, before.values()) as on_sample:
             await runner.run(
-                task.problems,
+                task,
                 server,
                 sampling,
                 kept,

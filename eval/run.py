@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from its import answers, seeds
 
 from .problem import Problem
 from .samples import RunFolder, Sample
-from .tasks import INSTRUCTION
+from .tasks import Task
 
 CALL_SECONDS = 3600.0
 
@@ -57,7 +57,7 @@ async def connect(base_url: str, api_key: str, model: str) -> Server:
 
 
 async def run(
-    problems: Sequence[Problem],
+    task: Task,
     server: Server,
     sampling: Sampling,
     folder: RunFolder,
@@ -70,13 +70,13 @@ async def run(
     todo = iter(
         (problem, index)
         for index in range(sampling.samples)
-        for problem in problems
+        for problem in task.problems
         if (problem.id, index) not in done
     )
 
     async def worker() -> None:
         for problem, index in todo:
-            sample = await _ask(server, sampling, problem, index)
+            sample = await _ask(server, sampling, problem, index, task.instruction)
             folder.append(sample)
             on_sample(sample)
 
@@ -85,8 +85,10 @@ async def run(
             group.create_task(worker())
 
 
-async def _ask(server: Server, sampling: Sampling, problem: Problem, index: int) -> Sample:
-    prompt = f"{problem.problem}\n\n{INSTRUCTION}"
+async def _ask(
+    server: Server, sampling: Sampling, problem: Problem, index: int, instruction: str
+) -> Sample:
+    prompt = f"{problem.problem}\n\n{instruction}"
     # One seed for all samples would make them all alike.
     seed = seeds.derive("sample", sampling.seed, problem.id, index)
     asked = Sample(problem.id, index, seed, problem.answer, prompt)

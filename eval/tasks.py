@@ -16,7 +16,7 @@ from .problem import Problem
 ARITH_ROWS = 200
 
 INSTRUCTION = "Reason step by step and put the final answer into \\boxed{}."
-"""Stands after every problem, so that there is an answer to read."""
+BRIEFLY = "Work in short steps, one line each, and put the final answer into \\boxed{}."
 
 
 class TaskError(Exception):
@@ -25,10 +25,14 @@ class TaskError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A named list of problems. `sha256` is the hash of their ids, texts and answers."""
+    """A named list of problems; `instruction` stands after each, so that an answer can be read.
+
+    `sha256` is the hash of the problems' ids, texts and answers.
+    """
 
     name: str
     problems: tuple[Problem, ...]
+    instruction: str = INSTRUCTION
 
     @property
     def sha256(self) -> str:
@@ -63,7 +67,7 @@ def load(name: str, *, data: Path | None, seed: int) -> Task:
     if data is not None:
         return Task(name, tuple(read_file(data)))
     if name == "arith":
-        return Task(name, tuple(arith.problems(ARITH_ROWS, seed)))
+        return Task(name, tuple(arith.problems(ARITH_ROWS, seed)), BRIEFLY)
     if name in HUB_SETS:
         return Task(name, tuple(_from_hub(HUB_SETS[name])))
     path = Path(name)

@@ -18,7 +18,7 @@ Strategy: TypeAlias = Callable[[str, Bank, Random], Persona | None]
 NEAREST = 5
 """Personas that `similar` chooses among: one alone would give three members the same text."""
 
-FARTHEST = 0.5
+FARTHEST = 1 / 3
 """Share of the domains, least similar first, that `unsimilar` chooses among."""
 
 
@@ -37,7 +37,7 @@ def similar(question: str, bank: Bank, rng: Random) -> Persona | None:
 def unsimilar(question: str, bank: Bank, rng: Random) -> Persona | None:
     """A person whose life has nothing to do with this question (U)."""
     scores = bank.rank_domains(question)
-    # Every domain that scores no more than the last one of the far half: most score exactly
+    # Every domain that scores no more than the last one of the far third: most score exactly
     # zero, and a cut through equal scores would favour the alphabet.
     limit = sorted(scores.values())[int(FARTHEST * (len(scores) - 1))]
     far = [domain for domain, score in scores.items() if score <= limit]

@@ -32,7 +32,7 @@ CONTEST = (
     "Find the number of positive integers n with n at most 200 such that n is divisible by 3"
     " and n + 1 is divisible by 4."
 )
-INSTRUCTION = "\n\nReason step by step and put the final answer into \\boxed{}."
+INSTRUCTION = "\n\nWork in short steps and put the final answer into \\boxed{}."
 
 CONFIG = """\
 # The demo's configuration: four members that differ in their context only, and a panel.
@@ -74,7 +74,7 @@ def run(model: Path, *, once: bool, port: int) -> None:
         demo = _Demo(console, base_url)
         demo.stream("demo-n", SUM)
         demo.vote("3. The panel vote3, an arithmetic question", ARITHMETIC, max_tokens=256)
-        demo.vote("4. The panel vote3, a contest question", CONTEST, max_tokens=400)
+        demo.vote("4. The panel vote3, a contest question", CONTEST, max_tokens=320)
         demo.evaluate()
         if not once:
             demo.stay()
@@ -192,7 +192,7 @@ class _Demo:
     def _run(self, model: str) -> str:
         folder = str(FOLDER / model)
         command = [sys.executable, "-m", "eval", "run", "arith", "--limit", str(PROBLEMS)]
-        command += ["--base-url", self.base_url, "--model", model, "--max-tokens", "256"]
+        command += ["--base-url", self.base_url, "--model", model, "--max-tokens", "192"]
         command += ["--out", folder, "--fresh"]
         self.console.print(f"[dim]its-eval {' '.join(command[3:])}[/]", soft_wrap=True)
         # Its own table is left out: one table over both runs follows.

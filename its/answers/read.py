@@ -8,7 +8,7 @@ from ..types import Answer
 Kind: TypeAlias = Literal["math"]
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_STATED = re.compile(r"final answer\**(?:\s+is|\s*:)\s*:?[ \t]*([^\n]+)", re.IGNORECASE)
+_STATED = re.compile(r"final answer\**(?:\s+is|\s*:)\s*:?\**[ \t]*([^\n]+)", re.IGNORECASE)
 _END_OF_THINKING = "</think>"
 _INTEGER = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d{1,400})(?:\.0*)?")
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))

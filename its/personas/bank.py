@@ -13,7 +13,9 @@ from importlib.resources import files
 from statistics import fmean
 
 import bm25s
+from bm25s.stopwords import STOPWORDS_EN
 
+_STOP_WORDS = frozenset(STOPWORDS_EN) | {"you", "your"}
 _WORD = re.compile(r"[a-z]{2,}")
 _ASKS_FOR_A_NUMBER = re.compile(
     r"\b(how (many|much|long|far|old|tall|fast)|find|compute|calculate|determine|evaluate|solve"
@@ -21,6 +23,7 @@ _ASKS_FOR_A_NUMBER = re.compile(
     r"|remainder|probability|total)\b",
     re.IGNORECASE,
 )
+_HAS_FORMULAS = re.compile(r"\$[^$]+\$|\\[a-zA-Z]+|\b[a-z] ?=")
 _HAS_QUANTITIES = re.compile(
     r"\d|\$|\\frac|\b(one|two|three|four|five|six|seven|eight|nine|ten|dozen|half|twice|pair)\b",
     re.IGNORECASE,
@@ -98,12 +101,14 @@ class Bank:
 
 
 def words(text: str) -> list[str]:
-    """Return the lower-case words of `text` that BM25 matches, plurals folded."""
-    return [_fold(word) for word in _WORD.findall(text.lower())]
+    """Return the lower-case words of `text` that BM25 matches: no stop words, plurals folded."""
+    return [_fold(word) for word in _WORD.findall(text.lower()) if word not in _STOP_WORDS]
 
 
 def asks_for_a_number(question: str) -> bool:
-    """Tell whether `question` names quantities and asks for one."""
+    """Tell whether `question` names quantities and asks for one, or is written in formulas."""
+    if _HAS_FORMULAS.search(question):
+        return True
     return bool(_HAS_QUANTITIES.search(question) and _ASKS_FOR_A_NUMBER.search(question))
 
 
