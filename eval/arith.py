@@ -18,90 +18,85 @@ def _bakery(rng: Random) -> tuple[str, int]:
     trays, rolls = rng.randint(6, 19), rng.randint(12, 29)
     sold = rng.randint(20, trays * rolls - 10)
     return (
-        f"A baker fills {trays} trays with {rolls} rolls each and sells {sold} of the rolls"
-        " before noon. How many rolls are left?",
+        f"A baker fills {trays} trays with {rolls} rolls each and sells {sold} of the rolls."
+        " How many rolls are left?",
         trays * rolls - sold,
     )
 
 
-def _tickets(rng: Random) -> tuple[str, int]:
-    adults, children, price = rng.randint(12, 48), rng.randint(15, 60), rng.randint(7, 14)
-    return (
-        f"A puppet theatre admits {adults} adults at {price} dollars each and {children} children"
-        f" at {price - 4} dollars each. How many dollars does it take in?",
-        adults * price + children * (price - 4),
-    )
-
-
 def _savings(rng: Random) -> tuple[str, int]:
-    weekly, weeks = rng.randint(13, 37), rng.randint(7, 18)
-    bike = weekly * weeks + rng.randint(15, 95)
+    weekly, weeks = rng.randint(13, 48), rng.randint(7, 24)
+    bike = weekly * weeks + rng.randint(15, 195)
     return (
-        f"Priya saves {weekly} dollars every week for {weeks} weeks. The bicycle she wants costs"
-        f" {bike} dollars. How many dollars is she still short of?",
+        f"Priya saves {weekly} dollars every week for {weeks} weeks. The bicycle she wants"
+        f" costs {bike} dollars. How many dollars does she still need?",
         bike - weekly * weeks,
     )
 
 
-def _library(rng: Random) -> tuple[str, int]:
-    shelves, books = rng.randint(11, 24), rng.randint(18, 35)
-    boxes = rng.randint(3, 9)
-    return (
-        f"A library has {shelves} shelves with {books} books on each. {boxes} boxes arrive with"
-        f" {books - 6} books in each. How many books does the library have now?",
-        shelves * books + boxes * (books - 6),
-    )
-
-
-def _orchard(rng: Random) -> tuple[str, int]:
-    crates, each = rng.randint(6, 15), rng.randint(14, 32)
-    pickers = rng.choice([2, 3, 4, 5, 6])
-    total = crates * each * pickers
-    return (
-        f"{pickers} pickers bring in {total} apples in all, each of them the same number. Each"
-        f" picker packs the apples evenly into {crates} crates. How many apples are in a crate?",
-        each,
-    )
-
-
-def _train(rng: Random) -> tuple[str, int]:
-    first, second = rng.randint(2, 6), rng.randint(2, 5)
-    fast, slow = rng.randint(85, 140), rng.randint(45, 80)
-    return (
-        f"A train runs {first} hours at {fast} kilometres an hour and then {second} hours at"
-        f" {slow} kilometres an hour. How many kilometres does it cover?",
-        first * fast + second * slow,
-    )
-
-
 def _garden(rng: Random) -> tuple[str, int]:
-    rows, plants = rng.randint(9, 21), rng.randint(13, 26)
-    dead = rng.randint(2, plants - 4)
+    rows, plants, dead = rng.randint(9, 24), rng.randint(14, 28), rng.randint(2, 9)
     return (
-        f"A gardener plants {rows} rows of {plants} tomato seedlings. In every row {dead}"
-        " seedlings die in a late frost. How many seedlings survive?",
+        f"A gardener plants {rows} rows of {plants} seedlings. In every row {dead} seedlings die."
+        " How many seedlings survive?",
         rows * (plants - dead),
     )
 
 
 def _pool(rng: Random) -> tuple[str, int]:
-    pumps, litres, minutes = rng.randint(2, 5), rng.randint(24, 58), rng.randint(12, 35)
+    litres, minutes, start = rng.randint(12, 38), rng.randint(11, 35), rng.randint(80, 470)
     return (
-        f"{pumps} pumps fill a pool, each at {litres} litres a minute. After {minutes} minutes"
-        f" the pool holds how many litres, if it held {litres * 3} litres at the start?",
-        pumps * litres * minutes + litres * 3,
+        f"A pool holds {start} litres. A pump adds {litres} litres a minute for {minutes} minutes."
+        " How many litres does the pool hold then?",
+        start + litres * minutes,
+    )
+
+
+def _bus(rng: Random) -> tuple[str, int]:
+    full, got_off, got_on = rng.randint(180, 390), rng.randint(78, 169), rng.randint(45, 98)
+    return (
+        f"A train leaves with {full} passengers. At the first stop {got_off} get off and"
+        f" {got_on} get on. How many passengers are on the train now?",
+        full - got_off + got_on,
+    )
+
+
+def _orchard(rng: Random) -> tuple[str, int]:
+    crates, each, rotten = rng.randint(4, 12), rng.randint(13, 34), rng.randint(14, 65)
+    return (
+        f"A farmer picks {crates * each + rotten} apples, throws away {rotten} rotten ones and"
+        f" packs the rest evenly into {crates} crates. How many apples are in each crate?",
+        each,
+    )
+
+
+def _stadium(rng: Random) -> tuple[str, int]:
+    blocks, rows, seats = rng.randint(3, 9), rng.randint(8, 15), rng.randint(11, 24)
+    return (
+        f"A stadium has {blocks} blocks. Every block has {rows} rows of {seats} seats."
+        " How many seats does the stadium have?",
+        blocks * rows * seats,
+    )
+
+
+def _printer(rng: Random) -> tuple[str, int]:
+    rate, first, second = rng.randint(12, 34), rng.randint(8, 25), rng.randint(6, 18)
+    return (
+        f"A press prints {rate} posters a minute. It runs {first} minutes in the morning and"
+        f" {second} minutes in the afternoon. How many posters does it print?",
+        rate * (first + second),
     )
 
 
 TEMPLATES: tuple[Template, ...] = (
     _bakery,
-    _tickets,
     _savings,
-    _library,
-    _orchard,
-    _train,
     _garden,
     _pool,
+    _bus,
+    _orchard,
+    _stadium,
+    _printer,
 )
 
 

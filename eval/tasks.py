@@ -16,7 +16,7 @@ from .problem import Problem
 ARITH_ROWS = 200
 
 INSTRUCTION = "Reason step by step and put the final answer into \\boxed{}."
-BRIEFLY = "Work in short steps, one line each, and put the final answer into \\boxed{}."
+BRIEFLY = "Calculate in one short line, then put the final answer into \\boxed{}. No explanation."
 
 
 class TaskError(Exception):

@@ -107,8 +107,8 @@ def _parse(path: Path) -> File:
 
 def _key(raw: Mapping[str, Any], at: str) -> str:
     """Turn msgspec's path into the file's own key: it writes `[...]` for the name in a table."""
-    table, _, rest = at.removeprefix(".").partition("[...]")
-    if not at.startswith(".") or not rest:
+    table, entry_wrong, rest = at.removeprefix(".").partition("[...]")
+    if not entry_wrong:
         return table
     # msgspec does not say which entry it was, so each is converted alone.
     kinds = {"engines": EngineTable, "members": MemberTable, "panels": PanelTable, "keys": Key}

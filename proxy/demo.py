@@ -24,15 +24,12 @@ PROBLEMS = 12
 STOP_SECONDS = 15.0
 
 ARITHMETIC = (
-    "A ferry makes 7 crossings a day and carries 48 cars on each. On Sunday it carried 291 cars."
-    " How many cars fewer than on a usual day was that?"
+    "A ferry carries 48 cars on each of its 7 crossings a day. 45 of the cars are red."
+    " How many of the cars are not red?"
 )
 SUM = "Each of 9 shelves holds 14 jars, and 37 jars are sold. How many jars are left?"
-CONTEST = (
-    "Find the number of positive integers n with n at most 200 such that n is divisible by 3"
-    " and n + 1 is divisible by 4."
-)
-INSTRUCTION = "\n\nWork in short steps and put the final answer into \\boxed{}."
+CONTEST = "Find the remainder when $2^{10} + 3^{4}$ is divided by $7$."
+INSTRUCTION = "\n\nReason step by step and put the final answer into \\boxed{}."
 
 CONFIG = """\
 # The demo's configuration: four members that differ in their context only, and a panel.
@@ -73,8 +70,8 @@ def run(model: Path, *, once: bool, port: int) -> None:
     with _terminable(), _proxy(config, port) as base_url:
         demo = _Demo(console, base_url)
         demo.stream("demo-n", SUM)
-        demo.vote("3. The panel vote3, an arithmetic question", ARITHMETIC, max_tokens=256)
-        demo.vote("4. The panel vote3, a contest question", CONTEST, max_tokens=320)
+        demo.vote("3. The panel vote3, an arithmetic question", ARITHMETIC, max_tokens=224)
+        demo.vote("4. The panel vote3, a contest question", CONTEST, max_tokens=224)
         demo.evaluate()
         if not once:
             demo.stay()
@@ -192,7 +189,7 @@ class _Demo:
     def _run(self, model: str) -> str:
         folder = str(FOLDER / model)
         command = [sys.executable, "-m", "eval", "run", "arith", "--limit", str(PROBLEMS)]
-        command += ["--base-url", self.base_url, "--model", model, "--max-tokens", "192"]
+        command += ["--base-url", self.base_url, "--model", model, "--max-tokens", "208"]
         command += ["--out", folder, "--fresh"]
         self.console.print(f"[dim]its-eval {' '.join(command[3:])}[/]", soft_wrap=True)
         # Its own table is left out: one table over both runs follows.

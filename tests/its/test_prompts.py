@@ -56,30 +56,26 @@ def test_only_the_opening_users_text_changes(chat: list[Any], layout: Layout) ->
     ]
     new, old = dict(composed[at]), dict(chat[at])
     assert list(new) == list(old)
-    assert texts_removed(new.pop("content"), layout) == normal(old.pop("content"))
+    assert bare(new.pop("content"), layout) == with_a_text(old.pop("content"), layout)
     assert new == old
 
 
-def texts_removed(content: Any, layout: Layout) -> Any:
-    """Take the context away again; it stands exactly once."""
+def bare(content: Any, layout: Layout) -> Any:
+    """Take the context away again: it stands exactly once, in the right part."""
     if isinstance(content, str):
-        return [without(content, layout)]
+        return without(content, layout)
     texts = [i for i, part in enumerate(content) if part["type"] == "text"]
     at = texts[0] if layout.placement == "before" else texts[-1]
-    bare = without(content[at]["text"], layout)
-    rest = [part for i, part in enumerate(content) if i != at]
-    if not bare and at in (0, len(content) - 1):
-        return sorted(map(str, rest + ([] if len(texts) == 1 else [{"type": "text", "text": ""}])))
-    return sorted(map(str, [*rest, {"type": "text", "text": bare}]))
+    edited = {**content[at], "text": without(content[at]["text"], layout)}
+    return [*content[:at], edited, *content[at + 1 :]]
 
 
-def normal(content: Any) -> Any:
-    if isinstance(content, str):
-        return [content]
-    texts = [part for part in content if part["type"] == "text"]
-    dropped = {"type": "text", "text": ""}
-    kept = [part for part in content if not (texts == [dropped] and part == dropped)]
-    return sorted(map(str, kept))
+def with_a_text(content: Any, layout: Layout) -> Any:
+    """Return parts as they are, or with the empty text that a context needs."""
+    if isinstance(content, str) or any(part["type"] == "text" for part in content):
+        return content
+    empty = {"type": "text", "text": ""}
+    return [empty, *content] if layout.placement == "before" else [*content, empty]
 
 
 def without(text: str, layout: Layout) -> str:

@@ -1,0 +1,102 @@
+"""A wrong configuration is one line that names file, key and reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from its.types import Layout
+from proxy.config import ConfigError, load
+from tests.conftest import MEMBERS
+
+GOOD = MEMBERS.replace("{engine}", "http://127.0.0.1:1")
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "panels.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def manifest(folder: Path, trained: str) -> None:
+    train = {"strategy": trained, "placement": "after", "separator": "\n"}
+    text = json.dumps({"schema": 1, "base_model": "b", "train": train})
+    (folder / "input_time.json").write_text(text, "utf-8")
+
+
+BAD = [
+    ("x = [", "", "is not TOML"),
+    ("[server]\nhosst = 'x'", "server", "unknown field `hosst`"),
+    ("[server]\nport = 'x'", "server.port", "Expected `int`"),
+    ("extra = 1", "", "unknown field `extra`"),
+    ("[engines.f]\nbase_url = 'ftp://x'", "engines.f.base_url", "must be http"),
+    ("[engines.f]\nbase_url = 'http://u:p@x/v1'", "engines.f.base_url", "must be http"),
+    ("[engines.f]", "engines.f", "needs either base_url or embedded"),
+    ("[engines.f]\nembedded = 'no.gguf'", "engines.f.embedded", "no file"),
+    ("[engines.f]\nbase_url = 'http://x'\napi_key = 'abc'", "engines.f.api_key", "env:NAME"),
+    ("[engines.f]\nbase_url = 'http://x'\napi_key = 'env:ITS_NO'", "engines.f.api_key", "not set"),
+    ("[engines.f]\nbase_url = 'http://x'\nmax_concurrency = 0", "max_concurrency", "at least 1"),
+    ("[members.m]\nengine = 'no'\nmodel = 'm'", "members.m.engine", "no engine 'no'; there are: e"),
+    ("[members.m]\nengine = 'e'\nmodel = 'm'", "members.m.strategy", "is needed where"),
+    ("[members.m]\nengine = 'e'\nmodel = 'm'\nstrategy = 'near'", "members.m.strategy", "'near'"),
+    ("[members.m]\nengine = 'e'", "members.m", "missing required field `model`"),
+    ("[members.m]\nengine='e'\nmodel='m'\nmanifest='no.json'", "members.m.manifest", "cannot read"),
+    ("[panels.n]\nmembers = ['s']", "panels.n", "a member has the same name"),
+    ("[panels.p]\nmembers = []", "panels.p.members", "at least one"),
+    ("[panels.p]\nmembers = ['q']", "panels.p.members", "no member 'q'; there are: n, s, u, r"),
+    ("[panels.p]\nmembers = ['s', 's']", "panels.p.members", "stands twice"),
+    ("[panels.p]\nmembers = ['s']\nmethod = 'best'", "panels.p.method", "there are: majority"),
+    ("[panels.p]\nmembers = ['s']\nquorum = 2", "panels.p.quorum", "only 1 are asked"),
+    ("[panels.p]\nmembers = ['s']\ndeadline_s = 0", "panels.p.deadline_s", "above 0"),
+    ("[keys.a]\nsecret = 'env:HOME'\nmodels = ['zz']", "keys.a.models", "no model 'zz'"),
+]
+
+
+@pytest.mark.parametrize(("added", "key", "reason"), BAD)
+def test_what_is_wrong_is_named(tmp_path: Path, added: str, key: str, reason: str) -> None:
+    top_level = added if added.startswith(("x", "extra")) else ""
+    file = write(tmp_path, f"{top_level}\n{GOOD}\n{'' if top_level else added}")
+    with pytest.raises(ConfigError) as error:
+        load(file)
+    said = str(error.value)
+    assert str(file) in said
+    assert key in said
+    assert reason in said
+    assert "\n" not in said
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load(tmp_path / "no.toml")
+
+
+def test_a_member_is_asked_as_its_manifest_says(tmp_path: Path) -> None:
+    manifest(tmp_path, "similar")
+    added = "[members.m]\nengine = 'e'\nmodel = 'm'\nmanifest = 'input_time.json'"
+    member = load(write(tmp_path, GOOD + added)).members["m"]
+    assert member.strategy == "similar"
+    assert member.layout == Layout("after", "\n")
+
+
+def test_a_mismatch_refuses_and_names_both_sides(tmp_path: Path) -> None:
+    manifest(tmp_path, "none")
+    added = (
+        "[members.m]\nengine = 'e'\nmodel = 'm'\nmanifest = 'input_time.json'\n"
+        "strategy = 'random'\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        load(write(tmp_path, GOOD + added))
+    assert "trained with 'none' contexts and would be asked with 'random'" in str(error.value)
+    assert "allow_mismatch" in str(error.value)
+    allowed = load(write(tmp_path, GOOD + added + "allow_mismatch = true"))
+    assert allowed.members["m"].allow_mismatch
+
+
+def test_secrets_come_from_the_environment_or_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ITS_TEST_KEY", "k1")
+    (tmp_path / "key").write_text("k2\n", "utf-8")
+    added = "[keys.a]\nsecret = 'env:ITS_TEST_KEY'\n[keys.b]\nsecret = 'file:key'\nmodels = ['n']"
+    clients = load(write(tmp_path, GOOD + added)).clients
+    assert [(client.name, client.secret) for client in clients] == [("a", "k1"), ("b", "k2")]
