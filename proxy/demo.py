@@ -28,7 +28,7 @@ ARITHMETIC = (
     " How many of the cars are not red?"
 )
 SUM = "Each of 9 shelves holds 14 jars, and 37 jars are sold. How many jars are left?"
-CONTEST = "Find the remainder when $2^{10} + 3^{4}$ is divided by $7$."
+CONTEST = "Find the sum of the prime factors of $91$."
 INSTRUCTION = "\n\nReason step by step and put the final answer into \\boxed{}."
 
 CONFIG = """\

@@ -118,12 +118,15 @@ class _Round:
         )
 
     def _no_quorum(self) -> UpstreamError:
-        """Return the engines' own refusal where all agree on it, else what was missing."""
+        """Return the engines' own refusal where all agree on it, else what was missing.
+
+        A call that was cancelled because the others had already refused changes neither.
+        """
         failures = self.failures
         statuses = {failure.status for failure in failures if failure.kind == "status"}
         refused = all(failure.kind in {"status", "refused"} for failure in failures)
         unpaid = refused and not self.ballots and not self.late
-        if unpaid and len(statuses) == 1 and len(failures) == len(self.planned):
+        if unpaid and len(statuses) == 1:
             first = failures[0]
             error = EngineError(first.kind, first.detail, first.status, first.retry_after)
             return error.for_client()

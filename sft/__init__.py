@@ -1,0 +1,1 @@
+"""Training data and configurations that put a context in front of the question."""

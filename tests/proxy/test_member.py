@@ -27,7 +27,7 @@ ASK = [{"role": "user", "content": "How many are 3 and 4?"}]
 
 def test_every_other_field_arrives_untouched(proxy: httpx.Client, engine: Engine) -> None:
     engine.scripts["n"] = engine.scripts["r"] = says("7")
-    history = [
+    history: list[Body] = [
         {"role": "system", "content": "One."},
         {"role": "developer", "content": "Two.", "unknown": {"a": [1, 2.5, None, True]}},
         {"role": "user", "content": "Say {braces} \\boxed{} \u00bd \U0001f600", "name": "bob"},

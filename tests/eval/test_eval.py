@@ -1,0 +1,280 @@
+"""The harness against a scripted server: resume, seeds, figures, errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.responses import JSONResponse
+
+from eval import arith
+from eval.metrics import score, wilson
+from eval.run import is_correct
+from eval.samples import RunFolder, Sample
+from eval.tasks import HUB_SETS, HubSet, TaskError, load, read_file
+from tests.conftest import ROOT
+from tests.scripted import Body, Engine, completion, fails, says, says_after
+
+RUN = [sys.executable, "-m", "eval", "run"]
+ENV = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+
+
+def rows(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+
+
+def problems(folder: Path, count: int = 6) -> Path:
+    file = folder / "problems.jsonl"
+    lines = [{"id": f"p{i}", "problem": f"What is {i} + 1?", "answer": i + 1} for i in range(count)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+def its_eval(*args: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RUN, *map(str, args)], capture_output=True, text=True, env=ENV, cwd=ROOT, timeout=60
+    )
+
+
+def always_three(body: Body) -> JSONResponse:
+    return JSONResponse(completion(r"\boxed{3}"))
+
+
+def test_a_run_prints_and_keeps_every_answer(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    engine.scripts["m"] = always_three
+    out = tmp_path / "out"
+    args = [problems(tmp_path), "--base-url", f"{engine_url}/v1", "--model", "m", "--out", out]
+    ended = its_eval(*args, "--samples", 2, "--seed", 7, "--max-tokens", 9)
+    assert ended.returncode == 0, ended.stderr
+    assert "1/6" in ended.stdout
+    assert "16.7%" in ended.stdout
+    found = rows(out)
+    assert len(found) == 12
+    assert sum(bool(row["correct"]) for row in found) == 2
+    seeds = [body["seed"] for body in engine.bodies("m")]
+    assert len(set(seeds)) == 12, "no two samples share a seed"
+    assert sorted(seeds) == sorted(row["seed"] for row in found)  # type: ignore[type-var]
+    assert engine.bodies("m")[0]["max_tokens"] == 9
+    assert "input_time" not in engine.bodies("m")[0], "this server knows nothing of it"
+    asked = len(engine.received)
+    again = its_eval(*args, "--samples", 2, "--seed", 7, "--max-tokens", 9)
+    assert again.returncode == 0
+    assert len(engine.received) == asked, "what is done is not asked again"
+    other = its_eval(*args, "--samples", 2, "--seed", 8, "--max-tokens", 9)
+    assert other.returncode == 2
+    assert "seed was 7 and is 8" in other.stderr
+    assert "--fresh" in other.stderr
+    fresh = its_eval(*args, "--seed", 8, "--fresh")
+    assert fresh.returncode == 0
+    assert len(rows(out)) == 6
+
+
+def test_a_killed_run_goes_on_where_it_stopped(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    engine.scripts["m"] = says_after(0.2, r"\boxed{3}")
+    out = tmp_path / "out"
+    args = [str(problems(tmp_path, 20)), "--base-url", f"{engine_url}/v1", "--model", "m"]
+    args += ["--out", str(out), "--concurrency", "2"]
+    process = subprocess.Popen([*RUN, *args], env=ENV, cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (out / "samples.jsonl").exists() or len(rows(out)) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {(row["id"], row["sample"]) for row in rows(out)}
+    with (out / "samples.jsonl").open("a") as file:
+        file.write('{"id": "half a row')
+    before = len(engine.received)
+    ended = its_eval(*args)
+    assert ended.returncode == 0, ended.stderr
+    assert len(rows(out)) == 20
+    assert len(engine.received) - before == 20 - len(done)
+
+
+def test_ctrl_c_keeps_what_is_done(engine: Engine, engine_url: str, tmp_path: Path) -> None:
+    engine.scripts["m"] = says_after(0.3, r"\boxed{3}")
+    out = tmp_path / "out"
+    args = [str(problems(tmp_path, 40)), "--base-url", f"{engine_url}/v1", "--model", "m"]
+    process = subprocess.Popen(
+        [*RUN, *args, "--out", str(out)], env=ENV, cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while not (out / "samples.jsonl").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    assert rows(out)
+
+
+def test_failed_calls_are_wrong_reported_and_asked_again(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    engine.scripts["m"] = fails(500)
+    out = tmp_path / "out"
+    args = [problems(tmp_path), "--base-url", f"{engine_url}/v1", "--model", "m", "--out", out]
+    ended = its_eval(*args)
+    assert ended.returncode == 1
+    assert "6 calls failed" in ended.stderr
+    assert len(engine.received) == 6, "no call is repeated behind the user's back"
+    engine.scripts["m"] = says(r"\boxed{3}")
+    assert its_eval(*args).returncode == 0
+    assert len(RunFolder(out).latest()) == 6
+
+
+def test_a_panels_members_are_shown_from_its_ballots(
+    engine: Engine, proxy: httpx.Client, tmp_path: Path
+) -> None:
+    engine.scripts.update({"s": says(r"\boxed{1}"), "u": says(r"\boxed{3}"), "r": says("none")})
+    out = tmp_path / "out"
+    ended = its_eval(
+        problems(tmp_path), "--base-url", f"{proxy.base_url}/v1", "--model", "vote3", "--out", out
+    )
+    assert ended.returncode == 0, ended.stderr
+    table = [line.split("│")[1:-1] for line in ended.stdout.splitlines() if line.startswith("│")]
+    shown = [[cell.strip() for cell in line[:3]] for line in table]
+    assert shown == [
+        ["s", "similar", "1/6"],
+        ["u", "unsimilar", "1/6"],
+        ["r", "random", "0/6"],
+        ["vote3", "vote of 3", "1/6"],
+    ]
+    report = subprocess.run(
+        [sys.executable, "-m", "eval", "report", str(out)],
+        capture_output=True,
+        text=True,
+        env=ENV,
+        cwd=ROOT,
+    )
+    assert "vote of 3" in report.stdout
+
+
+def test_two_runs_with_a_seed_choose_the_same_personas(
+    engine: Engine, proxy: httpx.Client, tmp_path: Path
+) -> None:
+    engine.scripts["r"] = says(r"\boxed{1}")
+
+    def personas(seed: int, out: str) -> list[object]:
+        args = ["--base-url", f"{proxy.base_url}/v1", "--model", "r", "--seed", seed]
+        its_eval(problems(tmp_path), *args, "--out", tmp_path / out)
+        found = sorted(rows(tmp_path / out), key=lambda row: str(row["id"]))
+        return [row["input_time"]["persona"] for row in found]  # type: ignore[index]
+
+    assert personas(1, "a") == personas(1, "b")
+    assert personas(1, "a") != personas(2, "c")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "reason"),
+    [
+        (["aime99"], 2, "no task 'aime99'"),
+        (["no.jsonl"], 2, "cannot read no.jsonl"),
+        (["arith", "--limit", "1"], 1, "cannot ask http://127.0.0.1:9/v1"),
+        (["arith", "--samples", "0"], 2, "samples"),
+    ],
+)
+def test_bad_usage_is_one_clear_line(
+    args: list[str], code: int, reason: str, tmp_path: Path
+) -> None:
+    ended = its_eval(
+        *args, "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--out", tmp_path / "o"
+    )
+    assert ended.returncode == code
+    assert reason in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+BAD_ROWS = [
+    ("{", ":1: not JSON"),
+    ("[]", ":1: not an object"),
+    ('{"id": 1, "problem": "x"}', ":1: 'answer' is missing"),
+    ('{"id": 1, "problem": " ", "answer": 2}', ":1: 'problem' is missing or empty"),
+    ('{"id": 1, "problem": "x", "answer": 2}\n{"id": 1, "problem": "y", "answer": 2}', "twice"),
+    ("", "no problems"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), BAD_ROWS)
+def test_a_bad_file_names_its_line(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text(text)
+    with pytest.raises(TaskError, match=reason) as error:
+        read_file(file)
+    assert str(file) in str(error.value)
+
+
+def test_a_public_set_is_read_by_the_hubs_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loader is the real one; the data set is a folder of our own."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    folder = tmp_path / "set"
+    folder.mkdir()
+    problems(folder, 3).rename(folder / "train.jsonl")
+    monkeypatch.setitem(HUB_SETS, "aime24", HubSet(str(folder), "train", 3))
+    assert [p.id for p in load("aime24", data=None, seed=0).problems] == ["p0", "p1", "p2"]
+    monkeypatch.setitem(HUB_SETS, "aime24", HubSet(str(folder), "train", 30))
+    with pytest.raises(TaskError, match="3 rows where 30 were expected"):
+        load("aime24", data=None, seed=0)
+    monkeypatch.setitem(HUB_SETS, "aime24", HubSet(str(tmp_path / "no"), "train", 30))
+    with pytest.raises(TaskError, match="--data FILE"):
+        load("aime24", data=None, seed=0)
+
+
+def test_real_problems_are_read(data: Path) -> None:
+    for name in ("aime24", "aime25"):
+        task = load(name, data=data / f"{name}.jsonl", seed=0)
+        assert len(task.problems) == 30
+        assert all(is_correct(problem.answer, problem.answer) for problem in task.problems)
+
+
+@given(st.integers(0, 50), st.integers(1, 40))
+def test_our_own_problems_are_seeded_and_solvable(seed: int, count: int) -> None:
+    made = arith.problems(count, seed)
+    assert made == arith.problems(count + 5, seed)[:count]
+    assert len({problem.problem for problem in made}) == count
+    assert all(int(problem.answer) > 0 for problem in made)
+
+
+def test_wilson_against_published_values() -> None:
+    # Newcombe (Statistics in Medicine 17, 1998), table I, method 3.
+    for successes, n, low, high in [
+        (81, 263, 0.2553, 0.3662),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ]:
+        found = wilson(successes / n, n)
+        assert found == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_score_is_a_mean_over_problems() -> None:
+    def sample(key: str, index: int, correct: bool, **more: object) -> Sample:
+        return Sample(key, index, 0, "1", "q", answer="1", correct=correct, **more)  # type: ignore[arg-type]
+
+    figures = score(
+        "m",
+        [
+            sample("a", 0, True, tokens=10),
+            sample("a", 1, False, tokens=20, finish_reason="length"),
+            sample("b", 0, True, tokens=30),
+            Sample("b", 1, 0, "1", "q", error="timeout"),
+        ],
+    )
+    assert figures.pass_at_1 == 0.5
+    assert (figures.problems, figures.samples, figures.cut, figures.failed) == (2, 4, 1, 1)
+    assert figures.tokens == 20

@@ -1,0 +1,113 @@
+"""Contexts: our own bank, and what each strategy takes from it."""
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from its.personas.bank import asks_for_a_number, load
+from its.strategies import STRATEGIES, choose
+from tests.conftest import ROOT
+
+BANK = load()
+DOMAINS = {domain.name: domain for domain in BANK.domains}
+QUESTION = "A farmer has 12 cows and buys 5 more. How many cows does he have?"
+
+
+def test_the_bank_is_large_and_wide() -> None:
+    by_domain = Counter(persona.domain for persona in BANK.personas)
+    quantitative = sum(n for domain, n in by_domain.items() if domain.quantitative)
+    assert len(BANK.personas) >= 400
+    assert len(by_domain) >= 40
+    assert quantitative >= 120
+    assert min(by_domain.values()) >= 5
+
+
+def test_personas_are_specific_and_share_no_run_of_five_words() -> None:
+    seen: dict[tuple[str, ...], str] = {}
+    for persona in BANK.personas:
+        words = re.findall(r"[\w'-]+", persona.text.lower())
+        assert 6 <= len(words) <= 50, persona.text
+        assert len(re.findall(r"[.!?](?:\s|$)", persona.text)) in (1, 2), persona.text
+        assert not re.search(r"\d|\\boxed|answer", persona.text), persona.text
+        for run in {tuple(words[i : i + 5]) for i in range(len(words) - 4)}:
+            assert run not in seen, (persona.text, seen[run])
+            seen[run] = persona.text
+
+
+def test_none_is_no_context() -> None:
+    assert choose("none", QUESTION, bank=BANK, seed=0, member="m") is None
+
+
+@pytest.mark.parametrize("strategy", ["similar", "unsimilar", "random"])
+def test_seed_member_and_question_choose(strategy: str) -> None:
+    def persona(seed: int = 0, member: str = "m", question: str = QUESTION) -> str:
+        context = choose(strategy, question, bank=BANK, seed=seed, member=member)
+        assert context
+        return context.persona
+
+    assert persona() == persona()
+    assert len({persona(seed=seed) for seed in range(20)}) >= 4
+    assert len({persona(member=f"m{i}") for i in range(20)}) >= 4
+
+
+def test_every_process_chooses_alike() -> None:
+    program = (
+        "from its.personas.bank import load; from its.strategies import choose;"
+        f"print([choose(s, {QUESTION!r}, bank=load(), seed=3, member='m') for s in"
+        f" {list(STRATEGIES)!r}])"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "4242")
+    }
+    assert len(outputs) == 1
+    assert "You " in outputs.pop()
+
+
+@pytest.mark.parametrize("file", ["aime24", "gsm8k_test200"])
+def test_similar_is_quantitative_and_unsimilar_is_not(data: Path, file: str) -> None:
+    rows = [json.loads(line) for line in (data / f"{file}.jsonl").read_text().splitlines()]
+
+    def share(strategy: str) -> float:
+        picks = [
+            choose(strategy, row["problem"], bank=BANK, seed=seed, member="m")
+            for row in rows
+            for seed in range(3)
+        ]
+        return sum(DOMAINS[p.domain or ""].quantitative for p in picks if p) / len(picks)
+
+    assert share("similar") >= 0.90
+    assert share("unsimilar") <= 0.02
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (QUESTION, True),
+        ("Find all $x$ with $x^2 = 2$.", True),
+        ("Write a poem about the sea.", False),
+        ("What is love?", False),
+        ("", False),
+    ],
+)
+def test_what_asks_for_a_number(question: str, expected: bool) -> None:
+    assert asks_for_a_number(question) is expected
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_any_question_gets_a_context(strategy: str) -> None:
+    for question in ("", "?", "\u4eca\u65e5\u306f", "a" * 100_000, "\ud800"):
+        context = choose(strategy, question, bank=BANK, seed=0, member="m")
+        assert (context is None) == (strategy == "none")
