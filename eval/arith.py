@@ -1,7 +1,8 @@
 """Two-step word problems of our own, made by a seeded generator: no data set, no licence.
 
 Each template is a story whose solution takes two operations. The numbers are drawn so that a
-model of half a billion parameters solves about half of the problems.
+model of half a billion parameters solves about half of the problems, the stories so that it
+says so in some 170 tokens.
 """
 
 from collections.abc import Callable
@@ -34,21 +35,21 @@ def _savings(rng: Random) -> tuple[str, int]:
     )
 
 
-def _garden(rng: Random) -> tuple[str, int]:
-    rows, plants, dead = rng.randint(9, 24), rng.randint(14, 28), rng.randint(2, 9)
+def _cinema(rng: Random) -> tuple[str, int]:
+    seats, adults, children = rng.randint(310, 480), rng.randint(115, 198), rng.randint(46, 97)
     return (
-        f"A gardener plants {rows} rows of {plants} seedlings. In every row {dead} seedlings die."
-        " How many seedlings survive?",
-        rows * (plants - dead),
+        f"A cinema has {seats} seats. It sells {adults} tickets to adults and {children} to"
+        " children. How many seats stay empty?",
+        seats - adults - children,
     )
 
 
-def _pool(rng: Random) -> tuple[str, int]:
-    litres, minutes, start = rng.randint(12, 38), rng.randint(11, 35), rng.randint(80, 470)
+def _taxi(rng: Random) -> tuple[str, int]:
+    base, rate, distance = rng.randint(6, 19), rng.randint(12, 38), rng.randint(13, 46)
     return (
-        f"A pool holds {start} litres. A pump adds {litres} litres a minute for {minutes} minutes."
-        " How many litres does the pool hold then?",
-        start + litres * minutes,
+        f"A taxi costs {base} dollars plus {rate} dollars for every mile."
+        f" How many dollars does a ride of {distance} miles cost?",
+        base + rate * distance,
     )
 
 
@@ -70,33 +71,34 @@ def _orchard(rng: Random) -> tuple[str, int]:
     )
 
 
-def _stadium(rng: Random) -> tuple[str, int]:
-    blocks, rows, seats = rng.randint(3, 9), rng.randint(8, 15), rng.randint(11, 24)
+def _marbles(rng: Random) -> tuple[str, int]:
+    own, times = rng.randint(24, 87), rng.randint(6, 17)
     return (
-        f"A stadium has {blocks} blocks. Every block has {rows} rows of {seats} seats."
-        " How many seats does the stadium have?",
-        blocks * rows * seats,
+        f"Tom has {own} marbles and Ana has {times} times as many."
+        " How many marbles do they have together?",
+        own * (times + 1),
     )
 
 
-def _printer(rng: Random) -> tuple[str, int]:
-    rate, first, second = rng.randint(12, 34), rng.randint(8, 25), rng.randint(6, 18)
+def _rope(rng: Random) -> tuple[str, int]:
+    pieces, each = rng.randint(7, 19), rng.randint(13, 29)
+    rope = pieces * each + rng.randint(15, 140)
     return (
-        f"A press prints {rate} posters a minute. It runs {first} minutes in the morning and"
-        f" {second} minutes in the afternoon. How many posters does it print?",
-        rate * (first + second),
+        f"A rope is {rope} metres long. A sailor cuts {pieces} pieces of {each} metres from it."
+        " How many metres are left?",
+        rope - pieces * each,
     )
 
 
 TEMPLATES: tuple[Template, ...] = (
     _bakery,
     _savings,
-    _garden,
-    _pool,
+    _cinema,
+    _taxi,
     _bus,
     _orchard,
-    _stadium,
-    _printer,
+    _marbles,
+    _rope,
 )
 
 

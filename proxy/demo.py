@@ -28,7 +28,7 @@ ARITHMETIC = (
     " How many of the cars are not red?"
 )
 SUM = "Each of 9 shelves holds 14 jars, and 37 jars are sold. How many jars are left?"
-CONTEST = "Find the sum of the prime factors of $91$."
+CONTEST = "Let $f(x) = x^2 + 3x$. Find $f(f(2))$."
 INSTRUCTION = "\n\nReason step by step and put the final answer into \\boxed{}."
 
 CONFIG = """\
@@ -70,8 +70,8 @@ def run(model: Path, *, once: bool, port: int) -> None:
     with _terminable(), _proxy(config, port) as base_url:
         demo = _Demo(console, base_url)
         demo.stream("demo-n", SUM)
-        demo.vote("3. The panel vote3, an arithmetic question", ARITHMETIC, max_tokens=224)
-        demo.vote("4. The panel vote3, a contest question", CONTEST, max_tokens=224)
+        demo.vote("3. The panel vote3, an arithmetic question", ARITHMETIC)
+        demo.vote("4. The panel vote3, a contest question", CONTEST)
         demo.evaluate()
         if not once:
             demo.stay()
@@ -155,14 +155,14 @@ class _Demo:
         seconds = time.monotonic() - started
         self.console.print(f"\n[dim]{tokens} tokens, {seconds:.1f} s[/]")
 
-    def vote(self, title: str, question: str, *, max_tokens: int) -> None:
+    def vote(self, title: str, question: str) -> None:
         self.console.print(f"\n[bold]{title}[/]\n{question}\n")
         started = time.monotonic()
         answer = self.client.chat.completions.create(
             model="vote3",
             messages=[{"role": "user", "content": question + INSTRUCTION}],
             temperature=0,
-            max_tokens=max_tokens,
+            max_tokens=232,
             extra_body={"input_time": {"return_ballots": True}},
         )
         verdict = (answer.model_extra or {})["input_time"]
@@ -227,7 +227,7 @@ def _ballots(verdict: Mapping[str, Any]) -> Table:
 
 def _tally(verdict: Mapping[str, Any]) -> str:
     votes = [
-        f"[bold]{escape(v['answer'])}[/] {v['votes']} ({', '.join(v['members'])})"
+        f"[bold]{escape(v['answer'])}[/] ×{v['votes']} ({', '.join(v['members'])})"
         for v in verdict["votes"]
     ]
     abstained = f"   abstained {verdict['abstained']}" if verdict["abstained"] else ""
