@@ -1,7 +1,9 @@
 """What every test may use: the scripted engine, a proxy in front of it, the data folder."""
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +16,8 @@ from proxy.config import load
 from tests.scripted import Engine, serving
 
 ROOT = Path(__file__).parent.parent
+PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+"""The environment in which what a command prints is the same everywhere."""
 
 MEMBERS = """
 [engines.e]
@@ -87,6 +91,28 @@ def data() -> Path:
     if not folder.is_dir():
         require_or_skip("no data: set ITS_DATA to the folder of aime24.jsonl and others")
     return folder
+
+
+def command(
+    package: str, *args: object, env: Mapping[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m package` with `args`, as a user does who is 100 columns wide."""
+    return subprocess.run(
+        [sys.executable, "-m", package, *map(str, args)],
+        capture_output=True,
+        text=True,
+        env={**(os.environ if env is None else env), **PLAIN},
+        cwd=ROOT,
+        timeout=timeout,
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what downloads half a gigabyte, unless it is asked for."""
+    left_out = [item for item in items if "download" in item.keywords]
+    if left_out and not os.environ.get("ITS_DOWNLOAD"):
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def require_or_skip(reason: str) -> None:

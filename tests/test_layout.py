@@ -15,7 +15,10 @@ ALLOWED = {
     "sft": {"its"},
     "eval": {"its"},
 }
-WORLD = {"httpx", "aiohttp", "starlette", "openai", "torch", "requests", "socket", "urllib"}
+WORLD = {
+    *("httpx", "aiohttp", "starlette", "openai", "torch", "requests", "socket", "urllib"),
+    *("asyncio", "subprocess", "threading", "time", "datetime"),
+}
 
 
 def imports(path: Path) -> Iterator[str]:

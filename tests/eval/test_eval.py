@@ -19,11 +19,11 @@ from eval.metrics import score, wilson
 from eval.run import is_correct
 from eval.samples import RunFolder, Sample
 from eval.tasks import HUB_SETS, HubSet, TaskError, load, read_file
-from tests.conftest import ROOT
+from tests.conftest import PLAIN, ROOT, command
 from tests.scripted import Body, Engine, completion, fails, says, says_after
 
 RUN = [sys.executable, "-m", "eval", "run"]
-ENV = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+ENV = {**os.environ, **PLAIN}
 
 
 def rows(folder: Path) -> list[dict[str, object]]:
@@ -38,9 +38,7 @@ def problems(folder: Path, count: int = 6) -> Path:
 
 
 def its_eval(*args: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*RUN, *map(str, args)], capture_output=True, text=True, env=ENV, cwd=ROOT, timeout=60
-    )
+    return command("eval", "run", *args)
 
 
 def always_three(body: Body) -> JSONResponse:
