@@ -40,6 +40,7 @@ model = "r"
 strategy = "random"
 [panels.vote3]
 members = ["s", "u", "r"]
+early_stop = false
 """
 
 

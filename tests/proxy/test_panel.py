@@ -126,7 +126,7 @@ def test_what_all_engines_refuse_keeps_its_status(
 
 
 def test_a_deadline_leaves_the_late_out(start: Proxy, engine: Engine) -> None:
-    proxy = start(MEMBERS + "deadline_s = 0.5\nearly_stop = false")
+    proxy = start(MEMBERS + "deadline_s = 0.5")
     script(engine, s=r"\boxed{1}", u=r"\boxed{1}")
     engine.scripts["r"] = says_after(20, r"\boxed{1}")
     body = ask(proxy, **BALLOTS).json()
@@ -139,7 +139,8 @@ def test_a_deadline_leaves_the_late_out(start: Proxy, engine: Engine) -> None:
     assert answer.headers["x-should-retry"] == "false"
 
 
-def test_a_settled_vote_frees_the_rest(proxy: httpx.Client, engine: Engine) -> None:
+def test_a_settled_vote_frees_the_rest(start: Proxy, engine: Engine) -> None:
+    proxy = start(MEMBERS.replace("early_stop = false", "early_stop = true"))
     script(engine, s=r"\boxed{1}", u=r"\boxed{1}")
     engine.scripts["r"] = says_after(20, r"\boxed{2}")
     body = ask(proxy).json()

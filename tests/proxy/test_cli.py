@@ -1,0 +1,132 @@
+"""`its-proxy` as a command: one clear line, the right exit status, nothing left running."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import MEMBERS, PLAIN, ROOT, command
+from tests.scripted import Engine, says
+
+
+@pytest.fixture
+def config(tmp_path: Path, engine_url: str) -> Path:
+    file = tmp_path / "panels.toml"
+    file.write_text(MEMBERS.replace("{engine}", engine_url), "utf-8")
+    return file
+
+
+@contextmanager
+def serving(config: Path, *args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `its-proxy serve` until the block ends; yield the process and its base URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--port", "0", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **PLAIN},
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("serving on http://"), process.communicate(timeout=10)
+        yield process, line.removeprefix("serving on ").strip()
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_serve_answers_and_ends_on_a_signal(config: Path, engine: Engine, sent: int) -> None:
+    engine.scripts["n"] = says("7")
+    with serving(config) as (process, url):
+        ask = {"model": "n", "messages": [{"role": "user", "content": "x"}]}
+        answer = httpx.post(f"{url}/chat/completions", json=ask, trust_env=False)
+        assert answer.json()["choices"][0]["message"]["content"] == "7"
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=10)
+        assert process.returncode == 0
+    assert "no manifest" in said
+    assert "Traceback" not in said
+
+
+def test_a_taken_port_is_one_line(config: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = command("proxy", "serve", "--config", config, "--port", port)
+    assert ended.returncode == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_beyond_loopback_needs_a_key(config: Path) -> None:
+    ended = command("proxy", "serve", "--config", config, "--host", "0.0.0.0", "--port", "0")
+    assert ended.returncode == 2
+    assert f"{config}: keys: none, so only loopback is served" in ended.stderr
+    config.write_text(config.read_text() + '[keys.a]\nsecret = "env:ITS_TEST_KEY"\n')
+    os.environ["ITS_TEST_KEY"] = "a-secret"
+    try:
+        with serving(config, "--host", "0.0.0.0") as (_, url):
+            local = url.replace("0.0.0.0", "127.0.0.1")
+            assert httpx.get(f"{local}/models", trust_env=False).status_code == 401
+    finally:
+        del os.environ["ITS_TEST_KEY"]
+
+
+def test_check_says_what_is_served(config: Path) -> None:
+    ended = command("proxy", "check", "--config", config)
+    assert ended.returncode == 0
+    assert "member s: asked with similar, co-design unverified" in ended.stdout
+    assert "panel vote3: majority of s, u, r" in ended.stdout
+    assert "no manifest" in ended.stderr
+    assert "n, s, u, r" in ended.stderr
+
+
+@pytest.mark.parametrize("action", ["check", "serve"])
+@pytest.mark.parametrize(
+    ("text", "reason"), [("x = [", "is not TOML"), ("typo = 1", "unknown field `typo`")]
+)
+def test_a_bad_configuration_is_one_line(
+    tmp_path: Path, action: str, text: str, reason: str
+) -> None:
+    file = tmp_path / "panels.toml"
+    file.write_text(text)
+    ended = command("proxy", action, "--config", file)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"its-proxy: {file}: ")
+    assert reason in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "reason"),
+    [
+        (["check", "--config", "nowhere.toml"], 2, "nowhere.toml"),
+        (["serve"], 2, "Missing option"),
+        (["model", "gpt-17"], 1, "give one of qwen2.5-coder-0.5b"),
+        (["demo", "--once", "--model", "nowhere.gguf"], 1, "there is no file nowhere.gguf"),
+    ],
+)
+def test_bad_usage(args: list[str], code: int, reason: str) -> None:
+    ended = command("proxy", *args)
+    assert ended.returncode == code
+    assert reason in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_file_that_is_no_model_ends_the_demo(tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF" + b"\0" * 100)
+    ended = command("proxy", "demo", "--once", "--model", tmp_path / "broken.gguf")
+    assert ended.returncode == 1
+    assert "the proxy did not start" in ended.stderr
+    assert "Traceback" not in ended.stdout

@@ -1,0 +1,69 @@
+"""Training rows carry the same prompt that serving composes."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from its import prompts, strategies
+from its.personas import bank
+from its.types import Layout, Placement
+from sft.compose import MEMBER
+from tests.conftest import command
+
+QUESTION = "How many are 3 and 4? \\boxed{}"
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"id": 1, "problem": QUESTION, "answer": "7"}) + "\n")
+    return file
+
+
+@pytest.mark.parametrize("placement", ["before", "after"])
+def test_rows_get_their_context(rows: Path, placement: Placement) -> None:
+    args = ("compose", rows, "--strategy", "random", "--placement", placement, "--seed", 3)
+    ended = command("sft", *args)
+    assert ended.returncode == 0, ended.stderr
+    row = json.loads(ended.stdout)
+    context = strategies.choose("random", QUESTION, bank=bank.load(), seed=3, member=MEMBER)
+    asked = [{"role": "user", "content": QUESTION}]
+    assert row["messages"] == prompts.compose(asked, context, Layout(placement))
+    assert (row["id"], row["answer"], row["persona"]) == (1, "7", context and context.persona)
+
+
+def test_what_training_sees_is_what_the_proxy_sends(proxy: httpx.Client, rows: Path) -> None:
+    row = json.loads(command("sft", "compose", rows, "--strategy", "similar").stdout)
+    body = {
+        "model": "s",
+        "messages": [{"role": "user", "content": QUESTION}],
+        "input_time": {"persona": row["persona"]},
+    }
+    composed = proxy.post("/v1/input_time/compose", json=body).json()
+    assert composed["messages"] == row["messages"]
+
+
+def test_none_is_the_identity(rows: Path) -> None:
+    row = json.loads(command("sft", "compose", rows, "--strategy", "none").stdout)
+    assert row["messages"] == [{"role": "user", "content": QUESTION}]
+    assert row["persona"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("{", "line 1: not JSON"), ("[]", "line 1: not an object"), ('{"q": 1}', "line 1: neither")],
+)
+def test_bad_rows(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(text)
+    ended = command("sft", "compose", file, "--strategy", "none")
+    assert ended.returncode == 2
+    assert f"{file}: {reason}" in ended.stderr
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    ended = command("sft", "compose", tmp_path / "no.jsonl", "--strategy", "none")
+    assert ended.returncode == 2
+    assert "cannot read" in ended.stderr
