@@ -81,20 +81,7 @@ def run(
         "max_tokens": max_tokens,
         "seed": seed,
     }
-    about = {
-        "command": shlex.join(sys.argv),
-        "base_url": base_url,
-        "version": version("input-time-scaling"),
-    }
-    try:
-        RunFolder(folder).open(settings, about, fresh)
-        failed = asyncio.run(_measure(problems, base_url, settings, folder, concurrency))
-    except RunError as error:
-        _fail(str(error), 2)
-    except OSError as error:
-        _fail(f"cannot write to {folder}: {error.strerror}; what is done is kept", 1)
-    except KeyboardInterrupt:
-        _fail(f"interrupted; what is done is in {folder}: the same command goes on with it", 130)
+    failed = _measured(problems, base_url, settings, folder, concurrency, fresh)
     _print_report([folder], f"{problems.name}, {model}")
     if failed:
         _fail(f"{failed} calls failed; the same command asks them again", 1)
@@ -115,6 +102,31 @@ def report_(
 def _print_report(folders: list[Path], title: str) -> None:
     rows = [row for folder in folders for row in report.scores(folder)]
     Console().print(report.table(rows, title))
+
+
+def _measured(
+    task: Task,
+    base_url: str,
+    settings: dict[str, object],
+    folder: Path,
+    concurrency: int,
+    fresh: bool,
+) -> int:
+    """Open the run's folder and ask what it lacks; return how many samples failed."""
+    about = {
+        "command": shlex.join(sys.argv),
+        "base_url": base_url,
+        "version": version("input-time-scaling"),
+    }
+    try:
+        RunFolder(folder).open(settings, about, fresh)
+        return asyncio.run(_measure(task, base_url, settings, folder, concurrency))
+    except RunError as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        _fail(f"cannot write to {folder}: {error.strerror}; what is done is kept", 1)
+    except KeyboardInterrupt:
+        _fail(f"interrupted; what is done is in {folder}: the same command goes on with it", 130)
 
 
 async def _measure(

@@ -189,7 +189,7 @@ class _Demo:
     def _run(self, model: str) -> str:
         folder = str(FOLDER / model)
         command = [sys.executable, "-m", "eval", "run", "arith", "--limit", str(PROBLEMS)]
-        command += ["--base-url", self.base_url, "--model", model, "--max-tokens", "208"]
+        command += ["--base-url", self.base_url, "--model", model, "--max-tokens", "224"]
         command += ["--out", folder, "--fresh"]
         self.console.print(f"[dim]its-eval {' '.join(command[3:])}[/]", soft_wrap=True)
         # Its own table is left out: one table over both runs follows.
