@@ -1,6 +1,7 @@
 """`its-eval`: measure a model behind any OpenAI-compatible server."""
 
 import asyncio
+import json
 import os
 import shlex
 import sys
@@ -12,7 +13,11 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from its.answers.workers import Workers
+
+from . import grade as grading
 from . import report
+from .progress import grading_bar
 from .samples import RunError, RunFolder
 from .tasks import Task, TaskError, load
 
@@ -99,8 +104,39 @@ def report_(
         _fail(str(error), 2)
 
 
+@app.command(name="grade")
+def grade_(
+    file: Annotated[
+        Path,
+        typer.Argument(help="JSONL rows {expected, candidate, equal} or {text, gold, label}."),
+    ],
+    jobs: Annotated[int, typer.Option(min=1, help="Rows graded at the same time.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one line.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the rows graded wrongly.")] = False,
+    sure: Annotated[
+        bool, typer.Option("--sure", help="Leave out rows marked `doubt` or `conflict`.")
+    ] = False,
+) -> None:
+    """Measure the grader: how many of FILE's verdicts it gives as well."""
+    try:
+        rows = grading.read_rows(file, sure=sure)
+    except grading.GradeError as error:
+        _fail(str(error), 2)
+    try:
+        with grading_bar(len(rows)) as on_row:
+            results = grading.grade(rows, jobs, on_row)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    figures = grading.summary(results)
+    if show:
+        for row in grading.failures(results):
+            print(json.dumps(row, ensure_ascii=False))
+    print(json.dumps(figures)) if as_json else Console().print(report.grades(figures, file.name))
+
+
 def _print_report(folders: list[Path], title: str) -> None:
-    rows = [row for folder in folders for row in report.scores(folder)]
+    with Workers() as graders:
+        rows = [row for folder in folders for row in report.scores(folder, graders)]
     Console().print(report.table(rows, title))
 
 
@@ -150,13 +186,15 @@ async def _measure(
     except openai.OpenAIError as error:
         _fail(f"cannot ask {base_url}: {error}", 1)
     try:
-        with bar(len(task.problems) * sampling.samples, before.values()) as on_sample:
+        total = len(task.problems) * sampling.samples
+        with Workers() as graders, bar(total, before.values()) as on_sample:
             await runner.run(
                 task,
                 server,
                 sampling,
                 kept,
                 concurrency=concurrency,
+                graders=graders,
                 on_sample=on_sample,
             )
     finally:

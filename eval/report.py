@@ -6,8 +6,10 @@ from typing import Any
 
 from rich.table import Table
 
+from its.answers.workers import Workers
+
 from .metrics import Score, score
-from .run import is_correct
+from .run import graded
 from .samples import RunFolder, Sample
 
 
@@ -35,7 +37,21 @@ def table(rows: Sequence[tuple[str, Score]], title: str) -> Table:
     return shown
 
 
-def scores(folder: Path) -> list[tuple[str, Score]]:
+def grades(figures: Mapping[str, float], title: str) -> Table:
+    """Return the figures of a graded file (`grade.summary`) as a table of one row."""
+    shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
+    for column in ("right", "false neg.", "false pos.", "undecided", "ms p50", "p95", "max"):
+        shown.add_column(column, justify="right", no_wrap=True)
+    total = figures["total"] or 1
+    shown.add_row(
+        f"{figures['right']}/{figures['total']} ({figures['right'] / total:.2%})",
+        *(str(figures[key]) for key in ("false_negatives", "false_positives", "undecided")),
+        *(f"{figures[key]:.2f}" for key in ("ms_p50", "ms_p95", "ms_max")),
+    )
+    return shown
+
+
+def scores(folder: Path, graders: Workers) -> list[tuple[str, Score]]:
     """Return the rows of one run: a panel's members, as its ballots show them, then the panel.
 
     Raises:
@@ -45,7 +61,9 @@ def scores(folder: Path) -> list[tuple[str, Score]]:
     model = run.settings()["model"]
     samples = list(run.latest().values())
     rows = [
-        (strategy, score(member, cast)) for member, strategy, cast in _by_member(samples) if cast
+        (strategy, score(member, [graded(ballot, graders) for ballot in cast]))
+        for member, strategy, cast in _by_member(samples)
+        if cast
     ]
     if not samples:
         return rows
@@ -73,7 +91,6 @@ def _ballot(sample: Sample, ballot: Mapping[str, Any]) -> Sample:
         gold=sample.gold,
         prompt=sample.prompt,
         answer=answer,
-        correct=is_correct(answer, sample.gold),
         finish_reason=ballot.get("finish_reason"),
         tokens=(ballot.get("usage") or {}).get("completion_tokens") or 0,
         error=None if voted else ballot.get("error") or ballot["outcome"],

@@ -10,6 +10,7 @@ from typing import Any
 import openai
 
 from its import answers, seeds
+from its.answers.workers import Workers
 
 from .problem import Problem
 from .samples import RunFolder, Sample
@@ -63,6 +64,7 @@ async def run(
     folder: RunFolder,
     *,
     concurrency: int,
+    graders: Workers,
     on_sample: Callable[[Sample], None],
 ) -> None:
     """Ask what `folder` does not hold yet. Samples that failed before are asked again."""
@@ -76,7 +78,8 @@ async def run(
 
     async def worker() -> None:
         for problem, index in todo:
-            sample = await _ask(server, sampling, problem, index, task.instruction)
+            asked = await _ask(server, sampling, problem, index, task.instruction)
+            sample = await asyncio.to_thread(graded, asked, graders)
             folder.append(sample)
             on_sample(sample)
 
@@ -125,7 +128,6 @@ def _answered(asked: Sample, body: Mapping[str, Any], seconds: float) -> Sample:
         asked,
         text=text,
         answer=answer.text if answer else None,
-        correct=is_correct(answer.text if answer else None, asked.gold),
         finish_reason=finish_reason,
         tokens=(body.get("usage") or {}).get("completion_tokens") or 0,
         seconds=round(seconds, 3),
@@ -133,14 +135,13 @@ def _answered(asked: Sample, body: Mapping[str, Any], seconds: float) -> Sample:
     )
 
 
-def is_correct(answer: str | None, gold: str) -> bool:
-    """Tell whether the text of an answer equals the gold answer; `None` does not."""
-    if answer is None:
-        return False
-    given, wanted = answers.parse(answer), answers.parse(gold)
+def graded(sample: Sample, graders: Workers) -> Sample:
+    """Return `sample` with its answer held against the gold answer; no answer is not correct."""
+    given, wanted = answers.parse(sample.answer or ""), answers.parse(sample.gold)
     if given is None or wanted is None:
-        return False
-    return answers.compare(given, wanted) is answers.Comparison.EQUAL
+        return replace(sample, correct=False)
+    outcome = answers.compare(wanted, given, graders.judge())
+    return replace(sample, correct=outcome is answers.Comparison.EQUAL)
 
 
 def _reason(error: Exception) -> str:

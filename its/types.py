@@ -34,10 +34,15 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A final answer read from model text: its normalised text and, if it is one, its integer."""
+    """A final answer read from model text: its tidy text and, if it is one, its integer."""
 
     text: str
     integer: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The text without spaces: answers with the same key are equal."""
+        return "".join(self.text.split())
 
 
 @dataclass(frozen=True, slots=True)

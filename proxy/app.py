@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from its.answers.workers import Workers
 from its.personas import bank
 
 from . import wire
@@ -30,12 +31,14 @@ from .settings import EngineSettings, Member, Panel, Settings
 
 def create_app(settings: Settings) -> Starlette:
     """Return the proxy for `settings`; engines are opened, or started, with the application."""
-    service = Service(settings, Contexts(bank.load(), settings.persona_seed))
+    graders = Workers()
+    service = Service(settings, Contexts(bank.load(), settings.persona_seed), graders)
     views = _Views(service)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.enter_context(graders)
             opened = await asyncio.gather(*(_open(e, stack) for e in settings.engines.values()))
             service.engines.update({engine.name: engine for engine in opened})
             yield

@@ -10,6 +10,8 @@ import aiohttp
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from its.answers.workers import Workers
+
 from . import asgi, panel, stream, wire
 from .auth import hold_to_model
 from .engines import Engine, EngineError
@@ -26,10 +28,11 @@ FORWARDED_HEADERS = (b"traceparent", b"tracestate")
 
 @dataclass(slots=True)
 class Service:
-    """What an endpoint needs: the settings, the contexts, and the engines once they run."""
+    """What an endpoint needs: the settings, contexts, graders, and the engines once they run."""
 
     settings: Settings
     contexts: Contexts
+    graders: Workers
     engines: dict[str, Engine] = field(default_factory=dict)
 
     def find(self, name: str) -> Member | Panel:
@@ -143,6 +146,7 @@ class _Exchange:
             settings=self.service.settings,
             contexts=self.service.contexts,
             engines=self.service.engines,
+            judge=self.service.graders.judge(),
             headers=self.forwarded,
         )
 

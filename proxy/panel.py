@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from its import answers, prompts
+from its.answers import Judge
 from its.methods import METHODS, Method
 from its.types import Ballot, Call, Completion, Failure
 
@@ -27,6 +28,7 @@ async def vote(
     settings: Settings,
     contexts: Contexts,
     engines: Mapping[str, Engine],
+    judge: Judge,
     headers: Mapping[str, str],
 ) -> wire.Outcome:
     """Ask the panel's members and return the verdict.
@@ -50,18 +52,24 @@ async def vote(
         body = wire.panel_body(request, member, call, question)
         return await _complete(call, engines[member.member.engine], body, headers)
 
-    round_ = _Round(panel, method, planned, asked)
+    round_ = _Round(panel, method, planned, asked, judge)
     await round_.run(ask)
-    return round_.outcome()
+    return await round_.outcome()
 
 
 class _Round:
     """The calls of one vote: which returned, which failed, which were not waited for."""
 
     def __init__(
-        self, panel: Panel, method: Method, planned: Sequence[Call], asked: Mapping[str, Asked]
+        self,
+        panel: Panel,
+        method: Method,
+        planned: Sequence[Call],
+        asked: Mapping[str, Asked],
+        judge: Judge,
     ) -> None:
         self.panel, self.method, self.planned, self.asked = panel, method, planned, asked
+        self.judge = judge
         self.quorum = min(panel.quorum or len(planned) // 2 + 1, len(planned))
         self.ballots: list[Ballot] = []
         self.failures: list[Failure] = []
@@ -72,8 +80,9 @@ class _Round:
         """Ask all calls at once, until the vote is settled, hopeless, or past its deadline."""
         deadline = time.monotonic() + self.panel.deadline_s
         running = {asyncio.ensure_future(ask(call)): call for call in self.planned}
+        over = False
         try:
-            while running and not self._over():
+            while running and not over:
                 left = max(0.0, deadline - time.monotonic())
                 done, _ = await asyncio.wait(
                     running, timeout=left, return_when=asyncio.FIRST_COMPLETED
@@ -81,34 +90,45 @@ class _Round:
                 if not done:
                     break
                 for task in done:
-                    self._take(running.pop(task), task.result())
+                    await self._take(running.pop(task), task.result())
+                over = await self._over()
         finally:
-            left_over = self.cancelled if self._over() else self.late
+            left_over = self.cancelled if over else self.late
             left_over.extend(running.values())
             await _cancel(list(running))
 
-    def _take(self, call: Call, result: Completion | Failure) -> None:
+    # Reading and comparing answers may take a while, so that a thread does it: the event loop
+    # serves everybody else meanwhile.
+
+    async def _take(self, call: Call, result: Completion | Failure) -> None:
         if isinstance(result, Failure):
             self.failures.append(result)
             return
-        answer = answers.read(
+        answer = await asyncio.to_thread(
+            answers.read,
             result.text,
             finish_reason=result.finish_reason,
             thinking=self.asked[call.member].member.thinking,
         )
         self.ballots.append(Ballot(result, answer))
 
-    def _over(self) -> bool:
+    async def _over(self) -> bool:
         if len(self.planned) - len(self.failures) < self.quorum:
             return True
-        enough = len(self.ballots) >= self.quorum and self.panel.early_stop
-        return enough and self.method.settled(self.ballots, len(self.planned), None)
+        if len(self.ballots) < self.quorum or not self.panel.early_stop:
+            return False
+        return await asyncio.to_thread(
+            self.method.settled, self.ballots, len(self.planned), self.judge
+        )
 
-    def outcome(self) -> wire.Outcome:
+    async def outcome(self) -> wire.Outcome:
         if len(self.ballots) < self.quorum:
             raise self._no_quorum()
+        verdict = await asyncio.to_thread(
+            self.method.decide, self.ballots, self.planned, self.judge
+        )
         return wire.Outcome(
-            verdict=self.method.decide(self.ballots, self.planned, None),
+            verdict=verdict,
             asked=self.asked,
             failures=self.failures,
             late=self.late,

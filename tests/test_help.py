@@ -7,7 +7,7 @@ from tests.conftest import ROOT, command
 PAGE = ROOT / "docs" / "cli.md"
 COMMANDS = {
     "proxy": ("serve", "check", "model", "demo"),
-    "eval": ("run", "report"),
+    "eval": ("run", "report", "grade"),
     "sft": ("compose",),
 }
 HEAD = """\

@@ -1,6 +1,17 @@
 """Read the final answer out of model text, and say which answers are equal."""
 
-from .compare import Comparison, Judge, cluster, compare
-from .read import normalise, parse, read
+from .compare import cluster, compare
+from .judge import Comparison, Judge, Sample, Unread
+from .read import parse, read, read_or_parse
 
-__all__ = ["Comparison", "Judge", "cluster", "compare", "normalise", "parse", "read"]
+__all__ = [
+    "Comparison",
+    "Judge",
+    "Sample",
+    "Unread",
+    "cluster",
+    "compare",
+    "parse",
+    "read",
+    "read_or_parse",
+]

@@ -1,31 +1,274 @@
-"""Whether two answers are equal, and which of many are: the votes of a panel."""
+"""Whether two answers are equal, and which of many are: the votes of a panel.
 
-from collections.abc import Callable, Sequence
-from enum import Enum
-from typing import TypeAlias
+In layers, each deciding what it can: integers; one spelling of the text; numbers, exactly;
+structure; and what is left are expressions, which a judge evaluates.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from functools import lru_cache
 
 from ..types import Answer
+from . import relations
+from .judge import Comparison, Judge, Sample, Unread, agree, proportion
+from .numbers import Number, same_number
+from .shapes import (
+    Expression,
+    Group,
+    Listing,
+    Matrix,
+    Quantity,
+    Ratio,
+    Relation,
+    Shape,
+    Union,
+    Words,
+    shape,
+)
+from .tidy import grouped, with_decimal_points
+from .units import conflict
 
-
-class Comparison(Enum):
-    """The outcome of comparing two answers; `UNDECIDED` counts as not equal and is reported."""
-
-    EQUAL = "equal"
-    DIFFERENT = "different"
-    UNDECIDED = "undecided"
-
-
-Judge: TypeAlias = Callable[[str, str], Comparison]
-"""Decides symbolic equality of two normalised texts. The edge builds it; the core calls it."""
+EQUAL, DIFFERENT, UNDECIDED = Comparison.EQUAL, Comparison.DIFFERENT, Comparison.UNDECIDED
 
 
 def compare(a: Answer, b: Answer, judge: Judge | None = None) -> Comparison:
-    """Compare integers as integers and anything else as normalised text; then ask `judge`."""
+    """Compare two answers; without a `judge` what needs algebra stays undecided.
+
+    The comparison is symmetric. A set of all solutions does not equal one of them.
+    """
     if a.integer is not None and b.integer is not None:
-        return Comparison.EQUAL if a.integer == b.integer else Comparison.DIFFERENT
-    if a.text == b.text:
-        return Comparison.EQUAL
-    return judge(a.text, b.text) if judge else Comparison.DIFFERENT
+        return EQUAL if a.integer == b.integer else DIFFERENT
+    if a.key == b.key:
+        return EQUAL
+    outcomes = []
+    for first in _readings(a.text):
+        for second in _readings(b.text):
+            outcome = _Comparer(judge).compare(first, second)
+            if outcome is EQUAL:
+                return EQUAL
+            outcomes.append(outcome)
+    return UNDECIDED if UNDECIDED in outcomes else DIFFERENT
+
+
+@lru_cache(maxsize=4096)
+def _readings(text: str) -> tuple[Shape, ...]:
+    """Return what a tidy text may mean: `1,234` is a number or a list, `1,22` may be decimal."""
+    spellings = dict.fromkeys((grouped(text), text, with_decimal_points(text)))
+    return tuple(shape(spelling) for spelling in spellings)
+
+
+class _Comparer:
+    """Compares shapes; holds the judge that decides expressions."""
+
+    def __init__(self, judge: Judge | None) -> None:
+        self._judge = judge
+
+    def compare(self, a: Shape, b: Shape) -> Comparison:
+        if a == b:
+            return EQUAL
+        for first, second in ((a, b), (b, a)):
+            rule = _RULES.get((type(first), type(second)))
+            if rule:
+                return rule(self, first, second)
+        for first, second in ((a, b), (b, a)):
+            if one_sided := _ONE_SIDED.get(type(first)):
+                return one_sided(self, first, second)
+        return self._leaves(a, b)
+
+    def _leaves(self, a: Shape, b: Shape) -> Comparison:
+        """Compare numbers, words and expressions by their values."""
+        texts = _leaf_text(a), _leaf_text(b)
+        if texts[0] is None or texts[1] is None:
+            return DIFFERENT
+        first, second = self._sample(texts[0]), self._sample(texts[1])
+        if isinstance(first, Sample) and isinstance(second, Sample):
+            same = agree(first, second)
+            if same is False and (_rounds(a, second) or _rounds(b, first)):
+                return EQUAL
+            return UNDECIDED if same is None else EQUAL if same else DIFFERENT
+        return UNDECIDED if Unread.EXHAUSTED in (first, second) else DIFFERENT
+
+    def _sample(self, text: str) -> Sample | Unread:
+        return self._judge(text) if self._judge else Unread.EXHAUSTED
+
+    def numbers(self, a: Number, b: Number) -> Comparison:
+        return EQUAL if same_number(a, b) else DIFFERENT
+
+    def words(self, a: Words, b: Words) -> Comparison:
+        return EQUAL if a.text == b.text else DIFFERENT
+
+    def word_and_expression(self, a: Words, b: Expression) -> Comparison:
+        if a.text == b.text.casefold():
+            return EQUAL
+        return self._leaves(a, b) if len(a.text) == 1 else DIFFERENT
+
+    def quantities(self, a: Quantity, b: Quantity) -> Comparison:
+        return DIFFERENT if conflict(a.unit, b.unit) else self.compare(a.amount, b.amount)
+
+    def quantity(self, a: Quantity, b: Shape) -> Comparison:
+        return self.compare(a.amount, b)
+
+    def listings(self, a: Listing, b: Listing) -> Comparison:
+        return self._unordered(a.items, b.items)
+
+    def listing(self, a: Listing, b: Shape) -> Comparison:
+        """A list of one is its item; a list against a tuple or a row keeps its order."""
+        if isinstance(b, Relation):
+            return self.relation(b, a)
+        if len(a.items) == 1:
+            return self.compare(a.items[0], b)
+        if isinstance(b, Matrix) and 1 in (len(b.rows), len(b.rows[0])):
+            return self._ordered(a.items, [cell for row in b.rows for cell in row])
+        return DIFFERENT
+
+    def listing_and_group(self, a: Listing, b: Group) -> Comparison:
+        return self._ordered(a.items, b.items)
+
+    def listing_and_union(self, a: Listing, b: Union) -> Comparison:
+        """`x < 1 or x > 2` is a union."""
+        sets = [relations.interval(i) if isinstance(i, Relation) else i for i in a.items]
+        known = [found for found in sets if found is not None]
+        return self._unordered(known, b.parts) if len(known) == len(sets) else DIFFERENT
+
+    def groups(self, a: Group, b: Group) -> Comparison:
+        brackets = (a.opening, a.closing) == (b.opening, b.closing)
+        if len(a.items) == 2 and not brackets:
+            return DIFFERENT  # an interval with other ends
+        return self._ordered(a.items, b.items)
+
+    def group_and_matrix(self, a: Group, b: Matrix) -> Comparison:
+        if 1 in (len(b.rows), len(b.rows[0])):
+            flat = [cell for row in b.rows for cell in row]
+            return self._ordered([_bare(item) for item in a.items], flat)
+        rows = [item.items if isinstance(item, Group | Listing) else (item,) for item in a.items]
+        if len(rows) != len(b.rows):
+            return DIFFERENT
+        return _all(self._ordered(x, y) for x, y in zip(rows, b.rows, strict=True))
+
+    def matrices(self, a: Matrix, b: Matrix) -> Comparison:
+        if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
+            return DIFFERENT
+        return _all(self._ordered(x, y) for x, y in zip(a.rows, b.rows, strict=True))
+
+    def unions(self, a: Union, b: Union) -> Comparison:
+        return self._unordered(a.parts, b.parts)
+
+    def ratios(self, a: Ratio, b: Ratio) -> Comparison:
+        if len(a.terms) != len(b.terms) or (a.clock and b.clock):
+            return self._ordered(a.terms, b.terms)
+        return self._proportional(a.terms, b.terms)
+
+    def ratio_and_leaf(self, a: Ratio, b: Shape) -> Comparison:
+        if len(a.terms) != 2:
+            return DIFFERENT
+        texts = [_leaf_text(term) for term in a.terms]
+        return self.compare(shape(rf"\frac{{{texts[0]}}}{{{texts[1]}}}"), b)
+
+    def relations(self, a: Relation, b: Relation) -> Comparison:
+        return relations.compare(self, a, b)
+
+    def relation(self, a: Relation, b: Shape) -> Comparison:
+        """`x = 3` is 3, `x in A` is A, `x > 3` is an interval; an equation is no value."""
+        meant = relations.value(a) or relations.interval(a)
+        return self.compare(meant, b) if meant is not None else DIFFERENT
+
+    def scaled(self, a: str, b: str) -> float | None:
+        """Return c where the expressions are a = c * b at every point, else `None`."""
+        first, second = self._sample(a), self._sample(b)
+        if not isinstance(first, Sample) or not isinstance(second, Sample):
+            return None
+        factor = proportion(first, second)
+        return None if factor is None else float(factor)
+
+    def _ordered(self, a: Sequence[Shape], b: Sequence[Shape]) -> Comparison:
+        if len(a) != len(b):
+            return DIFFERENT
+        return _all(self.compare(x, y) for x, y in zip(a, b, strict=True))
+
+    def _unordered(self, a: Sequence[Shape], b: Sequence[Shape]) -> Comparison:
+        """Match items one to one. Equality is transitive, so that the first match will do."""
+        a, b = tuple(dict.fromkeys(a)), tuple(dict.fromkeys(b))
+        if len(a) != len(b) or len(a) > MOST_ITEMS:
+            return DIFFERENT if len(a) != len(b) else UNDECIDED
+        left = list(b)
+        undecided = False
+        for item in a:
+            for other in left:
+                outcome = self.compare(item, other)
+                undecided = undecided or outcome is UNDECIDED
+                if outcome is EQUAL:
+                    left.remove(other)
+                    break
+            else:
+                return UNDECIDED if undecided else DIFFERENT
+        return EQUAL
+
+    def _proportional(self, a: Sequence[Shape], b: Sequence[Shape]) -> Comparison:
+        if not all(isinstance(term, Number) for term in (*a, *b)):
+            return self._ordered(a, b)
+        x, y = ([term.value for term in terms] for terms in (a, b))  # type: ignore[union-attr]
+        same = all(x[0] * q == y[0] * p for p, q in zip(x, y, strict=True))
+        return EQUAL if same and any(x) and any(y) else DIFFERENT
+
+
+MOST_ITEMS = 100
+
+_RULES: dict[tuple[type, type], Callable[..., Comparison]] = {
+    (Number, Number): _Comparer.numbers,
+    (Words, Words): _Comparer.words,
+    (Words, Expression): _Comparer.word_and_expression,
+    (Quantity, Quantity): _Comparer.quantities,
+    (Listing, Listing): _Comparer.listings,
+    (Listing, Group): _Comparer.listing_and_group,
+    (Listing, Union): _Comparer.listing_and_union,
+    (Group, Group): _Comparer.groups,
+    (Group, Matrix): _Comparer.group_and_matrix,
+    (Matrix, Matrix): _Comparer.matrices,
+    (Union, Union): _Comparer.unions,
+    (Ratio, Ratio): _Comparer.ratios,
+    (Ratio, Number): _Comparer.ratio_and_leaf,
+    (Ratio, Expression): _Comparer.ratio_and_leaf,
+    (Relation, Relation): _Comparer.relations,
+}
+_ONE_SIDED: dict[type, Callable[..., Comparison]] = {
+    Quantity: _Comparer.quantity,
+    Listing: _Comparer.listing,
+    Relation: _Comparer.relation,
+}
+
+
+def _all(outcomes: Iterable[Comparison]) -> Comparison:
+    found = list(outcomes)
+    if DIFFERENT in found:
+        return DIFFERENT
+    return UNDECIDED if UNDECIDED in found else EQUAL
+
+
+def _bare(item: Shape) -> Shape:
+    """Return the item of a list of one."""
+    return item.items[0] if isinstance(item, Group | Listing) and len(item.items) == 1 else item
+
+
+def _leaf_text(leaf: Shape) -> str | None:
+    if isinstance(leaf, Number):
+        value = leaf.value / 100 if leaf.percent else leaf.value
+        return f"({value.numerator})/({value.denominator})"
+    return leaf.text if isinstance(leaf, Words | Expression | Matrix) else None
+
+
+def _rounds(written: Shape, exact: Sample) -> bool:
+    """Tell whether a decimal of four places or more is what the expression rounds to."""
+    if not isinstance(written, Number) or not exact.constant or exact.values[0] is None:
+        return False
+    real, imaginary = exact.values[0]
+    if imaginary or not real.is_finite():
+        return False
+    return same_number(written, Number(Fraction(real), places=99))
+
+
+MOST_CHARACTERS = 6_000
+"""Text of different answers, none of them an integer, that one vote compares; beyond it answers
+are equal only if they are written alike. Which ones are compared does not depend on their order."""
 
 
 def cluster(answers: Sequence[Answer | None], judge: Judge | None = None) -> list[list[int]]:
@@ -34,22 +277,45 @@ def cluster(answers: Sequence[Answer | None], judge: Judge | None = None) -> lis
     Groups are the connected components of EQUAL, so that the order of arrival cannot matter;
     they come in the order of their first index.
     """
-    same: dict[Answer, list[int]] = {}
+    alike: dict[int | str, list[int]] = {}
+    distinct: dict[int | str, Answer] = {}
     for index, answer in enumerate(answers):
         if answer is not None:
-            same.setdefault(answer, []).append(index)
-    groups: list[tuple[list[Answer], list[int]]] = []
-    for answer, indices in same.items():
-        joined = [g for g in groups if any(_equal(answer, other, judge) for other in g[0])]
-        groups = [g for g in groups if g not in joined]
-        groups.append(
-            (
-                [answer, *(a for g in joined for a in g[0])],
-                sorted([*indices, *(i for g in joined for i in g[1])]),
+            key = answer.key if answer.integer is None else answer.integer
+            alike.setdefault(key, []).append(index)
+            distinct.setdefault(key, answer)
+    groups: list[set[int | str]] = []
+    compared = _within_limit(distinct)
+    for key, answer in distinct.items():
+        near = [
+            group
+            for group in groups
+            if any(
+                _may_be_equal(key, other, compared) and _equal(answer, distinct[other], judge)
+                for other in group
             )
-        )
-    return sorted(indices for _, indices in groups)
+        ]
+        groups = [group for group in groups if group not in near]
+        groups.append({key}.union(*near))
+    return sorted(sorted(i for key in group for i in alike[key]) for group in groups)
+
+
+def _within_limit(distinct: dict[int | str, Answer]) -> set[int | str]:
+    """Return the keys of what is compared: integers, and texts from the shortest to the limit."""
+    left = MOST_CHARACTERS
+    compared: set[int | str] = {key for key in distinct if isinstance(key, int)}
+    for key in sorted((key for key in distinct if isinstance(key, str)), key=lambda k: (len(k), k)):
+        left -= len(key)
+        if left < 0:
+            break
+        compared.add(key)
+    return compared
+
+
+def _may_be_equal(a: int | str, b: int | str, compared: set[int | str]) -> bool:
+    """Tell whether two keys are worth a comparison: different integers are different."""
+    return not (isinstance(a, int) and isinstance(b, int)) and a in compared and b in compared
 
 
 def _equal(a: Answer, b: Answer, judge: Judge | None) -> bool:
-    return compare(a, b, judge) is Comparison.EQUAL
+    return compare(a, b, judge) is EQUAL

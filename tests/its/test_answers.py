@@ -1,19 +1,20 @@
 """Reading the final answer, and equality: tables of what is expected."""
 
 import itertools
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from its.answers import Comparison, cluster, compare, parse, read
+from its.answers import Comparison, Sample, Unread, cluster, compare, parse, read
 from its.types import Answer
 
 READ = [
     (r"so \boxed{42}", "42"),
     (r"first \boxed{1}, then \boxed{2}.", "2"),
     (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
-    (r"\boxed{\text{a \{b\} c}}", r"\text{a\{b\}c}"),
+    (r"\boxed{\text{a \{b\} c}}", r"\text{a \{b\} c}"),
     (r"\fbox{7}", "7"),
     (r"\boxed {042}", "42"),
     (r"\boxed{1{,}000}", "1000"),
@@ -73,28 +74,53 @@ def test_compare(a: str, b: str, expected: Comparison) -> None:
     assert compare(second, first) is expected
 
 
+def sample(*values: str) -> Sample:
+    return Sample(tuple((Decimal(value), Decimal(0)) for value in values), constant=False)
+
+
 def test_a_judge_is_asked_only_for_what_text_cannot_decide() -> None:
     asked = []
 
-    def judge(a: str, b: str) -> Comparison:
-        asked.append((a, b))
-        return Comparison.EQUAL
+    def judge(text: str) -> Sample:
+        asked.append(text)
+        return sample("1", "2")
 
-    half, decimal, seven = Answer(r"\frac12"), Answer("0.5"), Answer("7", 7)
-    assert compare(half, decimal, judge) is Comparison.EQUAL
+    seven = Answer("7", 7)
     assert compare(seven, Answer("8", 8), judge) is Comparison.DIFFERENT
-    assert asked == [(r"\frac12", "0.5")]
+    assert compare(Answer("1/2"), Answer("0.5"), judge) is Comparison.EQUAL
+    assert compare(Answer("(1, x)"), Answer("(2, x)"), judge) is Comparison.DIFFERENT
+    assert asked == []
+    assert compare(Answer("x+1"), Answer("1+x"), judge) is Comparison.EQUAL
+    assert asked == ["x+1", "1+x"]
+
+
+def test_without_a_judge_algebra_is_undecided() -> None:
+    assert compare(Answer("x+1"), Answer("1+x")) is Comparison.UNDECIDED
+
+
+def test_what_exhausts_the_judge_is_undecided() -> None:
+    def judge(text: str) -> Sample | Unread:
+        return Unread.EXHAUSTED if "9" in text else sample("1", "2")
+
+    assert compare(Answer("x+9"), Answer("9+x"), judge) is Comparison.UNDECIDED
+    assert compare(Answer("(x+9, 1)"), Answer("(9+x, 2)"), judge) is Comparison.DIFFERENT
+    assert cluster([Answer("x+9"), Answer("9+x"), Answer("x + 9")], judge) == [[0, 2], [1]]
 
 
 def test_clusters_are_connected_components_in_any_order() -> None:
-    def near(a: str, b: str) -> Comparison:
-        close = abs(ord(a) - ord(b)) <= 1
-        return Comparison.EQUAL if close else Comparison.UNDECIDED
+    """A decimal joins two expressions that differ in their last place."""
+    texts = [r"\sqrt{17}", "4.1231056", r"\sqrt{17}+10^{-9}", "x", "y"]
+    values = {texts[0]: "4.12310562561", texts[2]: "4.12310562661", "x": "1.5", "y": "2.5"}
 
-    for order in itertools.permutations("abcxz"):
-        groups = cluster([Answer(letter) for letter in order], near)
+    def judge(text: str) -> Sample:
+        found = values.get(text)
+        point = (Decimal(found or "4.1231056"), Decimal(0))
+        return Sample((point, point), constant=found is None or found.startswith("4"))
+
+    for order in itertools.permutations(texts):
+        groups = cluster([Answer(text) for text in order], judge)
         found = {frozenset(order[i] for i in group) for group in groups}
-        assert found == {frozenset("abc"), frozenset("x"), frozenset("z")}
+        assert found == {frozenset(texts[:3]), frozenset("x"), frozenset("y")}
         assert groups == sorted(groups)
 
 
@@ -114,5 +140,5 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 def test_a_huge_number_is_text() -> None:
-    digits = "9" * 5000
+    digits = "9" * 3000
     assert read(rf"\boxed{{{digits}}}") == Answer(digits)

@@ -47,6 +47,21 @@ def test_the_majoritys_message_is_returned_verbatim(proxy: httpx.Client, engine:
     assert "ballots" not in ask(proxy).json()["input_time"]
 
 
+def test_answers_are_equal_by_value(proxy: httpx.Client, engine: Engine) -> None:
+    script(engine, s=r"\boxed{7}", u=r"\boxed{\frac{\sqrt{12}}{2}}", r=r"so it is \boxed{√3}.")
+    verdict = ask(proxy, **BALLOTS).json()["input_time"]
+    assert verdict["winner"] == "u"
+    assert verdict["votes"][0]["members"] == ["u", "r"]
+    assert verdict["agreement"] == 0.6667
+
+
+def test_hostile_answers_are_votes_like_any(proxy: httpx.Client, engine: Engine) -> None:
+    script(engine, s=r"\boxed{9^{9^{9^9}}}", u=r"\boxed{42}", r=r"\boxed{" + "(" * 3000 + "}")
+    verdict = ask(proxy).json()["input_time"]
+    assert [vote["votes"] for vote in verdict["votes"]] == [1, 1, 1]
+    assert verdict["winner"] == "s"
+
+
 def test_members_are_asked_at_once(proxy: httpx.Client, engine: Engine) -> None:
     for model in ("s", "u", "r"):
         engine.scripts[model] = says_after(0.3, r"\boxed{1}")

@@ -1,0 +1,192 @@
+"""One spelling for what is written in many: spaces, delimiters, sizes, fonts, Unicode, units.
+
+Everything here is string work in time linear in the text; nothing is parsed.
+"""
+
+import re
+import unicodedata
+
+LONGEST = 2_000
+"""Characters of an answer that are looked into; a longer one equals only itself."""
+
+_UNICODE = str.maketrans(
+    {
+        **dict.fromkeys("−–—‒﹣－", "-"),
+        **dict.fromkeys("\u00a0\u2002\u2003\u2009\u200a\u202f\u3000", " "),
+        **dict.fromkeys("\u200b\u2060\ufeff", ""),
+        **dict.fromkeys("’‘`´", "'"),
+        **dict.fromkeys("“”", '"'),
+        **dict.fromkeys("₂₀₁₃₄₅₆₇₈₉", None),
+        **{"×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "÷": r"\div ", "∗": "*"},
+        **{"π": r"\pi ", "∞": r"\infty ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta "},
+        **{"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm "},
+        **{"°": r"^\circ ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset "},
+        **{"∶": ":", "、": ",", "，": ",", "；": ";", "（": "(", "）": ")", "：": ":", "％": "%"},
+    }
+)
+_UNICODE.update({ord(low): f"_{digit}" for digit, low in enumerate("₀₁₂₃₄₅₆₇₈₉")})
+_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+_VULGAR = re.compile("[¼-¾⅐-⅞]")
+
+_WRAPPERS = (
+    *(("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`")),
+    *(('"', '"'), ("'", "'")),
+)
+_BOX = re.compile(r"\\+(?:boxed|fbox)\s*\{")
+_SIZES = re.compile(
+    r"\\(?:left|right|[bB]ig{1,2}[lr]?|displaystyle|textstyle|limits|nolimits|rm|bf|it)(?![A-Za-z])"
+    r"|\\(?:hphantom|phantom|label|tag)\s*\{[^{}]*\}"
+)
+_SPACES = re.compile(r"\\[,;:!>]\s*|\\q?quad(?![A-Za-z])|(?<!\\)\\ |~|\\hspace\s*\{[^{}]*\}|\s+")
+_NEGATIVE_SPACE = re.compile(r"\\!\s*")
+_FONT = re.compile(
+    r"\\(?:text(?:bf|it|rm|normal|sf|tt)?|math(?:rm|bf|it|sf|tt|bb|cal|bf)|mbox|operatorname\*?|emph"
+    r"|textnormal|boldsymbol|bm|underline|hbox)\s*\{([^{}]*)\}"
+)
+_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_BARE_FRACTION = re.compile(
+    r"\\frac\s*(\{[^{}]*\}|[0-9A-Za-z]|\\[a-z]+(?![A-Za-z]))\s*(\{[^{}]*\}|[0-9A-Za-z]|\\[a-z]+(?![A-Za-z]))"
+)
+_BARE_ROOT = re.compile(r"\\sqrt\s*([0-9A-Za-z]|\\[a-z]+(?![A-Za-z]))")
+_WORD_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))")
+_SYNONYMS = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\(?:leqslant|leq|le)(?![A-Za-z])|<=|=<|⩽", r"\\le "),
+        (r"\\(?:geqslant|geq|ge)(?![A-Za-z])|>=|=>|⩾", r"\\ge "),
+        (r"\\(?:neq|ne)(?![A-Za-z])|!=|\\not\s*=", r"\\ne "),
+        (r"\\(?:lt)(?![A-Za-z])", "<"),
+        (r"\\(?:gt)(?![A-Za-z])", ">"),
+        (r"\\(?:mid|vert|lvert|rvert|Vert|lVert|rVert)(?![A-Za-z])", "|"),
+        (r"\\(?:lbrace)(?![A-Za-z])", r"\\{"),
+        (r"\\(?:rbrace)(?![A-Za-z])", r"\\}"),
+        (r"\\(?:lbrack)(?![A-Za-z])", "["),
+        (r"\\(?:rbrack)(?![A-Za-z])", "]"),
+        (r"\\(?:land|wedge)(?![A-Za-z])", r" and "),
+        (r"\\(?:lor|vee)(?![A-Za-z])", r" or "),
+        (r"\\(?:ldots|dots|cdots)(?![A-Za-z])|\.\.\.|…", r"\\ldots "),
+        (r"\\(?:ast|star)(?![A-Za-z])", "*"),
+        (r"\\(?:approx|simeq|sim)(?![A-Za-z])|~=", r"\\approx "),
+        (r"\\(?:varnothing|emptyset)(?![A-Za-z])|\\\{\s*\\\}", r"\\emptyset "),
+        (r"\+\s*\\infty(?![A-Za-z])|\binfinity\b|(?<![a-z])\binf\b|\boo\b", r"\\infty "),
+        (r"\^\s*\{?\s*\\circ(?![A-Za-z])\s*\}?|\\degree(?![A-Za-z])|\\textdegree", r"^\\circ "),
+        (r"\\pi(?=[A-Za-z])", r"\\pi "),
+        (r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}"),
+    )
+)
+_PERCENT = re.compile(r"\\%|%|(?<=[\d})\s.])\s*(?:per ?cent(?:age)?|pct)\b\.?", re.IGNORECASE)
+_CURRENCY = re.compile(
+    r"\\\$|[$€£¥₹]|\b(?:USD|EUR|GBP|Rs\.?)(?=\s*[\d.])|(?<=\d)\s*(?:USD|EUR|GBP)\b"
+)
+_ENGLISH_COMMA = re.compile(r"\s*\{\s*,\s*\}\s*")
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,])")
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![\d,.])")
+
+
+def tidy(raw: str) -> str:
+    """Return `raw` in one spelling of what does not change an answer; single spaces are kept."""
+    text = raw.strip()
+    if len(text) > LONGEST:
+        return text
+    text = unwrap(_unicode(text))
+    if r"\begin" not in text:
+        text = re.sub(r"\\\\(?=[A-Za-z%$!,;])", r"\\", text)
+    text = _NEGATIVE_SPACE.sub("", _SIZES.sub("", text))
+    text = _ENGLISH_COMMA.sub(",", text)
+    text = _SPACES.sub(" ", text)
+    text = _fonts(text)
+    text = _CURRENCY.sub("", text)
+    text = _PERCENT.sub("%", text)
+    for pattern, replacement in _SYNONYMS:
+        text = pattern.sub(replacement, text)
+    text = _fractions(text)
+    return unwrap(re.sub(r"\s+", " ", text))
+
+
+def unwrap(text: str) -> str:
+    """Return `text` without math delimiters, a box, emphasis, quotes and a final stop around it."""
+    while True:
+        bare = text.strip().rstrip(".;,:!").strip() if not text.endswith("!") else text.strip()
+        bare = _without_box(bare)
+        for left, right in _WRAPPERS:
+            longer = len(bare) > len(left) + len(right)
+            inside = bare[len(left) : len(bare) - len(right)]
+            if longer and bare.startswith(left) and bare.endswith(right) and left not in inside:
+                bare = inside.strip()
+        if bare == text:
+            return text
+        text = bare
+
+
+def _without_box(text: str) -> str:
+    opened = _BOX.match(text)
+    if not opened:
+        return text
+    end = closing_brace(text, opened.end())
+    if end is None:
+        return text[opened.end() :]
+    return text[opened.end() : end] if not text[end + 1 :].strip(" .$") else text
+
+
+def closing_brace(text: str, start: int) -> int | None:
+    """Return the index of the brace that closes the one opened just before `start`."""
+    depth = 1
+    for brace in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(brace[0], 0)  # an escaped brace is a character
+        if depth == 0:
+            return brace.start()
+    return None
+
+
+def _unicode(text: str) -> str:
+    if text.isascii():
+        return text
+    text = _VULGAR.sub(_vulgar_fraction, text)
+    text = _SUPERSCRIPTS.sub(lambda m: "^{" + m[0].translate(_SUPERSCRIPT) + "}", text)
+    text = _ROOT.sub(lambda m: rf"\sqrt{{{m[1] or m[2]}}}", text)
+    return text.translate(_UNICODE)
+
+
+def _vulgar_fraction(match: re.Match[str]) -> str:
+    above, _, below = unicodedata.normalize("NFKC", match[0]).partition("\u2044")
+    return rf"\frac{{{above}}}{{{below}}}"
+
+
+def _fonts(text: str) -> str:
+    """Take words out of their font commands; a space on each side keeps them apart."""
+    for _ in range(4):
+        replaced = _FONT.sub(_said, text)
+        if replaced == text:
+            break
+        text = replaced
+    return text
+
+
+def _said(match: re.Match[str]) -> str:
+    inside = match[1]
+    return inside if len(inside.strip()) == 1 else f" {inside} "
+
+
+def _fractions(text: str) -> str:
+    text = _FRACTION.sub(r"\\frac", text)
+    text = _WORD_ROOT.sub(lambda m: rf"\sqrt{{{m[1] or m[2] or m[3]}}}", text)
+    text = _BARE_ROOT.sub(r"\\sqrt{\1}", text)
+    return _BARE_FRACTION.sub(lambda m: rf"\frac{_braced(m[1])}{_braced(m[2])}", text)
+
+
+def _braced(text: str) -> str:
+    return text if text.startswith("{") else f"{{{text}}}"
+
+
+def grouped(text: str) -> str:
+    """Return `text` with the thousands of its numbers joined: `1,234` and `1 234` are 1234."""
+    text = _GROUPED.sub(lambda m: m[0].replace(",", ""), text)
+    return _SPACED.sub(lambda m: m[0].replace(" ", ""), text)
+
+
+def with_decimal_points(text: str) -> str:
+    """Return `text` with its commas between digits read as decimal points: `1,22` is 1.22."""
+    return _DECIMAL_COMMA.sub(r"\1.\2", text)
