@@ -14,8 +14,10 @@ import typer
 from rich.console import Console
 
 from its.answers.workers import Workers
+from its.methods import METHODS
 
 from . import grade as grading
+from . import replay as replaying
 from . import report
 from .progress import grading_bar
 from .samples import RunError, RunFolder
@@ -132,6 +134,24 @@ def grade_(
         for row in grading.failures(results):
             print(json.dumps(row, ensure_ascii=False))
     print(json.dumps(figures)) if as_json else Console().print(report.grades(figures, file.name))
+
+
+@app.command(name="replay")
+def replay_(
+    file: Annotated[
+        Path, typer.Argument(help="JSONL rows {problem_id, model, text, gold}: finished outputs.")
+    ],
+    method: Annotated[str, typer.Option(help="How the models' answers become one.")] = "majority",
+) -> None:
+    """Let the models whose outputs FILE holds vote, and print how each did beside the vote."""
+    if method not in METHODS:
+        _fail(f"--method {method}: there are: {', '.join(METHODS)}", 2)
+    try:
+        outputs = replaying.read_outputs(file)
+    except grading.GradeError as error:
+        _fail(str(error), 2)
+    with Workers() as graders:
+        print(replaying.markdown(replaying.replay(outputs, method, graders)))
 
 
 def _print_report(folders: list[Path], title: str) -> None:

@@ -7,7 +7,7 @@ from tests.conftest import ROOT, command
 PAGE = ROOT / "docs" / "cli.md"
 COMMANDS = {
     "proxy": ("serve", "check", "model", "demo"),
-    "eval": ("run", "report", "grade"),
+    "eval": ("run", "report", "grade", "replay"),
     "sft": ("compose",),
 }
 HEAD = """\

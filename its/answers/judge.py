@@ -12,10 +12,10 @@ from decimal import Decimal, localcontext
 from enum import Enum
 from typing import TypeAlias
 
-DIGITS = 40
+DIGITS = 120
 """Decimal digits that a judge works with."""
 
-AGREE = Decimal("1e-25")
+AGREE = Decimal("1e-90")
 """Two values agree if they differ by less than this, relative to the larger one (at least 1)."""
 
 FEWEST_POINTS = 2

@@ -171,7 +171,7 @@ def _values(cell: Any, real_only: bool, constant: bool) -> list[Value | None]:
 
 def _value_at(tree: Any, point: int, real_only: bool) -> Value | None:
     try:
-        value = mpc(_Evaluator(point).of(tree))
+        value = mpc(_Evaluator(point, real_only).of(tree))
     except (_Undefined, ZeroDivisionError, ValueError, TypeError):
         return None
     if mpmath.isnan(value.real) or mpmath.isnan(value.imag):
@@ -221,10 +221,13 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 class _Evaluator:
-    """The values of all symbols at one point, and the evaluation of a tree there."""
+    """The values of all symbols at one point, and the evaluation of a tree there.
 
-    def __init__(self, point: int) -> None:
-        self.point = point
+    In the reals a root or logarithm of a negative number has no value, also on the way.
+    """
+
+    def __init__(self, point: int, real: bool) -> None:
+        self.point, self.real = point, real
         self.bound: dict[str, Any] = {}
 
     def of(self, node: Any) -> Any:
@@ -236,7 +239,7 @@ class _Evaluator:
         if isinstance(node, sympy.Symbol):
             return self._symbol(node.name)
         if name == "Pow":
-            return _power(self.of(node.args[0]), node.args[1], self.of(node.args[1]))
+            return self._real(_power(self.of(node.args[0]), node.args[1], self.of(node.args[1])))
         if name == "exp":
             return _power(mp.e, node.args[0], self.of(node.args[0]))
         if name in ("factorial", "binomial", "gamma"):
@@ -244,11 +247,16 @@ class _Evaluator:
         if name in ("Sum", "Product"):
             return self._series(node, name)
         if name in _FUNCTIONS:
-            return _FUNCTIONS[name](*(self.of(arg) for arg in node.args))
+            return self._real(_FUNCTIONS[name](*(self.of(arg) for arg in node.args)))
         if isinstance(node, sympy.core.function.AppliedUndef):
             values = [mpmath.nstr(self.of(arg), 20) for arg in node.args]
             return _scattered(f"{name}({', '.join(values)})")
         return _scattered(_canonical(node))
+
+    def _real(self, value: Any) -> Any:
+        if self.real and mpmath.im(value):
+            raise _Undefined
+        return value
 
     def _symbol(self, name: str) -> Any:
         if name in self.bound:

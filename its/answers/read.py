@@ -256,7 +256,7 @@ def _content(span: re.Match[str]) -> str:
 def _concluded(text: str) -> str | None:
     """Read the last sentence: what is bold in it, its last formula, or its number.
 
-    A text of one sentence concludes nothing, unless it says so ("Therefore ...").
+    A text of one paragraph concludes nothing, unless it says so ("Therefore ...").
     """
     blocks = [block for block in text.split("\n\n") if block.strip()][-3:]
     paragraphs = [part for block in blocks for part in re.split(r"\n(?=[-*#\d])", block)]
@@ -265,7 +265,7 @@ def _concluded(text: str) -> str | None:
             continue
         sentences = [part for part in _SENTENCE_END.split(paragraph.strip()) if part.strip()]
         concluding = [part for part in sentences if _CONCLUDES.match(part)]
-        alone = len(sentences) * len(paragraphs) == 1
+        alone = len(paragraphs) == 1
         for sentence in (*sentences[-1:], *concluding[-1:]):
             cued = sentence in concluding or not (alone or _STEP.match(sentence))
             if (found := _of_sentence(sentence, cued)) is not None:
@@ -287,8 +287,9 @@ def _amount(sentence: str, cued: bool) -> str | None:
 
     Only a sentence that is `cued` to be the conclusion has its number read without an "is".
     """
-    said = re.split(r"\b(?:is|are)\b:?|=", sentence)[-1].strip(" .*:")
-    if len(said) < len(sentence) and re.search(r"\d|[¼-¾√π]", said) and not is_prose(said):
+    _, *values = re.split(r"\b(?:is|are)\b:?|=", sentence)
+    said = values[-1].strip(" .*:") if values else ""
+    if re.search(r"\d|[¼-¾√π]", said) and not is_prose(said):
         return said
     if not cued:
         return None

@@ -25,9 +25,11 @@ class Comparer(Protocol):
 def value(relation: Relation) -> Shape | None:
     """Return what a name is said to be: 3 of `x = 3`, and of `x = 1 + 2 = 3` as well."""
     sides, signs = list(relation.sides), list(relation.signs)
-    while len(signs) > 1 and signs[-1] == "approx" and "=" in signs:
-        sides.pop()
+    while signs and signs[-1] == "approx" and not (len(signs) == 1 and _is_named(sides[0])):
+        sides.pop()  # what is given exactly counts, not its approximation
         signs.pop()
+    if not signs:
+        return shape(sides[0]) if sides[0] else shape(relation.sides[-1])
     if signs == ["in"] or signs == ["to"]:
         return shape(sides[1]) if is_name(sides[0]) or sides[0].startswith("(") else None
     if not set(signs) <= {"=", "approx", "equiv"}:

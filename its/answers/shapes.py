@@ -7,6 +7,7 @@ level. What is left at the leaves is for `numbers` or, as an expression, for the
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
 from .numbers import Number, number
@@ -99,6 +100,10 @@ _SIGN = re.compile(r"\\(le|ge|ne|approx|in|subset|equiv|to)(?![A-Za-z])|[=<>]")
 _LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:]?")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z'\-]*(?:[\s,]+[A-Za-z0-9'\-]+)*")
 _CHOICES = re.compile(r"[A-E]{2,5}")
+_COUNTS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve"),
+)
 _NO_SOLUTION = re.compile(
     r"(?:there (?:is|are) )?(?:no (?:real |such )?(?:solutions?|values?|numbers?)|none"
     r"|(?:the )?empty set|does not exist|dne)",
@@ -316,6 +321,8 @@ def _words(text: str) -> Shape | None:
         return Listing(tuple(Words(letter.casefold()) for letter in text))
     if text == r"\emptyset" or _NO_SOLUTION.fullmatch(text):
         return Words("no solution")
+    if text.casefold() in _COUNTS:
+        return Number(Fraction(_COUNTS.index(text.casefold())))
     if _WORDS.fullmatch(text) and (len(text) > 3 or " " in text or text.istitle()):
         return Words(_ARTICLE.sub("", " ".join(re.findall(r"[a-z0-9']+", text.casefold()))))
     return None
@@ -342,10 +349,12 @@ def is_name(side: str) -> bool:
         return False
     if number(side) is not None or re.search(r"[A-Za-z]", side) is None:
         return False
-    bare = re.sub(r"_(?:\{[^{}]*\}|\w)|\([^()]*\)|\\[A-Za-z]+", "", side)
+    bare = re.sub(r"\^\{-1\}|_(?:\{[^{}]*\}|\w)|\([^()]*\)|\\[A-Za-z]+", "", side)
     if re.search(r"\d|[+\-*/^!]", bare):
         return False
-    return bool(_NAME.fullmatch(side)) or bool(re.fullmatch(r"[A-Za-z\s]+", side))
+    return bool(_NAME.fullmatch(side.replace("^{-1}", ""))) or bool(
+        re.fullmatch(r"[A-Za-z\s]+", side)
+    )
 
 
 def head(name: str) -> str:

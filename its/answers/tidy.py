@@ -45,10 +45,12 @@ _FONT = re.compile(
     r"\\(?:text(?:bf|it|rm|normal|sf|tt)?|math(?:rm|bf|it|sf|tt|bb|cal|bf)|mbox|operatorname\*?|emph"
     r"|textnormal|boldsymbol|bm|underline|hbox)\s*\{([^{}]*)\}"
 )
+_CASES = re.compile(r"\\begin\{cases\}(.*?)\\end\{cases\}", re.DOTALL)
+_REALS = re.compile(r"\\mathbb\s*(?:\{\s*R\s*\}|R)|\\R(?![A-Za-z])")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
-_BARE_FRACTION = re.compile(
-    r"\\frac\s*(\{[^{}]*\}|[0-9A-Za-z]|\\[a-z]+(?![A-Za-z]))\s*(\{[^{}]*\}|[0-9A-Za-z]|\\[a-z]+(?![A-Za-z]))"
-)
+_FRAC = re.compile(r"\\frac(?![A-Za-z])")
+_ARGUMENT = re.compile(r"\s*([0-9A-Za-z]|\\[a-z]+(?![A-Za-z]))")
+_OPENED = re.compile(r"\s*\{")
 _BARE_ROOT = re.compile(r"\\sqrt\s*([0-9A-Za-z]|\\[a-z]+(?![A-Za-z]))")
 _WORD_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))")
 _SYNONYMS = tuple(
@@ -73,6 +75,9 @@ _SYNONYMS = tuple(
         (r"\+\s*\\infty(?![A-Za-z])|\binfinity\b|(?<![a-z])\binf\b|\boo\b", r"\\infty "),
         (r"\^\s*\{?\s*\\circ(?![A-Za-z])\s*\}?|\\degree(?![A-Za-z])|\\textdegree", r"^\\circ "),
         (r"\\pi(?=[A-Za-z])", r"\\pi "),
+        (r"\\langle(?![A-Za-z])", "("),
+        (r"\\rangle(?![A-Za-z])", ")"),
+        (r"^(?:the set of )?(?:all )?real(?: number)?s$", r"(-\\infty ,\\infty )"),
         (r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}"),
     )
 )
@@ -83,7 +88,7 @@ _CURRENCY = re.compile(
 _ENGLISH_COMMA = re.compile(r"\s*\{\s*,\s*\}\s*")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,])")
-_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![\d,.])")
+_DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)((?:\s*[A-Za-z%][A-Za-z^/{}\d .]*)?)")
 
 
 def tidy(raw: str) -> str:
@@ -96,8 +101,9 @@ def tidy(raw: str) -> str:
         text = re.sub(r"\\\\(?=[A-Za-z%$!,;])", r"\\", text)
     text = _NEGATIVE_SPACE.sub("", _SIZES.sub("", text))
     text = _ENGLISH_COMMA.sub(",", text)
+    text = _CASES.sub(lambda m: re.sub(r"\\\\", ", ", m[1]).replace("&", ""), text)
     text = _SPACES.sub(" ", text)
-    text = _fonts(text)
+    text = _fonts(_REALS.sub(r"(-\\infty ,\\infty )", text))
     text = _CURRENCY.sub("", text)
     text = _PERCENT.sub("%", text)
     for pattern, replacement in _SYNONYMS:
@@ -174,11 +180,21 @@ def _fractions(text: str) -> str:
     text = _FRACTION.sub(r"\\frac", text)
     text = _WORD_ROOT.sub(lambda m: rf"\sqrt{{{m[1] or m[2] or m[3]}}}", text)
     text = _BARE_ROOT.sub(r"\\sqrt{\1}", text)
-    return _BARE_FRACTION.sub(lambda m: rf"\frac{_braced(m[1])}{_braced(m[2])}", text)
+    for start in [match.end() for match in _FRAC.finditer(text)][::-1]:
+        above, end = _argument(text, start)
+        below, end = _argument(text, end)
+        if above and below:
+            text = f"{text[:start]}{above}{below}{text[end:]}"
+    return text
 
 
-def _braced(text: str) -> str:
-    return text if text.startswith("{") else f"{{{text}}}"
+def _argument(text: str, start: int) -> tuple[str, int]:
+    """Return a command's argument that begins at `start`, in braces, and where it ends."""
+    if opened := _OPENED.match(text, start):
+        end = closing_brace(text, opened.end())
+        return ("", start) if end is None else ("{" + text[opened.end() : end + 1], end + 1)
+    bare = _ARGUMENT.match(text, start)
+    return ("{" + bare[1] + "}", bare.end()) if bare else ("", start)
 
 
 def grouped(text: str) -> str:
@@ -188,5 +204,6 @@ def grouped(text: str) -> str:
 
 
 def with_decimal_points(text: str) -> str:
-    """Return `text` with its commas between digits read as decimal points: `1,22` is 1.22."""
-    return _DECIMAL_COMMA.sub(r"\1.\2", text)
+    """Return a number whose decimals stand behind a comma with a point: `1,22` is 1.22."""
+    match = _DECIMAL_COMMA.fullmatch(text)
+    return f"{match[1]}.{match[2]}{match[3]}" if match else text

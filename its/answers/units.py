@@ -34,7 +34,7 @@ _SAME = {
 _KNOWN = {spelling: unit for unit, spellings in _SAME.items() for spelling in spellings.split()}
 _LETTERS = {unit for unit in _KNOWN if len(unit) == 1}
 _UNIT = re.compile(
-    r"""(?P<amount>.*(?:[\d}).!]|\\pi))
+    r"""(?P<amount>.*(?:\d\.?|[})!]|\\pi))
     (?P<unit>
         \s*\^\\circ\s*[CFK]?
       | \s*[A-Za-z]{2,}\.?(?:[\s.^{}\-/*]|[A-Za-z]|\\cdot|[23])*

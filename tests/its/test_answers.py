@@ -27,6 +27,22 @@ READ = [
     ("Final answer: 5\nFinal answer: 6", "6"),
     (r"The final answer is \(\frac{3}{4}\).", r"\frac{3}{4}"),
     (r"\boxed{3}. The final answer is 4.", "3"),
+    (r"\boxed{1}, \boxed{2} and \boxed{3}", "1, 2, 3"),
+    (r"\boxed{4}. I check again, \boxed{5}", "5"),
+    (r"\boxed 7 is it", "7"),
+    (r"Steps gave \boxed{200}. Final answer: the final answer is $10,455$.", "10455"),
+    ("So it is.\n#### 1,234", "1234"),
+    ("16 + 8 = 24\nA: 24", "24"),
+    ("**Answer:** 12 apples", "12 apples"),
+    ("### Final Answer\n\nThe sum is 9.", "9"),
+    ('```json\n{"steps": [1, 2], "answer": 42}\n```', "42"),
+    ("We add.\n\n\\[ 6 \\cdot 7 = 42 \\]", r"6 \cdot 7 = 42"),
+    ("First 5, then 7.\n\nThe total is **12**.", "12"),
+    ("He buys 3 and pays.\n\nTherefore, he paid a total of $230.", "230"),
+    ("Work.\n\nThus, she walks 15 miles in 3 hours.", "3"),
+    ("Each is 2.\n\nSo the length is \u221a66.", r"\sqrt{66}"),
+    ("done <|im_end|> the answer is 5", None),
+    ("Hello! I have 3 cats.", None),
     ("Step 1: add 3 and 4", None),
     ("The answer lies in the stars", None),
     ("", None),
@@ -42,6 +58,21 @@ READ = [
 def test_read(text: str, expected: str | None) -> None:
     found = read(text)
     assert (found.text if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("The correct option is (C).", "C"),
+        ("I would pick B, so the answer is (B)", "B"),
+        ("D", "D"),
+        (r"\boxed{\text{A}}", "A"),
+        ("Nothing fits.", None),
+    ],
+)
+def test_multiple_choice(text: str, letter: str | None) -> None:
+    found = read(text, kind="choice")
+    assert (found.text if found else None) == letter
 
 
 def test_what_a_template_opened_is_no_answer() -> None:

@@ -1,8 +1,11 @@
 """Which answers are equal: pairs of our own, by kind."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from its.answers import Comparison, compare, read_or_parse
 from its.answers.measure import measure
@@ -194,6 +197,106 @@ EQUAL = {
         ("x**2", "x^2"),
         ("2*x", "2x"),
     ],
+    "as people write it": [
+        ("0.1+0.2", "0.3"),
+        (r"\text{Thursday}", "Thursday"),
+        (r"3.54\times10^{10} \text{ dollars}", "3.54e10"),
+        (r"\sqrt{3}x", r"\sqrt{3}*x"),
+        (r"\$32,000", "32000"),
+        (r"5 \mbox{ feet}", "5"),
+        (r"2.5\times 10^{-3}\ kg", "0.0025 kg"),
+        (r"\begin{matrix} 1 \\ 2 \end{matrix}", "[1,2]"),
+        (r"-\infty", r"- \infty"),
+        (r"\frac{3}{2}\pi", r"1.5\pi"),
+        (r"\text{(A)}\ 5", "A"),
+        (r"\textbf{(B)} 12", "B"),
+        (r"\{2, 3\}", "2,3"),
+        (r"\dfrac{1}{2},\dfrac{1}{3}", "0.5, 1/3"),
+        (r"7 \times 8", "56"),
+        (r"2^{3} \cdot 3", "24"),
+        (r"\lfloor 3.7 \rfloor", "3"),
+        (r"\max(3,5)", "5"),
+        (r"\gcd(12,18)", "6"),
+        (r"\arcsin(1)", r"\frac{\pi}{2}"),
+        (r"\sin^{-1}(1)", r"\pi/2"),
+        ("a_{n}=2n-1", "2n-1"),
+        ("f^{-1}(x)=x-1", "x-1"),
+        (r"AB=5\text{ cm}", "5"),
+        (r"\angle ABC = 30^\circ", "30"),
+        (r"m\angle A=30", "30"),
+        (r"\overline{AB}=3", "3"),
+        (r"\text{2 apples}", "2"),
+        ("0.5,0.25", r"\frac12,\frac14"),
+        (r"1,2 \text{ and } 3", "1,2,3"),
+        (r"i\sqrt{3}", r"\sqrt{-3}"),
+        (r"\sqrt{x}\sqrt{y}", r"\sqrt{xy}"),
+        (r"\log(x)+\log(y)", r"\log(xy)"),
+        (r"e^{2\ln x}", "x^2"),
+        (r"\vec{v}=(1,2)", "(1,2)"),
+        (r"\langle 1,2\rangle", "(1,2)"),
+        (r"\begin{cases} x=1 \\ y=2\end{cases}", "x=1,y=2"),
+        (r"10^\circ C", "10"),
+        (r"\approx 3.5", "3.5"),
+        (r"2\sqrt{2}\approx 2.83", r"2\sqrt{2}"),
+        ("1000000", "10^6"),
+        ("10^{6}", "1,000,000"),
+        (r"\pi", "3.14159265"),
+        ("(-1,2]", r"-1<x\le2"),
+        (r"\mathbb{R}", r"(-\infty,\infty)"),
+        ("all real numbers", r"\mathbb{R}"),
+        (r"\frac{a}{b}", "a/b"),
+        (r"a\cdot b", "ab"),
+        ("x(x+1)", "x^2+x"),
+        (r"\frac{1+\sqrt5}{2}", r"\frac12+\frac{\sqrt5}2"),
+        ("3 + 4i", "4i+3"),
+        (r"\frac{3\pi}{4}", "3π/4"),
+        ("1/3", "0.333333"),
+        ("(1/2, 3)", r"\left(\frac{1}{2},3\right)"),
+        ("12 cm²", "12"),
+        ("100 m/s", "100"),
+        (r"5\,\text{cm}", "5"),
+        ("2.50", "2.5"),
+        ("$2.50", "2.5"),
+        ("1e-3", "0.001"),
+        ("y = mx+b", "mx+b"),
+        ("x = -2 or x = 3", r"\{-2,3\}"),
+        ("A and B", "A, B"),
+        ("(A), (C)", "A,C"),
+        ("9:00 AM", "9 am"),
+        (r"6\text{ p.m.}", "6:00 PM"),
+        ("Monday", r"\text{Monday.}"),
+        (r"2\pi r", "2πr"),
+        (r"\sqrt[3]{2}", "2^{1/3}"),
+        (r"4^{\frac{1}{2}}", "2"),
+        ("(2x+1)(x-3)", "2x^2-5x-3"),
+        (r"\frac{1}{x+1}+\frac{1}{x-1}", r"\frac{2x}{x^2-1}"),
+        ("5 : 3", "10/6"),
+        (r"\frac{5}{3}", "5:3"),
+        ("3/4 cup", "0.75"),
+        ("three", "3"),
+        (r"\frac{7}{2}", "3 1/2"),
+        ("24%", "0.24"),
+        (r"1.5 \text{ hours}", "1.5"),
+        ("77 square feet", "77"),
+        ("77 sq. ft.", "77 ft^2"),
+        ("+5", "5"),
+        ("5.", "5"),
+        ("(5)", "5"),
+        ("[5]", "5"),
+        (r"x \geq -3", r"[-3, \infty)"),
+        (r"-3 \leq x", r"x\ge-3"),
+        (r"x\in(-\infty,0)\cup(3,\infty)", r"x<0 \text{ or } x>3"),
+        ("0 < x < 1 or x > 2", r"(0,1)\cup(2,\infty)"),
+        (r"\frac{d}{dx}", r"\frac{d}{dx}"),
+        ("i", "i"),
+        ("-i", "-1i"),
+        ("15x-80", "-80+15x"),
+        (r"x \equiv 3 \pmod{7}", r"3 \pmod 7"),
+        (r"4,\!500", "4500"),
+        (r"\frac {1} {2}", "0.5"),
+        ("1.23 million", "1.23"),
+        ("three-fourths", "three-fourths"),
+    ],
 }
 DIFFERENT = {
     "numbers": [
@@ -267,6 +370,45 @@ DIFFERENT = {
         ("1:2", "2:1"),
         (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&2\\3&5\end{pmatrix}"),
     ],
+    "near misses": [
+        ("1.5", "1.6"),
+        ("(1,2)", "[1,2]"),
+        ("{1,2,3}", "{1,2}"),
+        ("x+y", "x-y"),
+        ("2x", "x^2"),
+        ("10%", "10.5%"),
+        ("AB", "CD"),
+        ("yes", "no"),
+        ("3 apples and 4 pears", "3"),
+        ("12:30", "12:31"),
+        ("1/3", "0.3"),
+        ("x>2", r"x\ge 2"),
+        ("x=2", "x=3"),
+        ("(1,2),(3,4)", "(1,2)"),
+        ("5 cm", "5 kg"),
+        (r"\frac{x}{y}", r"\frac{y}{x}"),
+        ("a", "b"),
+        ("A", "C"),
+        ("2", "two apples and 3"),
+        (r"\sqrt{2}", "1.41"),
+        ("e", "2.7"),
+        ("x", "x+0.0000001"),
+        ("1000000", "1000001"),
+        ("10^{20}", "10^{20}+1"),
+        (r"\infty", r"-\infty"),
+        ("no solution", "0"),
+        ("0", r"\emptyset"),
+        ("x_1", "x_2"),
+        ("12 or 13", "12"),
+        ("north", "south"),
+        ("2^{100}", "2^{100}+1"),
+        ("1.000001", "1"),
+        ("100", "100.5"),
+        ("999999", "1000000"),
+        ("7!", "5041"),
+        ("0.3333", "0.333"),
+        ("(0,1)", "0,1,2"),
+    ],
 }
 
 
@@ -297,3 +439,44 @@ def test_different(a: str, b: str) -> None:
 def test_reflexive(text: str) -> None:
     assert verdict(text, text) is Comparison.EQUAL
     assert verdict(f"  ${text}$. " if "$" not in text else text, text) is Comparison.EQUAL
+
+
+SPELLINGS = [
+    lambda text: text,
+    lambda text: f"${text}$",
+    lambda text: rf"\boxed{{{text}}}",
+    lambda text: rf"\( {text} \)",
+    lambda text: f" {text}. ",
+    lambda text: text.replace(r"\frac", r"\dfrac"),
+    lambda text: text.replace("(", r"\left(").replace(")", r"\right)"),
+    lambda text: text.replace("-", "\u2212"),
+    lambda text: text.replace(" ", r"\,"),
+    lambda text: rf"\displaystyle {text}",
+    lambda text: rf"x = {text}",
+]
+NUMBERS = st.integers(-(10**6), 10**6)
+VALUES = st.one_of(
+    NUMBERS.map(str),
+    st.tuples(NUMBERS, st.integers(1, 999)).map(lambda n: rf"\frac{{{n[0]}}}{{{n[1]}}}"),
+    st.tuples(NUMBERS, st.integers(2, 99)).map(lambda n: rf"{n[0]} + \sqrt{{{n[1]}}}"),
+    st.tuples(NUMBERS, NUMBERS).map(lambda n: f"({n[0]}, {n[1]})"),
+    st.tuples(st.integers(2, 99), st.integers(1, 99)).map(lambda n: f"{n[0]}x^2 - {n[1]}"),
+)
+
+
+@given(VALUES, st.sampled_from(SPELLINGS), st.sampled_from(SPELLINGS))
+@settings(deadline=None, max_examples=200)
+def test_the_spelling_changes_nothing(
+    value: str, first: Callable[[str], str], second: Callable[[str], str]
+) -> None:
+    assert verdict(first(value), second(value)) is Comparison.EQUAL
+
+
+@given(NUMBERS, st.integers(2, 99), st.sampled_from(SPELLINGS))
+@settings(deadline=None, max_examples=200)
+def test_one_more_is_another_answer(n: int, m: int, spell: Callable[[str], str]) -> None:
+    for template in ("{0}", r"\frac{{{0}}}{{{1}}}", r"{0} + \sqrt{{{1}}}", "({0}, {1})", "{0}x^2"):
+        one, other = template.format(n, m), template.format(n + 1, m)
+        if template == "{0}x^2" and 0 in (n, n + 1):
+            continue
+        assert verdict(one, spell(other)) is Comparison.DIFFERENT
