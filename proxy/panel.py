@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from its import answers, prompts
-from its.answers import Judge
+from its.answers import Judge, Sample, Unread
 from its.methods import METHODS, Method
 from its.types import Ballot, Call, Completion, Failure
 
@@ -69,7 +69,7 @@ class _Round:
         judge: Judge,
     ) -> None:
         self.panel, self.method, self.planned, self.asked = panel, method, planned, asked
-        self.judge = judge
+        self.judge = _Watched(judge)
         self.quorum = min(panel.quorum or len(planned) // 2 + 1, len(planned))
         self.ballots: list[Ballot] = []
         self.failures: list[Failure] = []
@@ -133,6 +133,7 @@ class _Round:
             failures=self.failures,
             late=self.late,
             cancelled=self.cancelled,
+            undecided=len(self.judge.exhausted),
             method=self.panel.method,
             planned=len(self.planned),
         )
@@ -160,6 +161,20 @@ class _Round:
             code="no_quorum",
             paid=not unpaid,
         )
+
+
+class _Watched:
+    """A judge that remembers which expressions were too much for it."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self.exhausted: set[str] = set()
+
+    def __call__(self, text: str) -> Sample | Unread:
+        found = self._judge(text)
+        if found is Unread.EXHAUSTED:
+            self.exhausted.add(text)
+        return found
 
 
 async def _complete(

@@ -186,6 +186,7 @@ class Outcome:
     failures: Sequence[Failure]
     late: Sequence[Call]
     cancelled: Sequence[Call]
+    undecided: int
     method: str
     planned: int
 
@@ -225,6 +226,7 @@ def describe_panel(outcome: Outcome, extras: Extras) -> dict[str, Any]:
         "failed": len(outcome.failures),
         "late": len(outcome.late),
         "cancelled": len(outcome.cancelled),
+        "undecided": outcome.undecided,
         "agreement": round(verdict.agreement, 4),
         "winner": winner.member,
     }

@@ -58,6 +58,7 @@ def test_answers_are_equal_by_value(proxy: httpx.Client, engine: Engine) -> None
 def test_hostile_answers_are_votes_like_any(proxy: httpx.Client, engine: Engine) -> None:
     script(engine, s=r"\boxed{9^{9^{9^9}}}", u=r"\boxed{42}", r=r"\boxed{" + "(" * 3000 + "}")
     verdict = ask(proxy).json()["input_time"]
+    assert verdict["undecided"] == 2
     assert [vote["votes"] for vote in verdict["votes"]] == [1, 1, 1]
     assert verdict["winner"] == "s"
 
