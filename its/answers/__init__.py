@@ -1,6 +1,7 @@
 """Read the final answer out of model text, and say which answers are equal."""
 
-from .compare import cluster, compare
+from .clusters import cluster
+from .compare import compare
 from .judge import Comparison, Judge, Sample, Unread
 from .read import parse, read, read_or_parse
 

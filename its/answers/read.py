@@ -10,15 +10,13 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from ..types import Answer
-from .tidy import closing_brace, tidy, unwrap
+from .boxes import boxed
+from .tidy import tidy, unwrap
 
 Kind: TypeAlias = Literal["math", "choice"]
 
 TAIL = 4_000
 """Characters at the end of a text in which an answer without a box is looked for."""
-
-LONGEST_BOX = 4_000
-MOST_BOXES = 20
 
 LONGEST_AFTERWORD = 60
 """Characters that may follow a stated answer on its line; with more it is an explanation."""
@@ -26,9 +24,6 @@ LONGEST_AFTERWORD = 60
 _END_OF_THINKING = re.compile(r"</(?:think|thinking|thought|reasoning)>|<\|end_of_thought\|>")
 _END_OF_TURN = re.compile(r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id)\|>|<｜end")
 _START_OF_THINKING = re.compile(r"\s*<(?:think|thinking|thought|reasoning)>")
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*(\{|[^\s{}\\]+)")
-_NEXT_BOX_NEAR, _NEXT_BOX_FAR = 10, 70
-_JOINS_BOXES = re.compile(r"\b(?:and|or)\b|[,;]")
 _STATED = re.compile(
     r"(?:final answer|the answer|my answer|correct answer|answer|result is|####|^A(?=:))"
     r"(?:\s*(?:is|are|would be|should be))?(?:\s+therefore)?"
@@ -87,7 +82,7 @@ def read(
     of a multiple choice.
     """
     said = _after_thinking(_END_OF_TURN.split(text, maxsplit=1)[0], bool(thinking))
-    found = _stated_after_box(said) or _boxed(said)
+    found = _stated_after_box(said) or boxed(said)
     if found is None and finish_reason != "length":
         found = _unboxed(said[-TAIL:], kind)
     return parse(found) if found is not None else None
@@ -113,23 +108,6 @@ def _after_thinking(text: str, opened: bool) -> str:
     return "" if opened or _START_OF_THINKING.match(text) else text
 
 
-# A box --------------------------------------------------------------------------------------
-
-
-def _boxed(text: str) -> str | None:
-    """Return what the last box holds, with the boxes just before it that belong to it."""
-    boxes = _last_boxes(text)
-    if not boxes:
-        return None
-    held = [boxes[-1][2]]
-    for earlier, later in zip(boxes[-2::-1], boxes[:0:-1], strict=True):
-        if not _belong_together(text[earlier[1] : later[0]], earlier[2], later[2]):
-            break
-        if earlier[2] not in held:
-            held.insert(0, earlier[2])
-    return ", ".join(held)
-
-
 def _stated_after_box(text: str) -> str | None:
     """Return a "final answer is ..." behind the last box: boxes before it held steps."""
     found = list(_FINAL.finditer(text, max(0, len(text) - TAIL)))
@@ -137,39 +115,6 @@ def _stated_after_box(text: str) -> str | None:
         return None
     formula = _INLINE.search(_SENTENCE_END.split(found[-1][1].strip())[0])
     return _content(formula) if formula else None
-
-
-def _last_boxes(text: str) -> list[tuple[int, int, str]]:
-    """Return start, end and content of the last boxes that close, in order."""
-    boxes: list[tuple[int, int, str]] = []
-    end = len(text)
-    for _ in range(MOST_BOXES):
-        start = max(text.rfind(r"\boxed", 0, end), text.rfind(r"\fbox", 0, end))
-        if start < 0:
-            break
-        match = _BOX.match(text, start)
-        if match and match[1] != "{":
-            boxes.insert(0, (start, match.end(), match[1].rstrip("$.")))
-        elif match:
-            close = closing_brace(text[: match.end() + LONGEST_BOX], match.end())
-            if close is not None and text[match.end() : close].strip():
-                boxes.insert(0, (start, close + 1, text[match.end() : close]))
-        end = start
-    return boxes
-
-
-def _belong_together(between: str, earlier: str, later: str) -> bool:
-    """Tell whether two boxes are parts of one answer: hardly anything, or "and", stands between."""
-    if earlier == later:
-        return False
-    if len(between) < _NEXT_BOX_NEAR:
-        return not re.search(r"\.|(?!and|quad|text)[a-z]{3}", between)
-    if len(between) > _NEXT_BOX_FAR or re.search(r"\.\s|\n\s*\n|[?!]", between):
-        return False
-    return bool(_JOINS_BOXES.search(between))
-
-
-# No box -------------------------------------------------------------------------------------
 
 
 def _unboxed(text: str, kind: Kind) -> str | None:

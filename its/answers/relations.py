@@ -5,7 +5,8 @@ from typing import Protocol
 
 from .judge import Comparison
 from .numbers import number
-from .shapes import Group, Relation, Shape, Union, head, is_name, shape
+from .shapes import Group, Relation, Shape, Union
+from .structure import head, is_name, shape
 
 _LESS = {"<": False, "le": True}
 _GREATER = {">": False, "ge": True}
