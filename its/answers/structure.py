@@ -5,7 +5,7 @@ level. What is left at the leaves is for `numbers` or, as an expression, for the
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from .numbers import Number, number
@@ -23,6 +23,7 @@ from .shapes import (
 )
 from .units import split_unit
 
+LONGEST = 1_000
 DEEPEST = 12
 """Brackets in brackets; deeper text is left whole."""
 
@@ -53,7 +54,7 @@ _PARTS_OF_DAY = re.compile(r"\s*\b([ap])\.?\s?m\.?$", re.IGNORECASE)
 def shape(text: str, depth: int = 0) -> Shape:
     """Return the structure of the tidy `text`."""
     text = _with_round_ends(text.strip())
-    if depth > DEEPEST or not balanced(text):
+    if depth > DEEPEST or len(text) > LONGEST or not balanced(text):
         return Expression(text)
     for read in (_number, _matrix, _enclosed, _listing, _union, _relation, _ratio, _plus_minus):
         found = read(text, depth)
@@ -103,8 +104,13 @@ def split(text: str, separators: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _at_top(text: str, index: int) -> bool:
-    return balanced(text[:index])
+def _at_top(text: str, matches: Iterable[re.Match[str]]) -> list[re.Match[str]]:
+    """Return those of `matches` that begin outside all brackets."""
+    level, levels = 0, []
+    for char in text:
+        levels.append(level)
+        level += (char in _OPENING) - (char in _CLOSING)
+    return [match for match in matches if levels[match.start()] == 0]
 
 
 def _number(text: str, _: int) -> Shape | None:
@@ -181,7 +187,7 @@ def _listing(text: str, depth: int) -> Shape | None:
 def _spread_and(text: str) -> str:
     """Return `text` with "and" and "or" as commas, or as semicolons where they part pairs."""
 
-    joints = [match for match in _AND.finditer(text) if _at_top(text, match.start())]
+    joints = _at_top(text, _AND.finditer(text))
     edges = [0, *(edge for match in joints for edge in match.span()), len(text)]
     parts = [text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
     sizes = {len(split(part, ",")) for part in parts}
@@ -213,7 +219,7 @@ def _union(text: str, depth: int) -> Shape | None:
 
 
 def _relation(text: str, _: int) -> Shape | None:
-    found = [match for match in _SIGN.finditer(text) if _at_top(text, match.start())]
+    found = _at_top(text, _SIGN.finditer(text))
     if not found or len(found) > 6:
         return None
     edges = [0, *(edge for match in found for edge in match.span()), len(text)]

@@ -6,7 +6,7 @@ Everything here is string work in time linear in the text; nothing is parsed.
 import re
 import unicodedata
 
-LONGEST = 2_000
+LONGEST = 1_000
 """Characters of an answer that are looked into; a longer one equals only itself."""
 
 _UNICODE = str.maketrans(
