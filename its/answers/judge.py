@@ -68,10 +68,12 @@ def agree(a: Sample, b: Sample) -> bool | None:
 
 def proportion(a: Sample, b: Sample) -> Decimal | None:
     """Return the constant c with a = c * b at every point, or `None` if there is none."""
+    if a.size != b.size:
+        return None
     pairs = [(x, y) for x, y in _pairs(a, b) if not (_is_zero(x) and _is_zero(y))]
     if len(pairs) < FEWEST_POINTS or any(_is_zero(x) or _is_zero(y) for x, y in pairs):
         return None
-    if any(x[1] or y[1] for x, y in pairs):
+    if any(x[1] or y[1] or not x[0].is_finite() or not y[0].is_finite() for x, y in pairs):
         return None
     with localcontext() as context:
         context.prec = DIGITS
