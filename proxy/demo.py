@@ -27,7 +27,7 @@ ARITHMETIC = (
     "A ferry carries 48 cars on each of its 7 crossings a day. 45 of the cars are red."
     " How many of the cars are not red?"
 )
-SUM = "Each of 9 shelves holds 14 jars, and 37 jars are sold. How many jars are left?"
+PRODUCT = "A box holds 14 jars. How many jars do 9 boxes hold?"
 CONTEST = "Let $f(x) = x^2 + 3x$. Find $f(f(2))$."
 INSTRUCTION = "\n\nReason step by step and put the final answer into \\boxed{}."
 
@@ -69,7 +69,7 @@ def run(model: Path, *, once: bool, port: int) -> None:
     console.print(f"[bold]1. Start[/] {escape(model.name)} behind the proxy ({config})")
     with _terminable(), _proxy(config, port) as base_url:
         demo = _Demo(console, base_url)
-        demo.stream("demo-n", SUM)
+        demo.stream("demo-n", PRODUCT)
         demo.vote("3. The panel vote3, an arithmetic question", ARITHMETIC)
         demo.vote("4. The panel vote3, a contest question", CONTEST)
         demo.evaluate()
