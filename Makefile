@@ -33,5 +33,5 @@ clean:
 	@touch $@
 
 .venv/.dev: .venv/.made pyproject.toml
-	$(PIP) install -c constraints/base.txt -e '.[demo,eval]' --group dev
+	$(PIP) install -c constraints/base.txt -e '.[demo,eval,otel]' --group dev
 	@touch $@ .venv/.demo

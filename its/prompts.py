@@ -10,10 +10,15 @@ from typing import Any
 
 from .types import Context, Layout, Message
 
+TEXT_PARTS = frozenset({"text", "input_text"})
+
 
 def opening(messages: Sequence[Message]) -> int | None:
     """Return the index of the first user message, or `None`."""
-    return next((i for i, message in enumerate(messages) if message.get("role") == "user"), None)
+    for index, message in enumerate(messages):
+        if message.get("role") == "user":
+            return index
+    return None
 
 
 def question(messages: Sequence[Message]) -> str:
@@ -27,13 +32,22 @@ def question(messages: Sequence[Message]) -> str:
     return "\n".join(part["text"] for part in content or [] if _is_text(part))
 
 
+def compose_text(text: str, context: Context | None, layout: Layout) -> str:
+    """Return a bare prompt with `context` beside it; no context is the identity."""
+    return text if context is None else _join(context.persona, text, layout)
+
+
 def compose(
-    messages: Sequence[Message], context: Context | None, layout: Layout
+    messages: Sequence[Message],
+    context: Context | None,
+    layout: Layout,
+    part: str = "text",
 ) -> Sequence[Message]:
     """Return `messages` with `context` in the opening user message and nothing else changed.
 
     No context is the identity. In a list of parts the first text part is edited (the last, where
-    the context stands after the question); a part is added only where there is no text part.
+    the context stands after the question); a part, of type `part`, is added only where there is
+    no text part. The items of OpenAI's Responses API are messages too, with `input_text` parts.
 
     Raises:
         ValueError: there is no user message to put the context into.
@@ -48,7 +62,7 @@ def compose(
     composed = (
         _join(context.persona, content, layout)
         if isinstance(content, str)
-        else _edit(content or [], context.persona, layout)
+        else _edit(content or [], context.persona, layout, part)
     )
     return [*messages[:index], {**message, "content": composed}, *messages[index + 1 :]]
 
@@ -59,11 +73,11 @@ def _join(persona: str, text: str, layout: Layout) -> str:
     return text + layout.separator + persona
 
 
-def _edit(parts: Sequence[Any], persona: str, layout: Layout) -> list[Any]:
+def _edit(parts: Sequence[Any], persona: str, layout: Layout, kind: str) -> list[Any]:
     texts = [i for i, part in enumerate(parts) if _is_text(part)]
     before = layout.placement == "before"
     if not texts:
-        added = {"type": "text", "text": _join(persona, "", layout)}
+        added = {"type": kind, "text": _join(persona, "", layout)}
         return [added, *parts] if before else [*parts, added]
     at = texts[0] if before else texts[-1]
     edited = {**parts[at], "text": _join(persona, parts[at]["text"], layout)}
@@ -73,6 +87,6 @@ def _edit(parts: Sequence[Any], persona: str, layout: Layout) -> list[Any]:
 def _is_text(part: object) -> bool:
     return (
         isinstance(part, Mapping)
-        and part.get("type") == "text"
+        and part.get("type") in TEXT_PARTS
         and isinstance(part.get("text"), str)
     )

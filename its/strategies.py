@@ -29,9 +29,7 @@ def none(question: str, bank: Bank, rng: Random) -> Persona | None:
 
 def similar(question: str, bank: Bank, rng: Random) -> Persona | None:
     """A person who would write, teach or need this question (S)."""
-    # A sort is stable, so equal scores fall in the bank's order on every machine.
-    nearest = sorted(bank.rank(question), key=lambda ranked: -ranked.score)[:NEAREST]
-    return rng.choice(nearest).persona
+    return rng.choice(bank.nearest(question, NEAREST))
 
 
 def unsimilar(question: str, bank: Bank, rng: Random) -> Persona | None:

@@ -1,10 +1,6 @@
 """`its-proxy`: serve panels and members, check a configuration, fetch a model, show it all."""
 
-import logging
-import signal
 import socket
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -24,8 +20,6 @@ app = typer.Typer(
     help="An OpenAI-compatible proxy that asks a checkpoint the way it was trained.",
 )
 
-SWITCH_SECONDS = 0.0005
-
 ConfigFile = Annotated[Path, typer.Option(help="The configuration, a TOML file.")]
 
 
@@ -36,18 +30,38 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Overrides server.port; 0 takes any.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that share the port; overrides server.workers."),
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve beyond loopback without any key.")
     ] = False,
 ) -> None:
-    """Serve the members and panels of CONFIG until interrupted."""
-    settings = _load(config)
+    """Serve the members and panels of CONFIG until interrupted.
+
+    SIGHUP reads CONFIG again: requests that run finish on the old one, and a bad file changes
+    nothing. SIGTERM stops to accept, lets requests finish (server.drain_seconds), and ends.
+    """
+    from . import server, tracing
+    from . import workers as several
+
+    settings = _load(config, workers)
     _warn(settings)
     host = host or settings.host
     if not settings.clients and not _is_loopback(host) and not insecure:
         _fail(f"{config}: keys: none, so only loopback is served; add a key, or --insecure", 2)
     listener = _listen(host, settings.port if port is None else port)
-    _run(settings, listener)
+    shown = f"[{host}]" if ":" in host else host
+    announcement = f"serving on http://{shown}:{listener.getsockname()[1]}/v1"
+    serving = server if settings.workers == 1 else several
+    try:
+        tracing.check()
+        started = serving.run(config, settings, listener, announcement)
+    except tracing.TracingError as error:
+        _fail(str(error), 2)
+    if not started:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -104,9 +118,9 @@ def _model_file(name: str) -> Path:
         _fail("interrupted; what has come so far is kept", 130)
 
 
-def _load(config: Path) -> Settings:
+def _load(config: Path, workers: int | None = None) -> Settings:
     try:
-        return load(config)
+        return load(config, workers)
     except ConfigError as error:
         _fail(str(error), 2)
 
@@ -131,33 +145,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         _fail(f"cannot listen on {host} port {port}: {error.strerror}", 1)
     return listener
-
-
-def _run(settings: Settings, listener: socket.socket) -> None:
-    import uvicorn
-
-    from .app import create_app
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if not self.should_exit:
-                host, port = listener.getsockname()[:2]
-                shown = f"[{host}]" if ":" in host else host
-                print(f"serving on http://{shown}:{port}/v1", flush=True)
-
-    # A thread that grades answers lets the event loop in after this long, not after 5 ms.
-    sys.setswitchinterval(SWITCH_SECONDS)
-    logging.basicConfig(format="its-proxy: %(message)s", stream=sys.stderr, level=logging.WARNING)
-    application = create_app(settings)
-    # uvicorn raises the signal again when it has shut down; by then all is closed.
-    config = uvicorn.Config(application, log_config=None, access_log=False, server_header=False)
-    server = Server(config)
-    with suppress(KeyboardInterrupt):
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        server.run(sockets=[listener])
-    if not server.started:
-        raise typer.Exit(1)
 
 
 def _say(message: str) -> None:

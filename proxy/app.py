@@ -1,143 +1,191 @@
 """The Starlette application: what the proxy serves, and with what.
 
-The chat endpoint is raw ASGI, because it relays bytes; everything else is ordinary Starlette.
+What relays bytes is raw ASGI and found by a table; everything else is ordinary Starlette.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from its.answers.workers import Workers
-from its.personas import bank
+from its import prompts
 
-from . import wire
+from . import asgi, tracing, wire
 from .auth import Auth, hold_to_model, may_use
-from .chat import Chat, Service
+from .chat import chat
 from .edge import Edge
-from .embedded import EmbeddedEngine
-from .engines import Engine
+from .engines import CHAT
 from .errors import ApiError, MethodNotAllowed, NotFound
-from .personas import Contexts
-from .settings import EngineSettings, Member, Panel, Settings
+from .metrics import CONTENT_TYPE
+from .openapi import document
+from .passthrough import ENDPOINTS, passthrough
+from .record import record_of
+from .render import describe
+from .service import Generation, Service
+from .settings import Member, Panel, Settings
+
+RELAYED: Mapping[str, ASGIApp] = {CHAT: chat, **dict.fromkeys(ENDPOINTS, passthrough)}
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings, service: Service | None = None) -> Starlette:
     """Return the proxy for `settings`; engines are opened, or started, with the application."""
-    graders = Workers()
-    service = Service(settings, Contexts(bank.load(), settings.persona_seed), graders)
-    views = _Views(service)
+    service = service or Service(settings)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            stack.enter_context(graders)
-            opened = await asyncio.gather(*(_open(e, stack) for e in settings.engines.values()))
-            service.engines.update({engine.name: engine for engine in opened})
+        tracing.start()
+        await service.open()
+        try:
             yield
+        finally:
+            await service.close()
+            tracing.stop()
 
+    middleware = [Middleware(Edge, service=service), Middleware(Auth), Middleware(Relay)]
+    if settings.cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id"],
+        )
+        middleware.insert(0, cors)
     return Starlette(
         routes=[
-            Route("/v1/chat/completions", Chat(service), methods=["POST"]),
-            Route("/v1/models", views.models),
-            Route("/v1/models/{model:path}", views.model),
-            Route("/v1/input_time/compose", views.compose, methods=["POST"]),
-            Route("/health", views.health),
-            Route("/ready", views.ready),
+            Route("/v1/models", models),
+            Route("/v1/models/{model:path}", model),
+            Route("/v1/input_time/compose", compose, methods=["POST"]),
+            Route("/health", health),
+            Route("/ready", ready),
+            Route("/metrics", metrics),
+            Route("/openapi.json", openapi),
         ],
-        middleware=[Middleware(Edge), Middleware(Auth, clients=settings.clients)],
+        middleware=middleware,
         exception_handlers={HTTPException: _http_error, ApiError: _api_error},
         lifespan=lifespan,
     )
 
 
-async def _open(settings: EngineSettings, stack: AsyncExitStack) -> Engine:
-    base_url = settings.base_url
-    if settings.embedded is not None:
-        child = await stack.enter_async_context(EmbeddedEngine(settings.embedded))
-        base_url = child.base_url
-    assert base_url is not None, "the configuration has one or the other"
-    engine = Engine(settings, base_url)
-    stack.push_async_callback(engine.close)
-    return engine
+class Relay:
+    """Takes the relayed paths before Starlette's router, which costs as much as a whole relay."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = RELAYED.get(scope.get("path", ""))
+        if endpoint is None or scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        if scope["method"] != "POST":
+            raise MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}")
+        await endpoint(scope, receive, send)
 
 
-class _Views:
-    """The endpoints that are not chat."""
+def _generation(request: Request) -> Generation:
+    generation: Generation = request.state.generation
+    return generation
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
 
-    async def health(self, request: Request) -> Response:
-        """The process lives; says nothing else."""
-        return JSONResponse({"status": "ok"})
+async def health(request: Request) -> Response:
+    """The process lives; says nothing else."""
+    return JSONResponse({"status": "ok"})
 
-    async def ready(self, request: Request) -> Response:
-        """Every engine answers."""
-        states = await asyncio.gather(*(e.ready() for e in self._service.engines.values()))
-        ready = all(states)
-        return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
-    async def models(self, request: Request) -> Response:
-        """List the models that the key may use, with how they are asked."""
-        settings = self._service.settings
-        names = [*settings.members, *settings.panels]
-        cards = [self._card(name) for name in names if may_use(request.scope, name)]
-        return JSONResponse({"object": "list", "data": cards})
+async def ready(request: Request) -> Response:
+    """Every engine answers; which ones, only a key is told."""
+    generation = _generation(request)
+    engines = generation.engines
+    states = await asyncio.gather(*(engine.ready() for engine in engines.values()))
+    all_ready = all(states)
+    told: dict[str, Any] = {"status": "ready" if all_ready else "not ready"}
+    if record_of(request.scope).client is not None:
+        told["engines"] = dict(zip(engines, states, strict=True))
+    return JSONResponse(told, 200 if all_ready else 503)
 
-    async def model(self, request: Request) -> Response:
-        """Describe one model."""
-        name = request.path_params["model"]
-        self._service.find(name)
-        hold_to_model(request.scope, name)
-        return JSONResponse(self._card(name))
 
-    async def compose(self, request: Request) -> Response:
-        """Show what the engines would be asked, and ask none."""
-        chat = wire.parse(await self._service.body(request.receive))
-        hold_to_model(request.scope, chat.model)
-        target = self._service.find(chat.model)
-        names = target.members if isinstance(target, Panel) else (target.name,)
-        composed = [_composed(self._service, name, chat) for name in names]
-        if isinstance(target, Panel):
-            return JSONResponse({"model": chat.model, "members": composed})
-        return JSONResponse(composed[0])
+async def metrics(request: Request) -> Response:
+    """Show the counts, in Prometheus' text format."""
+    text = await asyncio.to_thread(_generation(request).metrics.render)
+    return Response(text, media_type=CONTENT_TYPE)
 
-    def _card(self, name: str) -> dict[str, Any]:
-        target = self._service.find(name)
-        card = {"id": name, "object": "model", "created": 0, "owned_by": "input-time-scaling"}
-        return {**card, "input_time": self._describe(target)}
 
-    def _describe(self, target: Member | Panel) -> dict[str, Any]:
-        if isinstance(target, Panel):
-            members = [self._describe(self._service.settings.members[m]) for m in target.members]
-            return {
-                "kind": "panel",
-                "method": target.method,
-                "samples": target.samples,
-                "members": members,
-            }
+async def openapi(request: Request) -> Response:
+    """Describe the endpoints."""
+    return JSONResponse(document(_generation(request).settings))
+
+
+async def models(request: Request) -> Response:
+    """List the models that the key may use, with how they are asked."""
+    settings, record = _generation(request).settings, record_of(request.scope)
+    names = [*settings.members, *settings.panels]
+    cards = [_card(_generation(request), name) for name in names if may_use(record, name)]
+    return JSONResponse({"object": "list", "data": cards})
+
+
+async def model(request: Request) -> Response:
+    """Describe one model."""
+    name = request.path_params["model"]
+    _generation(request).find(name)
+    hold_to_model(record_of(request.scope), name)
+    return JSONResponse(_card(_generation(request), name))
+
+
+async def compose(request: Request) -> Response:
+    """Show what the engines would be asked, and ask none."""
+    generation, record = _generation(request), record_of(request.scope)
+    limits = generation.settings.limits
+    asked = wire.parse(await asgi.read_body(request.receive, record, limits.body), limits)
+    hold_to_model(record, asked.model)
+    target = generation.find(asked.model)
+    record.model = asked.model
+    if isinstance(target, Member):
+        wire.check_for_member(asked)
+        return JSONResponse(_composed(generation, target, asked))
+    wire.check_for_panel(asked, len(target.members))
+    members = [generation.settings.members[name] for name in target.members]
+    composed = [_composed(generation, member, asked) for member in members]
+    return JSONResponse({"model": asked.model, "members": composed})
+
+
+def _card(generation: Generation, name: str) -> dict[str, Any]:
+    card = {"id": name, "object": "model", "created": 0, "owned_by": "input-time-scaling"}
+    return {**card, "input_time": _describe(generation, generation.find(name))}
+
+
+def _describe(generation: Generation, target: Member | Panel) -> dict[str, Any]:
+    if isinstance(target, Panel):
+        members = [_describe(generation, generation.settings.members[m]) for m in target.members]
         return {
-            "kind": "member",
-            "member": target.name,
-            "strategy": target.strategy,
-            "placement": target.layout.placement,
-            "co_design": target.co_design(target.strategy, target.layout).value,
-            "train_strategy": target.manifest.train.strategy if target.manifest else None,
+            "kind": "panel",
+            "method": target.method,
+            "samples": target.samples,
+            "members": members,
         }
+    return {
+        "kind": "member",
+        "member": target.name,
+        "strategy": target.strategy,
+        "placement": target.layout.placement,
+        "co_design": target.own_co_design.value,
+        "train_strategy": target.manifest.train.strategy if target.manifest else None,
+    }
 
 
-def _composed(service: Service, name: str, chat: wire.ChatRequest) -> dict[str, Any]:
-    member = service.settings.members[name]
-    asked = service.contexts.ask(member, chat.messages, wire.override(chat.extras))
-    return {"model": name, "messages": asked.messages, "input_time": wire.describe(asked)}
+def _composed(generation: Generation, member: Member, request: wire.ChatRequest) -> dict[str, Any]:
+    asked = generation.contexts.ask(member, request.question, request.override)
+    asked = wire.pass_doors(request, asked)
+    messages = prompts.compose(request.messages, asked.context, asked.layout)
+    return {"model": member.name, "messages": messages, "input_time": describe(asked)}
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -145,19 +193,15 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path, method = request.url.path, request.method
     if error.status_code == 405:
-        refusal: ApiError = MethodNotAllowed(f"{method} is not allowed on {path}")
+        allow = (error.headers or {}).get("allow", "")
+        refusal: ApiError = MethodNotAllowed(f"{method} is not allowed on {path}", allow=allow)
     else:
         refusal = NotFound(f"there is nothing at {path}", code="not_found")
-    return await _api_error(request, refusal, error.headers or {})
+    return await _api_error(request, refusal)
 
 
-async def _api_error(
-    request: Request, error: Exception, headers: Mapping[str, str] = {}
-) -> Response:
+async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return Response(
-        error.encode(),
-        error.http_status,
-        {**error.headers, **headers},
-        media_type="application/json",
+        error.encode(), error.http_status, dict(error.headers), media_type="application/json"
     )

@@ -1,47 +1,62 @@
 """The few ASGI steps that every endpoint shares: read a body, answer, notice a client leave."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
 
 from .errors import TooLarge
+from .record import Record
 
-JSON = {"content-type": "application/json"}
+READ_SECONDS = 30.0
+"""The longest silence while a body is read."""
+
+JSON = [(b"content-type", b"application/json")]
+Headers = list[tuple[bytes, bytes]]
 
 
 class Disconnected(Exception):
     """The client left; nobody is there to answer."""
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
+async def read_body(receive: Receive, record: Record, limit: int) -> bytes:
     """Return the request body.
 
     Raises:
-        TooLarge: it has more than `limit` bytes.
+        TooLarge: it has more than `limit` bytes, or says that it will.
         Disconnected: the client left before it was complete.
+
+    Where nothing comes for `READ_SECONDS`, the request is ended as `stalled`.
     """
+    if record.length.isdigit() and int(record.length) > limit:
+        raise _too_large(limit)
     chunks: list[bytes] = []
-    size = 0
-    while True:
+    size, more = 0, True
+    loop = asyncio.get_running_loop()
+    while more:
+        patience = loop.call_later(READ_SECONDS, record.end, "stalled")
         message = await receive()
+        patience.cancel()
         if message["type"] == "http.disconnect":
             raise Disconnected
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise TooLarge(f"the body exceeds the limit of {limit} bytes")
+            raise _too_large(limit)
         chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def start(send: Send, status: int, headers: Mapping[str, str]) -> None:
-    """Send the response's head."""
-    raw = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body exceeds the limit of {limit} bytes")
+
+
+async def start(send: Send, status: int, headers: Headers) -> None:
+    """Send the response's head; `headers` becomes the response's."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
 async def write(send: Send, body: bytes, *, more: bool) -> None:
@@ -49,42 +64,33 @@ async def write(send: Send, body: bytes, *, more: bool) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def respond(send: Send, body: bytes, headers: Mapping[str, str], status: int = 200) -> None:
+async def respond(send: Send, body: bytes, headers: Headers, status: int = 200) -> None:
     """Send a whole JSON response."""
-    await start(send, status, {**JSON, "content-length": str(len(body)), **headers})
+    length = (b"content-length", b"%d" % len(body))
+    await start(send, status, [*JSON, length, *headers])
     await write(send, body, more=False)
 
 
-async def respond_json(send: Send, payload: Any, headers: Mapping[str, str] = {}) -> None:
+async def respond_json(send: Send, payload: Any, headers: Headers) -> None:
     """Encode `payload` and send it."""
     await respond(send, msgspec.json.encode(payload), headers)
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` to its end, or cancel it as soon as the client leaves.
+def raw(headers: Mapping[str, str]) -> Headers:
+    """Return `headers` as ASGI wants them."""
+    return [(key.encode("latin-1"), value.encode("latin-1")) for key, value in headers.items()]
+
+
+def watch(receive: Receive, record: Record) -> asyncio.Task[None]:
+    """Return a task that ends the request as soon as the client leaves; cancel it afterwards.
 
     Starlette cancels nothing when a client leaves before the first byte; engines would go on
     generating for nobody.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(receive))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-    finally:
-        for future in (task, gone):
-            future.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+    return asyncio.get_running_loop().create_task(_watch(receive, record))
 
 
-async def _disconnect(receive: Receive) -> None:
+async def _watch(receive: Receive, record: Record) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def header(scope: Scope, name: bytes) -> str | None:
-    """Return the request header `name` (lower case), if it was sent."""
-    found: Iterable[bytes] = (value for key, value in scope["headers"] if key == name)
-    value = next(iter(found), None)
-    return None if value is None else value.decode("latin-1")
+    record.end("left")

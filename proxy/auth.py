@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import asgi
 from .errors import Forbidden, TooMany, Unauthorized
+from .record import Record, record_of
+from .service import Generation
 from .settings import Client
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
@@ -16,15 +17,23 @@ OPEN_PATHS = frozenset({"/health", "/ready"})
 class Auth:
     """Holds every path but the open ones to a key, if keys are configured."""
 
-    def __init__(self, app: ASGIApp, clients: Sequence[Client]) -> None:
-        self.app, self.clients = app, clients
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
         self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self.clients or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        client = self._client(asgi.header(scope, b"authorization") or "")
-        scope.setdefault("state", {})["client"] = client
+        generation: Generation = scope["state"]["generation"]
+        clients = generation.settings.clients
+        if not clients:
+            return await self.app(scope, receive, send)
+        record = record_of(scope)
+        record.client = client = _client(clients, record.authorization)
+        if client is None:
+            if scope["path"] not in OPEN_PATHS:
+                raise Unauthorized("a valid key is needed: `Authorization: Bearer KEY`")
+            return await self.app(scope, receive, send)
         if client.max_concurrency and self._running[client.name] >= client.max_concurrency:
             raise TooMany(f"the key {client.name!r} has {client.max_concurrency} requests running")
         self._running[client.name] += 1
@@ -33,27 +42,26 @@ class Auth:
         finally:
             self._running[client.name] -= 1
 
-    def _client(self, authorization: str) -> Client:
-        scheme, _, secret = authorization.partition(" ")
-        given = secret.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
-        # All keys are compared, so that the time taken says nothing about any of them.
-        found = [c for c in self.clients if hmac.compare_digest(c.secret.encode(), given)]
-        if not found:
-            raise Unauthorized("a valid key is needed: `Authorization: Bearer KEY`")
-        return found[0]
+
+def _client(clients: Sequence[Client], authorization: bytes) -> Client | None:
+    scheme, _, secret = authorization.partition(b" ")
+    given = secret.strip() if scheme.lower() == b"bearer" else b""
+    # All keys are compared, so that the time taken says nothing about any of them.
+    found = [client for client in clients if hmac.compare_digest(client.secret.encode(), given)]
+    return found[0] if found else None
 
 
-def may_use(scope: Scope, model: str) -> bool:
+def may_use(record: Record, model: str) -> bool:
     """Tell whether the request's key allows `model`."""
-    client: Client | None = scope.get("state", {}).get("client")
+    client = record.client
     return client is None or client.models is None or model in client.models
 
 
-def hold_to_model(scope: Scope, model: str) -> None:
+def hold_to_model(record: Record, model: str) -> None:
     """Refuse a model that the request's key does not allow.
 
     Raises:
         Forbidden: the key is limited to other models.
     """
-    if not may_use(scope, model):
+    if not may_use(record, model):
         raise Forbidden(f"this key may not use the model {model!r}", param="model")

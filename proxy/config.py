@@ -8,16 +8,28 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from its.manifest import CoDesign, Manifest, ManifestError, StrategyName, read
+from its.manifest import CoDesign, Manifest, ManifestError, StrategyName, check, read
 from its.methods import METHODS
 from its.types import Layout
 
-from .settings import Client, EngineSettings, Member, Panel, Settings
+from .settings import (
+    Client,
+    EngineSettings,
+    Limits,
+    LogSettings,
+    Member,
+    Panel,
+    Settings,
+    StreamMode,
+)
+
+QUEUED = 8
+"""Calls that may wait for an engine, for each that may run."""
 
 
 class ConfigError(Exception):
@@ -31,10 +43,25 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the file; a key it does not know is an error."""
 
 
+class Log(Table, frozen=True):
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    bodies: bool = False
+
+
 class Server(Table, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8000
+    workers: int = 1
     max_body_mb: float = 8.0
+    max_messages: int = 4096
+    max_depth: int = 64
+    max_seconds: float = 3600.0
+    retries: int = 2
+    retry_seconds: float = 10.0
+    drain_seconds: int = 30
+    cors_origins: list[str] = []
+    log: Log = Log()
 
 
 class Key(Table, frozen=True):
@@ -48,6 +75,7 @@ class EngineTable(Table, frozen=True):
     embedded: str | None = None
     api_key: str | None = None
     max_concurrency: int = 256
+    max_queue: int | None = None
     timeout_s: float = 1800.0
 
 
@@ -58,6 +86,7 @@ class MemberTable(Table, frozen=True):
     strategy: StrategyName | None = None
     thinking: bool = False
     allow_mismatch: bool = False
+    allow_fields: list[Literal["custom_logit_processor"]] = []
 
 
 class PanelTable(Table, frozen=True):
@@ -67,6 +96,7 @@ class PanelTable(Table, frozen=True):
     quorum: int | None = None
     deadline_s: float = 1800.0
     early_stop: bool = True
+    stream_mode: StreamMode = "verdict"
 
 
 class Personas(Table, frozen=True):
@@ -82,13 +112,15 @@ class File(Table, frozen=True):
     personas: Personas = Personas()
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, workers: int | None = None) -> Settings:
     """Read and check the configuration at `path`.
+
+    `workers` overrides the file's; the limits of engines and keys are one worker's share.
 
     Raises:
         ConfigError: the file cannot be read, or a key of it is wrong.
     """
-    return _Resolver(path, _parse(path)).settings()
+    return _Resolver(path, _parse(path), workers).settings()
 
 
 def _parse(path: Path) -> File:
@@ -123,8 +155,9 @@ def _key(raw: Mapping[str, Any], at: str) -> str:
 class _Resolver:
     """Turns a parsed file into settings; every complaint names the file and the key."""
 
-    def __init__(self, path: Path, file: File) -> None:
+    def __init__(self, path: Path, file: File, workers: int | None) -> None:
         self.path, self.file = path, file
+        self.workers = max(1, workers or file.server.workers)
 
     def settings(self) -> Settings:
         file = self.file
@@ -132,7 +165,11 @@ class _Resolver:
         return Settings(
             host=file.server.host,
             port=file.server.port,
-            max_body=int(file.server.max_body_mb * 1e6),
+            workers=file.server.workers,
+            drain_seconds=file.server.drain_seconds,
+            cors_origins=tuple(file.server.cors_origins),
+            limits=self._limits(file.server),
+            log=LogSettings(**msgspec.structs.asdict(file.server.log)),
             clients=tuple(self._client(name, key) for name, key in file.keys.items()),
             engines={name: self._engine(name, table) for name, table in file.engines.items()},
             members={name: self._member(name, table) for name, table in file.members.items()},
@@ -149,21 +186,40 @@ class _Resolver:
         for name in self.file.panels.keys() & self.file.members.keys():
             raise self.fail(f"panels.{name}", "a member has the same name")
 
+    def _limits(self, server: Server) -> Limits:
+        for key in ("port", "retries", "retry_seconds", "drain_seconds"):
+            self._at_least(f"server.{key}", getattr(server, key), 0)
+        for key in ("workers", "max_messages", "max_depth"):
+            self._at_least(f"server.{key}", getattr(server, key), 1)
+        for key in ("max_body_mb", "max_seconds"):
+            self._above_0(f"server.{key}", getattr(server, key))
+        return Limits(
+            body=int(server.max_body_mb * 1e6),
+            messages=server.max_messages,
+            depth=server.max_depth,
+            seconds=server.max_seconds,
+            retries=server.retries,
+            retry_seconds=server.retry_seconds,
+        )
+
     def _client(self, name: str, key: Key) -> Client:
         at = f"keys.{name}"
         self._at_least(f"{at}.max_concurrency", key.max_concurrency, 1)
         for model in key.models or []:
             self._known(f"{at}.models", model, {**self.file.members, **self.file.panels}, "model")
         models = None if key.models is None else frozenset(key.models)
-        return Client(name, self._secret(f"{at}.secret", key.secret), models, key.max_concurrency)
+        limit = key.max_concurrency and self._share(key.max_concurrency)
+        return Client(name, self._secret(f"{at}.secret", key.secret), models, limit)
 
     def _engine(self, name: str, table: EngineTable) -> EngineSettings:
         at = f"engines.{name}"
         if (table.base_url is None) == (table.embedded is None):
             raise self.fail(at, "needs either base_url or embedded")
         self._at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
+        self._at_least(f"{at}.max_queue", table.max_queue, 0)
+        self._above_0(f"{at}.timeout_s", table.timeout_s)
         if table.base_url is not None and not _is_http(table.base_url):
-            raise self.fail(f"{at}.base_url", "must be http://HOST:PORT/v1 or https://...")
+            raise self.fail(f"{at}.base_url", "must be http://HOST:PORT/v1 or https://.../v1")
         embedded = None
         if table.embedded is not None:
             embedded = self.path.parent / table.embedded
@@ -174,7 +230,10 @@ class _Resolver:
             base_url=table.base_url.rstrip("/") if table.base_url else None,
             embedded=embedded,
             api_key=self._secret(f"{at}.api_key", table.api_key) if table.api_key else None,
-            max_concurrency=table.max_concurrency,
+            max_concurrency=self._share(table.max_concurrency),
+            max_queue=self._share(
+                QUEUED * table.max_concurrency if table.max_queue is None else table.max_queue
+            ),
             timeout_s=table.timeout_s,
         )
 
@@ -185,17 +244,8 @@ class _Resolver:
         strategy = table.strategy or (manifest.test_strategy if manifest else None)
         if strategy is None:
             raise self.fail(f"{at}.strategy", "is needed where the member has no manifest")
-        member = Member(
-            name=name,
-            engine=table.engine,
-            model=table.model,
-            strategy=strategy,
-            layout=manifest.layout if manifest else Layout(),
-            manifest=manifest,
-            thinking=table.thinking,
-            allow_mismatch=table.allow_mismatch,
-        )
-        verdict = member.co_design(strategy, member.layout)
+        layout = manifest.layout if manifest else Layout()
+        verdict = check(manifest, strategy, layout)
         if verdict is CoDesign.MISMATCH and not table.allow_mismatch:
             trained = manifest.train.strategy if manifest else "?"
             raise self.fail(
@@ -204,7 +254,18 @@ class _Resolver:
                 f" {strategy!r}: a context in one stage only degrades the result. Choose a fitting"
                 " strategy, or set allow_mismatch = true for an ablation",
             )
-        return member
+        return Member(
+            name=name,
+            engine=table.engine,
+            model=table.model,
+            strategy=strategy,
+            layout=layout,
+            manifest=manifest,
+            thinking=table.thinking,
+            allow_mismatch=table.allow_mismatch,
+            allow_fields=frozenset(table.allow_fields),
+            own_co_design=verdict,
+        )
 
     def _panel(self, name: str, table: PanelTable) -> Panel:
         at = f"panels.{name}"
@@ -220,8 +281,7 @@ class _Resolver:
         planned = len(table.members) * table.samples
         if table.quorum is not None and table.quorum > planned:
             raise self.fail(f"{at}.quorum", f"is {table.quorum}, but only {planned} are asked")
-        if table.deadline_s <= 0:
-            raise self.fail(f"{at}.deadline_s", "must be above 0")
+        self._above_0(f"{at}.deadline_s", table.deadline_s)
         return Panel(
             name=name,
             members=tuple(table.members),
@@ -230,6 +290,7 @@ class _Resolver:
             quorum=table.quorum,
             deadline_s=table.deadline_s,
             early_stop=table.early_stop,
+            stream_mode=table.stream_mode,
         )
 
     def _manifest(self, key: str, name: str | None) -> Manifest | None:
@@ -261,11 +322,24 @@ class _Resolver:
         if name not in table:
             raise self.fail(key, f"no {what} {name!r}; there are: {', '.join(table) or 'none'}")
 
-    def _at_least(self, key: str, value: int | None, least: int) -> None:
+    def _at_least(self, key: str, value: float | None, least: int) -> None:
         if value is not None and value < least:
             raise self.fail(key, f"must be at least {least}")
+
+    def _above_0(self, key: str, value: float) -> None:
+        if value <= 0:
+            raise self.fail(key, "must be above 0")
+
+    def _share(self, limit: int) -> int:
+        """Return one worker's share of a limit that holds for all of them."""
+        return max(min(limit, 1), limit // self.workers)
 
 
 def _is_http(url: str) -> bool:
     parts = urlsplit(url)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.username
+    try:
+        reachable = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no port
+        return False
+    known = parts.scheme in {"http", "https"} and parts.path.rstrip("/").endswith("/v1")
+    return known and reachable and not parts.username and not parts.query

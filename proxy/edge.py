@@ -1,58 +1,92 @@
-"""The outermost layer: a request id for everybody, and every error in OpenAI's shape."""
+"""The outermost layer: an id and a time limit for every request, every error in OpenAI's shape,
+one line in the log, and the counting.
+"""
 
+import asyncio
 import logging
-import re
-import uuid
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import asgi
-from .errors import ApiError
+from . import asgi, logs, stream
+from .errors import ApiError, RequestTimeout, Stopping
+from .record import Record
+from .service import Service
 
 _LOG = logging.getLogger("its.proxy")
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+CLIENT_LEFT = 499
+"""nginx's status for a client that did not wait; it is counted and logged, nobody receives it."""
+
+QUIET_PATHS = frozenset({"/health", "/ready", "/metrics"})
 
 
 class Edge:
     """Pure ASGI: Starlette's own middleware base doubles the CPU and hides disconnects."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app, self.service = app, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
-        started = False
-
-        async def send_with_id(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                name_and_id = (b"x-request-id", request_id.encode("latin-1"))
-                message = {**message, "headers": [*message["headers"], name_and_id]}
-            await send(message)
-
+        record = Record(scope["headers"], send)
+        generation = self.service.enter()
+        state = scope.setdefault("state", {})
+        state["record"], state["generation"] = record, generation
+        seconds = generation.settings.limits.seconds
+        timer = asyncio.get_running_loop().call_later(seconds, record.end, "expired")
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, record.send)
+        except asyncio.CancelledError:
+            record.cause = record.cause or "stopping"
+            record.task.uncancel()
+            await _end(record)
         except asgi.Disconnected:
-            return None
+            record.cause = "left"
         except ApiError as error:
-            if started:
-                raise
-            await asgi.respond(send_with_id, error.encode(), error.headers, error.http_status)
+            await _refuse(record, error)
         except Exception:
-            # The text of an unforeseen error may hold anything, so the client gets the id only.
+            # The text of an unforeseen error may hold anything: the client gets the id only.
+            request_id = record.request_id.decode()
             _LOG.exception("request %s failed", request_id)
-            if started:
-                raise
-            failure = ApiError(f"internal error; the log has it under request id {request_id}")
-            await asgi.respond(send_with_id, failure.encode(), {}, failure.http_status)
+            told = f"internal error; the log has it under request id {request_id}"
+            await _refuse(record, ApiError(told))
+        finally:
+            timer.cancel()
+            self.service.leave(generation)
+            self._note(scope, record)
+
+    def _note(self, scope: Scope, record: Record) -> None:
+        path = scope["path"]
+        if path in QUIET_PATHS:
+            return
+        seconds = record.seconds
+        status = CLIENT_LEFT if record.cause == "left" else record.status
+        first = record.first_byte if record.streamed else None
+        self.service.metrics.request(record.model, status, seconds, first)
+        logs.request(scope["method"], path, status, seconds, record)
 
 
-def _request_id(scope: Scope) -> str:
-    sent = asgi.header(scope, b"x-request-id")
-    return sent if sent and _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+_CAUSES: Mapping[str, ApiError] = {
+    "stalled": RequestTimeout("the rest of the body did not come in time"),
+    "expired": RequestTimeout("the request was not done in time (server.max_seconds)", 504),
+    "stopping": Stopping("the proxy is stopping", code="stopping"),
+}
+
+
+async def _end(record: Record) -> None:
+    error = _CAUSES.get(record.cause)
+    if error is None:  # the client left
+        return
+    if record.streamed and record.status:
+        await asgi.write(record.send, stream.error_event(error), more=False)
+    else:
+        await _refuse(record, error)
+
+
+async def _refuse(record: Record, error: ApiError) -> None:
+    """Answer with `error`; once a response has begun, only cutting it off is honest."""
+    if record.status:
+        raise error
+    headers = asgi.raw(error.headers)
+    await asgi.respond(record.send, error.encode(), headers, error.http_status)

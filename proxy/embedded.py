@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-import aiohttp
+from .http1 import HttpError, Pool
 
 SLOTS = 8
 SLOT_TOKENS = 2048
@@ -70,17 +70,18 @@ class EmbeddedEngine:
         raise EngineDied(f"the engine on {self._model} ended with status {status}")
 
     async def _wait_until_loaded(self) -> None:
-        health = self.base_url.removesuffix("/v1") + "/health"
-        async with aiohttp.ClientSession(trust_env=False) as session:
-            while True:
-                try:
-                    async with session.get(health) as response:
-                        if response.status == 200:
-                            return
-                except aiohttp.ClientConnectionError:
-                    if self._process and self._process.returncode is not None:
-                        raise EngineDied(f"the engine on {self._model} ended") from None
-                await asyncio.sleep(0.05)
+        pool = Pool(self.base_url)
+        while True:
+            try:
+                async with pool.exchange(b"GET", b"/health", b"", b"", START_SECONDS) as response:
+                    if response.status == 200:
+                        return
+            except HttpError:
+                if self._process and self._process.returncode is not None:
+                    raise EngineDied(f"the engine on {self._model} ended") from None
+            finally:
+                pool.close()
+            await asyncio.sleep(0.05)
 
     async def _stop(self) -> None:
         process = self._process

@@ -1,30 +1,31 @@
-"""The engine client: one pool and one limit for each engine.
+"""The engines: what is sent to them, how often it is tried, and what their failures mean.
 
-aiohttp, because the HTTP client decides how fast a proxy is: under load it costs a tenth of the
-CPU of httpx's own pool. It follows no redirect, reads no proxy variable, sends no client's key.
+No client's key reaches an engine, no engine's key reaches anybody else, and no address is named.
 """
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from .errors import UpstreamError
+from .http1 import HttpError, Pool, Response
+from .limits import Full, Retries, Slots
+from .metrics import Metrics
 from .settings import EngineSettings
 
-CONNECT_SECONDS = 5.0
 READY_SECONDS = 2.0
-KEEP_ALIVE_SECONDS = 4.0
-"""Shorter than uvicorn's and llama.cpp's 5 s, so that a reused connection is never a dead one."""
-
 DETAIL_LENGTH = 500
+MOST_REFUSAL = 1_000_000
 _TAG = re.compile(r"<[^>]*>")
 PASSED_STATUS = frozenset({400, 413, 422, 429, 503})
 """What an engine says of the request itself, or of its own load; the rest is our 502."""
+
+RETRIED_STATUS = frozenset({429, 502, 503, 504})
+CHAT = "/v1/chat/completions"
 
 
 class EngineError(Exception):
@@ -36,6 +37,19 @@ class EngineError(Exception):
         super().__init__(detail)
         self.kind, self.detail = kind, detail
         self.status, self.retry_after = status, retry_after
+
+    @property
+    def retryable(self) -> bool:
+        """Nothing was generated, and the next attempt may fare better."""
+        return self.kind == "refused" or (self.kind == "status" and self.status in RETRIED_STATUS)
+
+    @property
+    def retry_seconds(self) -> float | None:
+        """What the engine asks to wait; `None` where it says nothing that is a number."""
+        try:
+            return max(0.0, float(self.retry_after or ""))
+        except ValueError:
+            return None
 
     def for_client(self, *, paid: bool = False) -> UpstreamError:
         """Return the error that a client of one member sees."""
@@ -54,86 +68,113 @@ class EngineError(Exception):
 class Engine:
     """An OpenAI-compatible server at `base_url` (which ends in `/v1`)."""
 
-    def __init__(self, settings: EngineSettings, base_url: str) -> None:
+    def __init__(self, settings: EngineSettings, base_url: str, metrics: Metrics) -> None:
         self.name = settings.name
-        self._base_url = base_url
+        self._metrics = metrics
+        gauge = metrics.queue(settings.name)
+        self._slots = Slots(settings.max_concurrency, settings.max_queue, gauge)
         self._key = settings.api_key
-        self._slots = asyncio.Semaphore(settings.max_concurrency)
-        headers = {"accept-encoding": "identity", "content-type": "application/json"}
-        if self._key:
-            headers["authorization"] = f"Bearer {self._key}"
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=CONNECT_SECONDS, sock_read=settings.timeout_s
-            ),
-            headers=headers,
-            trust_env=False,
-        )
+        self._seconds = settings.timeout_s
+        self._pool = Pool(base_url)
+        self._root = urlsplit(base_url).path.rstrip("/").removesuffix("/v1")
+        authorization = f"authorization: Bearer {self._key}\r\n" if self._key else ""
+        self._headers = f"content-type: application/json\r\n{authorization}".encode()
 
-    async def close(self) -> None:
-        await self._session.close()
+    def close(self) -> None:
+        self._pool.close()
 
     @asynccontextmanager
     async def post(
-        self, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        self, path: str, body: bytes, headers: bytes, retries: Retries
+    ) -> AsyncIterator[Response]:
         """Send `body`; yield the response once the engine has answered 200.
+
+        Tried again, within `retries`, only while nothing was generated: an engine that cannot be
+        reached, or that answers 429, 502, 503 or 504.
 
         Raises:
             EngineError: for everything else, also while the response is being read.
         """
-        async with self._slots:
+        target, lines = (self._root + path).encode(), self._headers + headers
+        while True:
+            answered = False
             try:
-                async with self._session.post(
-                    self._base_url + path, data=body, headers=headers, allow_redirects=False
-                ) as response:
-                    if response.status != 200:
-                        raise await self._refusal(response)
-                    yield response
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise self.translate(error) from error
+                async with (
+                    self._slots,
+                    self._pool.exchange(b"POST", target, lines, body, self._seconds) as response,
+                ):
+                    if response.status == 200:
+                        answered = True
+                        yield response
+                        return
+                    failure = await self._refusal(response)
+            except HttpError as error:
+                failure = self.translate(error)
+            except EngineError as error:  # what the reader of the response found wrong with it
+                answered, failure = True, error
+            except Full:
+                detail = f"engine {self.name!r} has all slots taken and its queue is full"
+                failure = EngineError("busy", detail, 429, "1")
+            self._metrics.engine_error(self.name, failure.kind)
+            if answered or not failure.retryable or not await retries.wait(failure.retry_seconds):
+                raise failure
 
-    def translate(self, error: aiohttp.ClientError | TimeoutError) -> EngineError:
-        """Return what an error of the transport means; the engine's address stays unsaid."""
-        if isinstance(error, TimeoutError):
-            return EngineError("timeout", f"engine {self.name!r} did not answer in time")
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return EngineError("refused", f"engine {self.name!r} cannot be reached")
-        return EngineError("broken", f"engine {self.name!r} broke off: {type(error).__name__}")
-
-    async def complete(self, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """Return the JSON of a chat completion that is not streamed, as the engine wrote it."""
-        async with self.post("/chat/completions", body, headers) as response:
+    async def complete(self, path: str, body: bytes, headers: bytes, retries: Retries) -> bytes:
+        """Return the JSON of a completion that is not streamed, as the engine wrote it."""
+        async with self.post(path, body, headers, retries) as response:
             raw = await response.read()
+        self.check(raw)
+        return raw
+
+    def check(self, raw: bytes) -> None:
+        """Refuse what is no completion.
+
+        Raises:
+            EngineError: it is not JSON with a choice.
+        """
         try:
-            msgspec.json.decode(raw, type=_HasChoices)
+            _CHOICES.decode(raw)
         except msgspec.MsgspecError as error:
             detail = f"engine {self.name!r} sent something else than a chat completion"
             raise EngineError("protocol", detail) from error
-        return raw
+
+    def check_json(self, raw: bytes) -> None:
+        """Refuse what is no JSON.
+
+        Raises:
+            EngineError: it is something else.
+        """
+        try:
+            _ANY.decode(raw)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            detail = f"engine {self.name!r} sent something else than JSON"
+            raise EngineError("protocol", detail) from error
 
     async def ready(self) -> bool:
         """Tell whether the engine answers; listing models is cheap, SGLang's /health is not."""
+        target = f"{self._root}/v1/models".encode()
         try:
-            async with self._session.get(
-                f"{self._base_url}/models",
-                timeout=aiohttp.ClientTimeout(total=READY_SECONDS),
-                allow_redirects=False,
+            async with self._pool.exchange(
+                b"GET", target, self._headers, b"", READY_SECONDS
             ) as response:
                 return response.status == 200
-        except (aiohttp.ClientError, TimeoutError):
+        except HttpError:
             return False
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> EngineError:
-        message = error_text(await response.read())
+    def translate(self, error: HttpError) -> EngineError:
+        """Return what an error of the transport means; the engine's address stays unsaid."""
+        return EngineError(error.kind, f"engine {self.name!r} {error}")
+
+    async def _refusal(self, response: Response) -> EngineError:
+        message = error_text(await response.read(MOST_REFUSAL))
         if self._key:
             message = message.replace(self._key, "***")
+        retry_after = response.headers.get(b"retry-after")
         return EngineError(
             "status",
             f"engine {self.name!r} answered {response.status}: {message}",
             response.status,
-            response.headers.get("retry-after"),
+            retry_after.decode("latin-1") if retry_after else None,
         )
 
 
@@ -145,6 +186,10 @@ class _HasChoices(msgspec.Struct):
     def __post_init__(self) -> None:
         if not self.choices:
             raise ValueError("no choices")
+
+
+_ANY = msgspec.json.Decoder(msgspec.Raw)
+_CHOICES = msgspec.json.Decoder(_HasChoices)
 
 
 def error_text(raw: bytes) -> str:

@@ -5,8 +5,11 @@ ApiError
 ├── Unauthorized      401  no key, or an unknown one
 ├── Forbidden         403  the key may not use this model
 ├── NotFound          404  no such model or path
+├── RequestTimeout    408  the body does not come; 504: the answer does not
 ├── TooLarge          413  the body exceeds the limit
+├── HeaderTooLarge    431  the headers exceed the limit
 ├── TooMany           429  the key has too many requests running
+├── Stopping          503  the proxy ends before the answer came
 └── UpstreamError     4xx/502/503/504  an engine, or too many of a panel's, failed
 """
 
@@ -55,6 +58,10 @@ class BadRequest(ApiError):
 class Unauthorized(ApiError):
     status, type = 401, "authentication_error"
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"www-authenticate": "Bearer"}
+
 
 class Forbidden(ApiError):
     status, type = 403, "permission_error"
@@ -67,9 +74,37 @@ class NotFound(ApiError):
 class MethodNotAllowed(ApiError):
     status, type = 405, "invalid_request_error"
 
+    def __init__(self, message: str, allow: str = "POST") -> None:
+        super().__init__(message, code="method_not_allowed")
+        self._allow = allow
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"allow": self._allow}
+
+
+class RequestTimeout(ApiError):
+    type = "timeout_error"
+
+    def __init__(self, message: str, status: int = 408) -> None:
+        super().__init__(message, code="timeout")
+        self._status = status
+
+    @property
+    def http_status(self) -> int:
+        return self._status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"x-should-retry": "false"}
+
 
 class TooLarge(ApiError):
     status, type = 413, "invalid_request_error"
+
+
+class HeaderTooLarge(ApiError):
+    status, type = 431, "invalid_request_error"
 
 
 class TooMany(ApiError):
@@ -78,6 +113,10 @@ class TooMany(ApiError):
     @property
     def headers(self) -> Mapping[str, str]:
         return {"retry-after": "1"}
+
+
+class Stopping(ApiError):
+    status, type = 503, "server_error"
 
 
 class UpstreamError(ApiError):

@@ -2,35 +2,47 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
-from its import answers, prompts
+from its import answers
 from its.answers import Judge, Sample, Unread
 from its.methods import METHODS, Method
-from its.types import Ballot, Call, Completion, Failure
+from its.types import Answer, Ballot, Call, Completion, Failure
 
 from . import wire
-from .engines import Engine, EngineError
+from .collect import Collector
+from .engines import CHAT, Engine, EngineError
 from .errors import UpstreamError
-from .personas import Asked, Contexts
-from .settings import Panel, Settings
+from .limits import Retries
+from .live import Live
+from .outcome import Outcome, Spent
+from .personas import Asked
+from .record import Record
+from .service import Generation
+from .settings import Panel
+from .tracing import outgoing, span
 
-Ask = Callable[[Call], Awaitable[Completion | Failure]]
+Result: TypeAlias = Completion | Failure
+Ask: TypeAlias = Callable[[Call], Coroutine[Any, Any, Result]]
+Running: TypeAlias = dict[asyncio.Task[Result], Call]
+
+HOLD_SECONDS = 1.0
+"""How long a panel's stream keeps its status open, so that an early refusal is still a status."""
+
+SHORT = 4000
+"""Characters of a text that is read at once; a longer one is read in a thread."""
 
 
 async def vote(
     panel: Panel,
     request: wire.ChatRequest,
-    *,
-    settings: Settings,
-    contexts: Contexts,
-    engines: Mapping[str, Engine],
-    judge: Judge,
-    headers: Mapping[str, str],
-) -> wire.Outcome:
+    generation: Generation,
+    record: Record,
+    live: Live | None = None,
+) -> Outcome:
     """Ask the panel's members and return the verdict.
 
     Raises:
@@ -38,23 +50,38 @@ async def vote(
         UpstreamError: fewer calls than the quorum returned a completion.
     """
     wire.check_for_panel(request, len(panel.members))
-    override = wire.override(request.extras)
-    asked = {
-        name: contexts.ask(settings.members[name], request.messages, override)
-        for name in panel.members
-    }
+    limits, members = generation.settings.limits, generation.settings.members
+    contexts, question, override = generation.contexts, request.question, request.override
+    with span("persona"):
+        asked = {
+            name: wire.pass_doors(request, contexts.ask(members[name], question, override))
+            for name in panel.members
+        }
     method = METHODS[panel.method]()
     planned = method.plan(panel.members, request.extras.samples or panel.samples)
-    question = prompts.question(request.messages)
+    # A stream's status is held for a second only: who waits longer could not refuse any more.
+    patience = min(limits.retry_seconds, HOLD_SECONDS if live else limits.retry_seconds)
+    retries = Retries(limits.retries, patience)
+    spent = {call: Spent() for call in planned}
+    if live is not None and live.leads:
+        live.leader = planned[0]
 
     async def ask(call: Call) -> Completion | Failure:
+        leads = live is not None and live.leader == call
+        streamed = leads or (panel.early_stop and len(planned) > 1)
         member = asked[call.member]
-        body = wire.panel_body(request, member, call, question)
-        return await _complete(call, engines[member.member.engine], body, headers)
+        body = wire.panel_body(request, member, call, streamed)
+        engine = generation.engines[member.member.engine]
+        with span("call", member=call.member, sample=call.sample):
+            headers = outgoing(record)
+            return await _complete(call, engine, body, headers, retries, spent[call], live)
 
-    round_ = _Round(panel, method, planned, asked, judge)
+    round_ = _Round(panel, method, planned, asked, generation.graders.judge(), live)
     await round_.run(ask)
-    return await round_.outcome()
+    with span("verdict", panel=panel.name):
+        outcome = await round_.outcome(spent)
+    generation.metrics.verdict(panel.name, outcome)
+    return outcome
 
 
 class _Round:
@@ -67,9 +94,10 @@ class _Round:
         planned: Sequence[Call],
         asked: Mapping[str, Asked],
         judge: Judge,
+        live: Live | None,
     ) -> None:
         self.panel, self.method, self.planned, self.asked = panel, method, planned, asked
-        self.judge = _Watched(judge)
+        self.judge, self.live = _Watched(judge), live
         self.quorum = min(panel.quorum or len(planned) // 2 + 1, len(planned))
         self.ballots: list[Ballot] = []
         self.failures: list[Failure] = []
@@ -79,37 +107,49 @@ class _Round:
     async def run(self, ask: Ask) -> None:
         """Ask all calls at once, until the vote is settled, hopeless, or past its deadline."""
         deadline = time.monotonic() + self.panel.deadline_s
-        running = {asyncio.ensure_future(ask(call)): call for call in self.planned}
+        running: Running = {asyncio.create_task(ask(call)): call for call in self.planned}
         over = False
         try:
             while running and not over:
-                left = max(0.0, deadline - time.monotonic())
-                done, _ = await asyncio.wait(
-                    running, timeout=left, return_when=asyncio.FIRST_COMPLETED
-                )
+                done = await self._wait(running, deadline)
                 if not done:
                     break
                 for task in done:
                     await self._take(running.pop(task), task.result())
                 over = await self._over()
+                if over and self.live is not None:
+                    await self._hear_out(self.live, running, deadline)
         finally:
             left_over = self.cancelled if over else self.late
             left_over.extend(running.values())
             await _cancel(list(running))
 
-    # Reading and comparing answers may take a while, so that a thread does it: the event loop
-    # serves everybody else meanwhile.
+    async def _wait(self, running: Running, deadline: float) -> set[asyncio.Task[Result]]:
+        left = max(0.0, deadline - time.monotonic())
+        done, _ = await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        return done
+
+    async def _hear_out(self, live: Live, running: Running, deadline: float) -> None:
+        """Wait until the leader, whose reasoning is being shown, has thought to its end."""
+        left = max(0.0, deadline - time.monotonic())
+        calls = [task for task, call in running.items() if call == live.leader]
+        if calls and live.thinking:
+            thought = asyncio.create_task(live.thought.wait())
+            either: list[asyncio.Task[Any]] = [*calls, thought]
+            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            thought.cancel()
 
     async def _take(self, call: Call, result: Completion | Failure) -> None:
         if isinstance(result, Failure):
             self.failures.append(result)
             return
-        answer = await asyncio.to_thread(
-            answers.read,
-            result.text,
-            finish_reason=result.finish_reason,
-            thinking=self.asked[call.member].member.thinking,
-        )
+        thinking = self.asked[call.member].member.thinking
+        # Reading and comparing answers may take a while; then a thread does it, as the event
+        # loop serves everybody else meanwhile.
+        if len(result.text) <= SHORT:
+            answer = _read(result, thinking)
+        else:
+            answer = await asyncio.to_thread(_read, result, thinking)
         self.ballots.append(Ballot(result, answer))
 
     async def _over(self) -> bool:
@@ -117,22 +157,32 @@ class _Round:
             return True
         if len(self.ballots) < self.quorum or not self.panel.early_stop:
             return False
+        if self._are_integers():
+            return self.method.settled(self.ballots, len(self.planned), self.judge)
         return await asyncio.to_thread(
             self.method.settled, self.ballots, len(self.planned), self.judge
         )
 
-    async def outcome(self) -> wire.Outcome:
+    def _are_integers(self) -> bool:
+        """Tell whether the answers are compared without the judge."""
+        return all(b.answer is None or b.answer.integer is not None for b in self.ballots)
+
+    async def outcome(self, spent: Mapping[Call, Spent]) -> Outcome:
         if len(self.ballots) < self.quorum:
             raise self._no_quorum()
-        verdict = await asyncio.to_thread(
-            self.method.decide, self.ballots, self.planned, self.judge
-        )
-        return wire.Outcome(
+        if self._are_integers():
+            verdict = self.method.decide(self.ballots, self.planned, self.judge)
+        else:
+            verdict = await asyncio.to_thread(
+                self.method.decide, self.ballots, self.planned, self.judge
+            )
+        return Outcome(
             verdict=verdict,
             asked=self.asked,
             failures=self.failures,
             late=self.late,
             cancelled=self.cancelled,
+            spent=spent,
             undecided=len(self.judge.exhausted),
             method=self.panel.method,
             planned=len(self.planned),
@@ -144,8 +194,8 @@ class _Round:
         A call that was cancelled because the others had already refused changes neither.
         """
         failures = self.failures
-        statuses = {failure.status for failure in failures if failure.kind == "status"}
-        refused = all(failure.kind in {"status", "refused"} for failure in failures)
+        statuses = {failure.status for failure in failures if failure.kind in _UNPAID}
+        refused = all(failure.kind in _UNPAID for failure in failures)
         unpaid = refused and not self.ballots and not self.late
         if unpaid and len(statuses) == 1:
             first = failures[0]
@@ -153,14 +203,19 @@ class _Round:
             return error.for_client()
         timed_out = bool(self.late) or any(failure.kind == "timeout" for failure in failures)
         reasons = dict.fromkeys(f"{f.call.member}: {f.detail}" for f in failures)
+        late = dict.fromkeys(f"{call.member}: late" for call in self.late)
         found = f"and got {len(self.ballots)} ({len(self.late)} late)"
         return UpstreamError(
             f"the panel {self.panel.name!r} needs {self.quorum} of {len(self.planned)} completions"
-            f" {'; '.join([found, *reasons])}",
+            f" {'; '.join([found, *reasons, *late])}",
             status=504 if timed_out else 502,
             code="no_quorum",
             paid=not unpaid,
         )
+
+
+_UNPAID = frozenset({"status", "refused", "busy"})
+"""Failures before anything was generated."""
 
 
 class _Watched:
@@ -177,17 +232,40 @@ class _Watched:
         return found
 
 
+def _read(completion: Completion, thinking: bool) -> Answer | None:
+    return answers.read(completion.text, finish_reason=completion.finish_reason, thinking=thinking)
+
+
 async def _complete(
-    call: Call, engine: Engine, body: bytes, headers: Mapping[str, str]
+    call: Call,
+    engine: Engine,
+    body: bytes,
+    headers: bytes,
+    retries: Retries,
+    spent: Spent,
+    live: Live | None,
 ) -> Completion | Failure:
     """Make one call. What goes wrong comes back as a `Failure`."""
     started = time.monotonic()
     try:
-        raw = await engine.complete(body, headers)
+        async with engine.post(CHAT, body, headers, retries) as response:
+            if live is not None:
+                live.answer()
+            if response.content_type == b"text/event-stream":
+                collector = Collector(spent, live.hear if live and live.leader == call else None)
+                async for chunk in response.chunks():
+                    collector.feed(chunk)
+                completion = collector.completion()
+            else:
+                raw = await response.read()
+                engine.check(raw)
+                completion = msgspec.json.decode(raw)
+                usage = completion.get("usage")
+                spent.usage = usage if isinstance(usage, dict) else {}
     except EngineError as error:
         seconds = time.monotonic() - started
         return Failure(call, error.kind, error.detail, error.status, error.retry_after, seconds)
-    return _completion(call, msgspec.json.decode(raw), time.monotonic() - started)
+    return _completion(call, completion, time.monotonic() - started)
 
 
 def _completion(call: Call, body: dict[str, Any], seconds: float) -> Completion | Failure:

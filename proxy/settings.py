@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from its.manifest import CoDesign, Manifest, check
 from its.types import Layout
+
+StreamMode: TypeAlias = Literal["verdict", "leader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class EngineSettings:
     embedded: Path | None
     api_key: str | None
     max_concurrency: int
+    max_queue: int
     timeout_s: float
 
 
@@ -42,8 +46,11 @@ class Member:
     manifest: Manifest | None
     thinking: bool
     allow_mismatch: bool
+    allow_fields: frozenset[str]
+    own_co_design: CoDesign
 
     def co_design(self, strategy: str, layout: Layout) -> CoDesign:
+        """Return the verdict on another strategy or layout than the member's own."""
         return check(self.manifest, strategy, layout)
 
 
@@ -58,6 +65,28 @@ class Panel:
     quorum: int | None
     deadline_s: float
     early_stop: bool
+    stream_mode: StreamMode
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may be: bytes, messages, nesting, seconds, and repeated engine calls."""
+
+    body: int
+    messages: int
+    depth: int
+    seconds: float
+    retries: int
+    retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`bodies` writes what was asked and answered into the log: for debugging only."""
+
+    format: Literal["console", "json"]
+    level: Literal["debug", "info", "warning", "error"]
+    bodies: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +95,11 @@ class Settings:
 
     host: str
     port: int
-    max_body: int
+    workers: int
+    drain_seconds: int
+    cors_origins: tuple[str, ...]
+    limits: Limits
+    log: LogSettings
     clients: tuple[Client, ...]
     engines: Mapping[str, EngineSettings]
     members: Mapping[str, Member]

@@ -4,7 +4,7 @@ A stream that ends cleanly without `finish_reason` is taken as complete by every
 broken one ends with an `event: error` and no `[DONE]`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +13,16 @@ from .errors import ApiError
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
-_TAIL = 64
-"""Bytes kept of a stream's end: enough to find `[DONE]` and the line ends around it."""
+CHAT_END = (b"\ndata: [DONE]", b"\ndata:[DONE]")
+"""How a stream of completions ends; no JSON holds a bare line end."""
+
+RESPONSES_END = (
+    *CHAT_END,
+    b"\nevent: response.completed",
+    b"\nevent: response.incomplete",
+    b"\nevent: response.failed",
+)
+"""How a stream of OpenAI's Responses API ends."""
 
 
 def event(payload: Mapping[str, Any]) -> bytes:
@@ -27,34 +35,49 @@ def error_event(error: ApiError) -> bytes:
     return b"event: error\ndata: " + error.encode() + b"\n\n"
 
 
-class Cut(Exception):
-    """The engine's stream ended without `[DONE]`."""
+class Watch:
+    """Tells whether a relayed stream came to its end, from the last bytes of each piece."""
+
+    def __init__(self, ends: Sequence[bytes] = CHAT_END) -> None:
+        self._ends, self._tail = ends, b"\n"
+        self._kept = max(map(len, ends))
+        self.ended = False
+
+    def see(self, data: bytes) -> None:
+        """Take the next piece."""
+        # An end mark may lie across two pieces, so that a few bytes are kept from one to the next.
+        seen = self._tail + data
+        for end in self._ends:
+            if end in seen:
+                self.ended = True
+        self._tail = seen[-self._kept :]
+
+    @property
+    def gap(self) -> bytes:
+        """What must stand before a further event: line ends, where the stream broke in one."""
+        whole = self._tail == b"\n" or self._tail.endswith((b"\n\n", b"\r\n\r\n"))
+        return b"" if whole else b"\n\n"
 
 
-async def relay(
-    chunks: AsyncIterator[bytes], input_time: Mapping[str, Any] | None
-) -> AsyncIterator[bytes]:
-    """Yield the engine's bytes as they arrive, after one chunk with `input_time` if given.
+class Introduction:
+    """Holds a stream back until its first chunk is known, and puts `input_time` before it."""
 
-    Raises:
-        Cut: the stream ended without `[DONE]`.
-    """
-    tail = b""
-    waiting = b""
-    introduced = input_time is None
-    async for chunk in chunks:
-        tail = (tail + chunk)[-_TAIL:]
-        if not introduced and input_time is not None:
-            waiting += chunk
-            first = _first_payload(waiting)
-            if first is None:
-                continue
-            chunk, introduced = event(_introduction(first, input_time)) + waiting, True
-        yield chunk
-    if not introduced:
-        yield waiting
-    if b"[DONE]" not in tail:
-        raise Cut
+    def __init__(self, input_time: Mapping[str, Any]) -> None:
+        self._input_time = input_time
+        self._waiting = b""
+
+    def take(self, data: bytes) -> bytes | None:
+        """Return what may be sent, or `None` while the first chunk is not complete."""
+        self._waiting += data
+        first = _first_payload(self._waiting)
+        if first is None:
+            return None
+        return event(_introduction(first, self._input_time)) + self._waiting
+
+    @property
+    def rest(self) -> bytes:
+        """What waits, where no chunk came."""
+        return self._waiting
 
 
 def _first_payload(buffered: bytes) -> Mapping[str, Any] | None:
@@ -82,14 +105,30 @@ def role_event(head: Mapping[str, Any]) -> bytes:
     return event({**head, "choices": [choice]})
 
 
-def verdict_events(head: Mapping[str, Any], body: Mapping[str, Any], usage: bool) -> bytes:
-    """Return the rest of a panel's stream: the winner's message, `input_time`, usage, the end."""
+def reasoning_event(head: Mapping[str, Any], reasoning: str) -> bytes:
+    """Return a piece of the leader's reasoning."""
+    delta = {"reasoning_content": reasoning}
+    return event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+
+def verdict_events(
+    head: Mapping[str, Any], body: Mapping[str, Any], usage: bool, reasoned: bool = False
+) -> bytes:
+    """Return the rest of a panel's stream: the winner's message, `input_time`, usage, the end.
+
+    `reasoned` says that the leader's reasoning was shown, which the winner's must not follow.
+    """
     choice = body["choices"][0]
-    delta = {key: value for key, value in choice["message"].items() if key != "role"}
+    left_out = {"role", "reasoning_content"} if reasoned else {"role"}
+    delta = {key: value for key, value in choice["message"].items() if key not in left_out}
+    for index, call in enumerate(delta.get("tool_calls") or []):
+        call.setdefault("index", index)  # a delta's tool calls say which they continue
     said = {"index": 0, "delta": delta, "finish_reason": None}
     if "logprobs" in choice:
         said["logprobs"] = choice["logprobs"]
-    end = {"index": 0, "delta": {}, "finish_reason": choice.get("finish_reason")}
+    end = {**choice, "index": 0, "delta": {}}
+    for name in ("message", "logprobs"):
+        end.pop(name, None)
     events = [
         event({**head, "choices": [said]}),
         event({**head, "choices": [end], "input_time": body["input_time"]}),

@@ -1,17 +1,18 @@
 """OpenAI's JSON on one side, our values on the other. Every 400 is decided here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from its import seeds
-from its.manifest import StrategyName
-from its.types import Ballot, Call, Failure, Message, Placement, Verdict
+from its import prompts, seeds
+from its.manifest import CoDesign, StrategyName
+from its.types import Call, Message, Placement
 
 from .errors import BadRequest
-from .personas import Asked, Override
+from .personas import NO_OVERRIDE, Asked, Override
+from .settings import Limits, Member
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
@@ -28,61 +29,120 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     return_ballots: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A chat completion request. `body` is all of it but `input_time`."""
+NO_EXTRAS = Extras()
+
+
+@dataclass(slots=True)
+class Request:
+    """A request for any endpoint that asks a model. `body` is all of it but `input_time`."""
 
     model: str
-    messages: Sequence[Message]
     stream: bool
     body: Mapping[str, Any]
     extras: Extras
     has_extras: bool
 
+    @property
+    def override(self) -> Override:
+        """What the request changes about its contexts."""
+        extras = self.extras
+        if not self.has_extras:
+            return NO_OVERRIDE
+        return Override(extras.strategy, extras.persona, extras.seed, extras.placement)
 
-def parse(raw: bytes) -> ChatRequest:
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with a usage chunk."""
+        options = self.body.get("stream_options")
+        return isinstance(options, dict) and bool(options.get("include_usage"))
+
+
+@dataclass(slots=True)
+class ChatRequest(Request):
+    """A chat completion request."""
+
+    messages: Sequence[Message]
+
+    @property
+    def question(self) -> str | None:
+        """The opening question; `None` where there is no user message."""
+        return None if prompts.opening(self.messages) is None else prompts.question(self.messages)
+
+
+def parse(raw: bytes, limits: Limits) -> ChatRequest:
     """Read a chat completion request.
 
     Raises:
         BadRequest: it is no JSON object, or a field that the proxy reads has the wrong shape.
     """
-    body = _object(raw)
-    model = body.get("model")
-    if not isinstance(model, str) or not model:
-        raise BadRequest("`model` must name a model; see /v1/models", param="model")
-    messages = _messages(body.get("messages"))
-    stream = body.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise BadRequest("`stream` must be true or false", param="stream")
-    seed = body.get("seed")
+    request = parse_any(raw, limits)
+    seed = request.body.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise BadRequest("`seed` must be an integer", param="seed")
-    extras = _extras(body.pop("input_time", None))
+    messages = check_messages(request.body.get("messages"), limits)
     return ChatRequest(
-        model=model,
-        messages=messages,
-        stream=bool(stream),
-        body=body,
-        extras=extras or Extras(),
-        has_extras=extras is not None,
+        request.model, request.stream, request.body, request.extras, request.has_extras, messages
     )
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def parse_any(raw: bytes, limits: Limits) -> Request:
+    """Read what every endpoint's request has: a JSON object, a model, perhaps `input_time`.
+
+    Raises:
+        BadRequest: one of them is not as it should be.
+    """
+    body = _object(raw, limits.depth)
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise BadRequest("`model` must name a model; see /v1/models", param="model")
+    stream = body.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise BadRequest("`stream` must be true or false", param="stream")
+    if "input_time" not in body:
+        return Request(model, bool(stream), body, NO_EXTRAS, False)
+    extras = _extras(body.pop("input_time"))
+    return Request(model, bool(stream), body, extras or NO_EXTRAS, extras is not None)
+
+
+def _object(raw: bytes, depth: int) -> dict[str, Any]:
     try:
         body = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not JSON that can be carried exactly: {error}") from error
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
+    # Braces are counted first, as most bodies have few and walking one costs more than reading it.
+    if raw.count(b"{") + raw.count(b"[") > depth and _deeper_than(body, depth):
+        raise BadRequest(f"the body is nested deeper than {depth} levels")
     return body
 
 
-def _messages(messages: Any) -> list[Message]:
+def _deeper_than(value: Any, depth: int) -> bool:
+    level: list[Any] = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def check_messages(messages: Any, limits: Limits, name: str = "messages") -> list[Message]:
+    """Return `messages` once they are known to be messages.
+
+    Raises:
+        BadRequest: they are not, or there are too many.
+    """
     if not isinstance(messages, list) or not messages:
-        raise BadRequest("`messages` must be a list with at least one message", param="messages")
+        raise BadRequest(f"`{name}` must be a list with at least one message", param=name)
+    if len(messages) > limits.messages:
+        raise BadRequest(f"`{name}` has more than {limits.messages} messages", param=name)
     for index, message in enumerate(messages):
-        _check_message(message, f"messages[{index}]")
+        _check_message(message, f"{name}[{index}]")
     return messages
 
 
@@ -120,8 +180,12 @@ def _extras(value: Any) -> Extras | None:
     return extras
 
 
-def check_for_member(request: ChatRequest) -> None:
-    """Refuse what only a panel can do."""
+def check_for_member(request: Request) -> None:
+    """Refuse what only a panel can do.
+
+    Raises:
+        BadRequest: the request asks for several samples.
+    """
     if request.extras.samples not in (None, 1):
         raise BadRequest(
             "`input_time.samples` needs a panel; this model is a single member",
@@ -129,150 +193,88 @@ def check_for_member(request: ChatRequest) -> None:
         )
 
 
-def check_for_panel(request: ChatRequest, members: int) -> None:
-    """Refuse what has no meaning when several answers become one."""
-    if request.body.get("n") not in (None, 1):
+DOORS = ("input_ids", "lora_path", "custom_logit_processor")
+"""SGLang's fields that go around co-design: other tokens, another checkpoint, the client's code."""
+
+
+def pass_doors(request: Request, asked: Asked) -> Asked:
+    """Refuse the doors that the member keeps shut; one that is open shows in the co-design.
+
+    Raises:
+        BadRequest: a door is used that the member does not open.
+    """
+    used = [door for door in DOORS if request.body.get(door) is not None]
+    if not used:
+        return asked
+    member = asked.member
+    for door in used:
+        if not _opens(member, door):
+            remedy = (
+                f"its operator can open it with allow_fields = [{door!r}]"
+                if door == "custom_logit_processor"
+                else "it would go around how the checkpoint was trained; allow_mismatch permits it"
+            )
+            raise BadRequest(f"the model {member.name!r} does not take `{door}`: {remedy}",
+                             param=door, code="field_not_allowed")  # fmt: skip
+    bypassed = member.manifest is not None and used != ["custom_logit_processor"]
+    return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
+
+
+def _opens(member: Member, door: str) -> bool:
+    if door == "custom_logit_processor":
+        return door in member.allow_fields
+    return member.manifest is None or member.allow_mismatch
+
+
+def check_for_panel(request: Request, members: int) -> None:
+    """Refuse what has no meaning when several answers become one (the rows of `fields.PANEL`).
+
+    Raises:
+        BadRequest: such a field has a value that means something.
+    """
+    body = request.body
+    if body.get("n") not in (None, 1):
         raise BadRequest("`n` above 1 has no meaning on a panel: it gives one verdict", param="n")
     for field in ("tools", "functions"):
-        if request.body.get(field) and members > 1:
+        if body.get(field) and members > 1:
             raise BadRequest(
                 f"`{field}` cannot be voted over; ask one of the panel's members", param=field
             )
+    if body.get("audio") is not None or body.get("modalities") not in (None, [], ["text"]):
+        field = "audio" if body.get("audio") is not None else "modalities"
+        raise BadRequest("a panel votes over text and answers in text", param=field)
+    if body.get("rid") is not None and not isinstance(body["rid"], str):
+        raise BadRequest("`rid` must be one text on a panel", param="rid")
 
 
 def member_body(request: ChatRequest, asked: Asked) -> bytes:
     """Return what the engine receives: the request as it came, with the composed messages."""
     return msgspec.json.encode(
-        {**request.body, "model": asked.member.model, "messages": asked.messages}
+        {
+            **request.body,
+            "model": asked.member.model,
+            "messages": prompts.compose(request.messages, asked.context, asked.layout),
+        }
     )
 
 
-def panel_body(request: ChatRequest, asked: Asked, call: Call, question: str) -> bytes:
-    """Return one call of a panel: not streamed, and with a sampling seed of its own."""
-    body = {**request.body, "model": asked.member.model, "messages": asked.messages}
+def panel_body(request: ChatRequest, asked: Asked, call: Call, streamed: bool) -> bytes:
+    """Return one call of a panel, with a sampling seed and a request id of its own.
+
+    It is streamed where it may be cancelled, as only a stream says what it has cost by then.
+    """
+    body = {
+        **request.body,
+        "model": asked.member.model,
+        "messages": prompts.compose(request.messages, asked.context, asked.layout),
+        "stream": streamed,
+    }
     body.pop("stream_options", None)
-    body["stream"] = False
+    if streamed:
+        body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
     if isinstance(seed := request.body.get("seed"), int):
+        question = request.question or ""
         body["seed"] = seeds.derive("sampling", seed, call.member, call.sample, question)
+    if isinstance(rid := request.body.get("rid"), str):
+        body["rid"] = f"{rid}-{call.member}-{call.sample}"
     return msgspec.json.encode(body)
-
-
-def wants_usage(request: ChatRequest) -> bool:
-    """Tell whether a stream ends with a usage chunk."""
-    options = request.body.get("stream_options")
-    return isinstance(options, dict) and bool(options.get("include_usage"))
-
-
-def describe(asked: Asked) -> dict[str, Any]:
-    """Return the `input_time` object of a member's response."""
-    context = asked.context
-    return {
-        "strategy": asked.strategy,
-        "persona": context.persona if context else None,
-        "domain": context.domain if context else None,
-        "source": context.source if context else None,
-        "placement": asked.layout.placement if context else None,
-        "seed": asked.seed,
-        "co_design": asked.co_design.value,
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a panel's calls ended, whatever the verdict."""
-
-    verdict: Verdict
-    asked: Mapping[str, Asked]
-    failures: Sequence[Failure]
-    late: Sequence[Call]
-    cancelled: Sequence[Call]
-    undecided: int
-    method: str
-    planned: int
-
-    @property
-    def votes(self) -> int:
-        return len(self.verdict.tally[0].ballots) if self.verdict.tally else 0
-
-
-def render_panel(
-    outcome: Outcome, request: ChatRequest, request_id: str, input_time: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the panel's chat completion: the winner's choice verbatim, everybody's usage."""
-    winner = outcome.verdict.winner.completion
-    return {
-        "id": f"chatcmpl-{request_id}",
-        "object": "chat.completion",
-        "created": winner.body.get("created"),
-        "model": request.model,
-        "choices": [{**winner.choice, "index": 0}],
-        "usage": total_usage(outcome.verdict.ballots),
-        "input_time": input_time,
-    }
-
-
-def describe_panel(outcome: Outcome, extras: Extras) -> dict[str, Any]:
-    """Return the `input_time` object of a panel's response."""
-    verdict = outcome.verdict
-    winner = verdict.winner.completion.call
-    described = {
-        **describe(outcome.asked[winner.member]),
-        "method": outcome.method,
-        "votes": [
-            {"answer": c.answer.text, "votes": len(c.ballots), "members": _members(c.ballots)}
-            for c in verdict.tally
-        ],
-        "abstained": sum(ballot.answer is None for ballot in verdict.ballots),
-        "failed": len(outcome.failures),
-        "late": len(outcome.late),
-        "cancelled": len(outcome.cancelled),
-        "undecided": outcome.undecided,
-        "agreement": round(verdict.agreement, 4),
-        "winner": winner.member,
-    }
-    if extras.return_ballots:
-        described["ballots"] = _ballots(outcome)
-    return described
-
-
-def _members(ballots: Sequence[Ballot]) -> list[str]:
-    return [ballot.completion.call.member for ballot in ballots]
-
-
-def _ballots(outcome: Outcome) -> list[dict[str, Any]]:
-    """Return one row for each planned call, cast ballots first."""
-
-    def row(call: Call, result: str, **more: Any) -> dict[str, Any]:
-        head = {"member": call.member, "sample": call.sample, "outcome": result}
-        return {**head, **describe(outcome.asked[call.member]), **more}
-
-    cast = [
-        row(
-            ballot.completion.call,
-            "voted" if ballot.answer else "abstained",
-            answer=ballot.answer.text if ballot.answer else None,
-            content=ballot.completion.text,
-            finish_reason=ballot.completion.finish_reason,
-            usage=ballot.completion.usage,
-            seconds=round(ballot.completion.seconds, 3),
-        )
-        for ballot in outcome.verdict.ballots
-    ]
-    failed = [
-        row(f.call, "failed", error=f.kind, seconds=round(f.seconds, 3)) for f in outcome.failures
-    ]
-    late = [row(call, "late") for call in outcome.late]
-    return cast + failed + late + [row(call, "cancelled") for call in outcome.cancelled]
-
-
-def total_usage(ballots: Sequence[Ballot]) -> dict[str, int]:
-    """Sum the tokens of every completion that arrived."""
-    return {
-        field: sum(int(ballot.completion.usage.get(field) or 0) for ballot in ballots)
-        for field in ("prompt_tokens", "completion_tokens", "total_tokens")
-    }
-
-
-def override(extras: Extras) -> Override:
-    """Return what the request changes about its contexts."""
-    return Override(extras.strategy, extras.persona, extras.seed, extras.placement)

@@ -48,7 +48,7 @@ class Engine:
         return Starlette(
             routes=[
                 Route("/v1/models", lambda request: JSONResponse({"object": "list", "data": []})),
-                Route("/v1/chat/completions", self.chat, methods=["POST"]),
+                Route("/{path:path}", self.chat, methods=["POST"]),
             ]
         )
 

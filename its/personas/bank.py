@@ -5,15 +5,21 @@ ranker is BM25 over the persona and its domain's key words, which needs no model
 """
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from statistics import fmean
+from typing import TypeAlias
 
 import bm25s
+import numpy as np
+import numpy.typing as npt
 from bm25s.stopwords import STOPWORDS_EN
+
+Scores: TypeAlias = npt.NDArray[np.float64]
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it narrates its indexing
 
 _STOP_WORDS = frozenset(STOPWORDS_EN) | {"you", "your"}
 _WORD = re.compile(r"[a-z]{2,}")
@@ -54,14 +60,6 @@ class Persona:
     domain: Domain
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A persona with its relevance to a question (BM25 with the number prior; >= 0)."""
-
-    persona: Persona
-    score: float
-
-
 class Bank:
     """Personas by domain, and a ranker over them. Nothing changes after construction."""
 
@@ -71,33 +69,53 @@ class Bank:
         self._by_domain: dict[Domain, list[Persona]] = {domain: [] for domain in self.domains}
         for persona in self.personas:
             self._by_domain[persona.domain].append(persona)
-        self._ranker = bm25s.BM25()
-        self._ranker.index(
-            [words(f"{p.text} {p.domain.name} {p.domain.keywords}") for p in self.personas],
-            show_progress=False,
-        )
+        self._rows, self._weights = _index(self.personas)
+        number = {domain: i for i, domain in enumerate(self.domains)}
+        self._domain_of = np.array([number[p.domain] for p in self.personas])
+        self._sizes = np.bincount(self._domain_of)
+        self._quantitative = np.array([float(p.domain.quantitative) for p in self.personas])
 
     def of(self, domain: Domain) -> Sequence[Persona]:
         """Return the personas of one domain, in the bank's order."""
         return self._by_domain[domain]
 
-    def rank(self, question: str) -> list[Ranked]:
-        """Return every persona with its score, in the bank's order."""
-        query = list(dict.fromkeys(words(question)))[:QUERY_WORDS]
-        known = [word for word in query if word in self._ranker.vocab_dict]
-        scores = self._ranker.get_scores(known).tolist() if known else [0.0] * len(self.personas)
-        prior = NUMBER_PRIOR * (max(scores) or 1.0) if asks_for_a_number(question) else 0.0
-        return [
-            Ranked(persona, score + prior * persona.domain.quantitative)
-            for persona, score in zip(self.personas, scores, strict=True)
-        ]
+    def nearest(self, question: str, number: int) -> list[Persona]:
+        """Return the `number` most relevant personas; equal ones in the bank's order."""
+        order = np.argsort(-self._rank(question), kind="stable")[:number]
+        return [self.personas[i] for i in order.tolist()]
 
     def rank_domains(self, question: str) -> dict[Domain, float]:
-        """Return each domain's mean score."""
-        scores: dict[Domain, list[float]] = {domain: [] for domain in self.domains}
-        for ranked in self.rank(question):
-            scores[ranked.persona.domain].append(ranked.score)
-        return {domain: fmean(values) for domain, values in scores.items()}
+        """Return each domain's mean relevance."""
+        sums = np.bincount(self._domain_of, weights=self._rank(question))
+        return dict(zip(self.domains, (sums / self._sizes).tolist(), strict=True))
+
+    def _rank(self, question: str) -> Scores:
+        """Return each persona's relevance (BM25 with the number prior; >= 0)."""
+        query = list(dict.fromkeys(words(question)))[:QUERY_WORDS]
+        rows = [row for word in query if (row := self._rows.get(word)) is not None]
+        scores: Scores = self._weights[rows].sum(axis=0).astype(np.float64)
+        if asks_for_a_number(question):
+            scores += NUMBER_PRIOR * (scores.max() or 1.0) * self._quantitative
+        return scores
+
+
+def _index(personas: Sequence[Persona]) -> tuple[dict[str, int], npt.NDArray[np.float32]]:
+    """Return a row for each word, and its BM25 weight for each persona in that row.
+
+    The bank is small enough to keep the zeros, and summing rows is ten times faster than
+    following postings.
+    """
+    ranker = bm25s.BM25()
+    ranker.index(
+        [words(f"{p.text} {p.domain.name} {p.domain.keywords}") for p in personas],
+        show_progress=False,
+    )
+    starts, found, weights = (ranker.scores[key] for key in ("indptr", "indices", "data"))
+    dense = np.zeros((len(starts) - 1, len(personas)), np.float32)
+    for row in range(len(starts) - 1):
+        at = slice(starts[row], starts[row + 1])
+        dense[row, found[at]] = weights[at]
+    return {word: row for word, row in ranker.vocab_dict.items() if word}, dense
 
 
 def words(text: str) -> list[str]:

@@ -1,0 +1,100 @@
+"""What is counted, for Prometheus. Names of models and panels come from the configuration only,
+so that no client can make a new series.
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import prometheus_client as prometheus
+from prometheus_client import multiprocess
+
+from .outcome import Outcome
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""Set before the first import of `prometheus_client`, this makes workers share their numbers."""
+
+CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
+SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+
+def wipe(folder: Path) -> None:
+    """Remove what an earlier run left, or its numbers would be counted again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.db"):
+        file.unlink()
+
+
+class Metrics:
+    """One application's series."""
+
+    def __init__(self) -> None:
+        self.registry = prometheus.CollectorRegistry()
+        counter, histogram = self._counter, self._histogram
+        self._requests = counter("requests", "Requests answered", "model", "status")
+        self._seconds = histogram("request_seconds", "Until the last byte", "model")
+        self._first = histogram("first_byte_seconds", "Until a stream's first byte", "model")
+        self._engine_errors = counter("engine_errors", "Failed engine calls", "engine", "kind")
+        self._votes = counter("votes", "Votes, by the winner's share", "panel", "votes")
+        self._abstained = counter("abstentions", "Completions without an answer", "panel")
+        self._saved = counter("early_stop_saved_calls", "Calls cancelled as settled", "panel")
+        self._undecided = counter("undecided_expressions", "Too large to compare", "panel")
+        memory = counter("persona_memory", "Contexts looked up in memory", "result")
+        self._memory = {True: memory.labels("hit").inc, False: memory.labels("miss").inc}
+        self.in_flight = self._gauge("in_flight", "Requests running")
+        self._queue = self._gauge("queue", "Calls that wait for a slot of an engine", "engine")
+        self._of_request = cache(self._request_series)
+
+    def request(self, model: str, status: int, seconds: float, first: float | None) -> None:
+        """Count a request; `first` is the time to the first byte of a stream."""
+        count, observe, observe_first = self._of_request(model, status)
+        count()
+        observe(seconds)
+        if first is not None:
+            observe_first(first)
+
+    def persona_memory(self, hit: bool) -> None:
+        self._memory[hit]()
+
+    def engine_error(self, engine: str, kind: str) -> None:
+        self._engine_errors.labels(engine, kind).inc()
+
+    def verdict(self, panel: str, outcome: Outcome) -> None:
+        self._votes.labels(panel, f"{outcome.votes}/{outcome.planned}").inc()
+        abstained = sum(ballot.answer is None for ballot in outcome.verdict.ballots)
+        self._abstained.labels(panel).inc(abstained)
+        self._saved.labels(panel).inc(len(outcome.cancelled))
+        self._undecided.labels(panel).inc(outcome.undecided)
+
+    def queue(self, engine: str) -> prometheus.Gauge:
+        """Return the number of calls that wait for `engine`."""
+        return self._queue.labels(engine)
+
+    def render(self) -> bytes:
+        """Return the text format; with several workers, the sum over all of them."""
+        if MULTIPROCESS not in os.environ:
+            return prometheus.generate_latest(self.registry)
+        registry = prometheus.CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return prometheus.generate_latest(registry)
+
+    def _request_series(
+        self, model: str, status: int
+    ) -> tuple[Callable[[], None], Callable[[float], None], Callable[[float], None]]:
+        return (
+            self._requests.labels(model, status).inc,
+            self._seconds.labels(model).observe,
+            self._first.labels(model).observe,
+        )
+
+    def _counter(self, name: str, about: str, *labels: str) -> prometheus.Counter:
+        return prometheus.Counter(f"its_{name}", about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, *labels: str) -> prometheus.Histogram:
+        full = f"its_{name}"
+        return prometheus.Histogram(full, about, labels, registry=self.registry, buckets=SECONDS)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> prometheus.Gauge:
+        full, registry = f"its_{name}", self.registry
+        return prometheus.Gauge(full, about, labels, registry=registry, multiprocess_mode="livesum")

@@ -1,0 +1,107 @@
+"""What is known of one request while it is served: its id, whose it is, and how it ends."""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+from starlette.types import Scope, Send
+
+from .settings import Client
+
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+TRACE = frozenset({b"traceparent", b"tracestate"})
+FORWARDED = frozenset({b"x-data-parallel-rank", b"x-smg-routing-key"})
+FORWARDED_PREFIX = b"x-override-"
+
+
+class Record:
+    """One request. Reads the request's headers in one pass, and watches its response."""
+
+    __slots__ = (
+        "_send",
+        "authorization",
+        "cause",
+        "client",
+        "engine_seconds",
+        "first_byte",
+        "forwarded",
+        "length",
+        "model",
+        "request_id",
+        "started",
+        "status",
+        "strategy",
+        "streamed",
+        "task",
+        "trace",
+    )
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]], send: Send) -> None:
+        self._send = send
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
+        self.started = time.perf_counter()
+        self.engine_seconds = 0.0
+        self.status = 0
+        self.first_byte: float | None = None
+        self.streamed = False
+        self.client: Client | None = None
+        self.model = self.strategy = ""
+        self.cause = ""
+        """Why the request was ended from outside: `left`, `stalled`, `expired`, `stopping`."""
+        self._read(headers)
+
+    def _read(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.authorization = self.length = b""
+        self.trace: dict[bytes, bytes] = {}
+        request_id = b""
+        forwarded = []
+        for name, value in headers:
+            if name == b"authorization":
+                self.authorization = value
+            elif name == b"content-length":
+                self.length = value
+            elif name == b"x-request-id":
+                request_id = value
+            elif name in TRACE:
+                self.trace[name] = value
+            elif name in FORWARDED or name.startswith(FORWARDED_PREFIX):
+                forwarded.append(b"%s: %s\r\n" % (name, value))
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = os.urandom(16).hex().encode()
+        self.request_id = request_id
+        self.forwarded = b"x-request-id: %s\r\n%s" % (request_id, b"".join(forwarded))
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Send on, with the request id among the headers; the times are noted."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"].append((b"x-request-id", self.request_id))
+        elif self.first_byte is None and message.get("body"):
+            self.first_byte = self.seconds
+        await self._send(message)
+
+    def end(self, cause: str) -> None:
+        """End the request from outside; the first cause is the one that counts."""
+        self.cause = self.cause or cause
+        self.task.cancel()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the request came."""
+        return time.perf_counter() - self.started
+
+    @property
+    def own_ms(self) -> float:
+        """Milliseconds spent here rather than in an engine."""
+        return (self.seconds - self.engine_seconds) * 1000
+
+
+def record_of(scope: Scope) -> Record:
+    """Return the record that `Edge` made for this request."""
+    record: Record = scope["state"]["record"]
+    return record

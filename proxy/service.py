@@ -1,0 +1,147 @@
+"""What the endpoints work with: the settings and their engines, replaced as a whole on a reload."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from its.answers.workers import Workers
+from its.personas import bank
+
+from .embedded import EmbeddedEngine
+from .engines import Engine
+from .errors import NotFound
+from .metrics import Metrics
+from .personas import Contexts
+from .settings import EngineSettings, Member, Panel, Settings
+
+_LOG = logging.getLogger("its.proxy")
+
+
+@dataclass(slots=True)
+class _Running:
+    """An engine and what closes it."""
+
+    engine: Engine
+    stack: AsyncExitStack
+
+
+@dataclass(slots=True)
+class Generation:
+    """One configuration in use. A request keeps the one that it began with."""
+
+    settings: Settings
+    contexts: Contexts
+    engines: Mapping[str, Engine]
+    graders: Workers
+    metrics: Metrics
+    running: int = 0
+
+    def find(self, name: str) -> Member | Panel:
+        """Return the member or the panel behind a model name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        target = self.settings.members.get(name) or self.settings.panels.get(name)
+        if target is None:
+            raise NotFound(
+                f"there is no model {name[:100]!r}; /v1/models lists those that there are",
+                param="model",
+                code="model_not_found",
+            )
+        return target
+
+
+class Service:
+    """Holds the generation in use; opens its engines and closes them when nobody needs them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.metrics = Metrics()
+        self._graders = Workers()
+        self._running: dict[EngineSettings, _Running] = {}
+        self._retired: list[Generation] = []
+        self._changing = asyncio.Lock()
+        self._sweeping: asyncio.Future[None] | None = None
+        self._now = self._generation(settings, {})
+
+    @property
+    def now(self) -> Generation:
+        return self._now
+
+    def enter(self) -> Generation:
+        """Return the present generation; its engines stay open until `leave`."""
+        generation = self._now
+        generation.running += 1
+        self.metrics.in_flight.inc()
+        return generation
+
+    def leave(self, generation: Generation) -> None:
+        """Say that a request is done."""
+        generation.running -= 1
+        self.metrics.in_flight.dec()
+        if self._retired and not generation.running:
+            self._sweeping = asyncio.ensure_future(self._sweep())
+
+    async def open(self) -> None:
+        """Open the first configuration's engines."""
+        await self.reload(self._now.settings)
+
+    async def reload(self, settings: Settings) -> None:
+        """Serve `settings` from now on; requests that run finish on what they began with.
+
+        Engines whose settings did not change stay as they are. If one cannot be opened, nothing
+        has changed.
+        """
+        async with self._changing:
+            wanted = settings.engines.values()
+            missing = [engine for engine in wanted if engine not in self._running]
+            opened = await asyncio.gather(*map(self._open, missing), return_exceptions=True)
+            failed = [found for found in opened if isinstance(found, BaseException)]
+            for engine, found in zip(missing, opened, strict=True):
+                if not isinstance(found, BaseException):
+                    self._running[engine] = found
+            if failed:
+                await self._close_unused()
+                raise failed[0]
+            engines = {name: self._running[e].engine for name, e in settings.engines.items()}
+            self._retired.append(self._now)
+            self._now = self._generation(settings, engines)
+            await self._close_unused()
+
+    async def close(self) -> None:
+        """Close every engine and the graders."""
+        for running in self._running.values():
+            await running.stack.aclose()
+        self._running.clear()
+        await asyncio.to_thread(self._graders.close)
+
+    def _generation(self, settings: Settings, engines: Mapping[str, Engine]) -> Generation:
+        contexts = Contexts(bank.load(), settings.persona_seed, self.metrics.persona_memory)
+        return Generation(settings, contexts, engines, self._graders, self.metrics)
+
+    async def _open(self, settings: EngineSettings) -> _Running:
+        async with AsyncExitStack() as stack:
+            base_url = settings.base_url
+            if settings.embedded is not None:
+                child = await stack.enter_async_context(EmbeddedEngine(settings.embedded))
+                base_url = child.base_url
+            assert base_url is not None, "the configuration has one or the other"
+            engine = Engine(settings, base_url, self.metrics)
+            stack.callback(engine.close)
+            return _Running(engine, stack.pop_all())
+
+    async def _sweep(self) -> None:
+        async with self._changing:
+            await self._close_unused()
+
+    async def _close_unused(self) -> None:
+        self._retired = [old for old in self._retired if old.running]
+        needed = {
+            engine
+            for generation in [self._now, *self._retired]
+            for engine in generation.settings.engines.values()
+        }
+        for engine in self._running.keys() - needed:
+            await self._running.pop(engine).stack.aclose()

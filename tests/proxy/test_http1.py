@@ -1,0 +1,229 @@
+"""The relay's own HTTP client against servers that do what servers do."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trustme
+
+from proxy import http1
+from proxy.http1 import HttpError, Pool
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@asynccontextmanager
+async def serving(talk: Talk, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await talk(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+def answers(*responses: bytes) -> Talk:
+    """Return a server that answers each request of a connection with the next response."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for response in responses:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            writer.write(response)
+            await writer.drain()
+
+    return talk
+
+
+async def ask(pool: Pool, seconds: float = 5) -> tuple[int, bytes]:
+    async with pool.exchange(b"POST", b"/x", b"", b"{}", seconds) as response:
+        return response.status, await response.read()
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n"
+UNTIL_CLOSED = b"HTTP/1.0 200 OK\r\n\r\nok"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE
+
+
+@pytest.mark.parametrize("response", [WHOLE, CHUNKED, UNTIL_CLOSED, CONTINUE])
+async def test_bodies_however_they_are_framed(response: bytes) -> None:
+    async with serving(answers(response)) as port:
+        pool = Pool(f"http://127.0.0.1:{port}/v1")
+        assert await ask(pool) == (200, b"ok")
+        pool.close()
+
+
+async def test_a_connection_is_used_again_while_it_is_fresh(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await answers(WHOLE, CHUNKED, WHOLE)(reader, writer)
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        for _ in range(3):
+            assert await ask(pool) == (200, b"ok")
+        assert connections == 1
+        await asyncio.sleep(0.05)  # the server has closed it by now
+        assert await ask(pool) == (200, b"ok")
+        assert connections == 2
+        monkeypatch.setattr(http1, "IDLE_SECONDS", 0.0)
+        assert await ask(pool) == (200, b"ok")
+        assert connections == 3
+        pool.close()
+
+
+BROKEN = [
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", "broken"),
+    (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nok", "broken"),
+    (b"HTTP/1.1 200 OK\r\n", "broken"),
+    (b"", "broken"),
+    (b"SSH-2.0-OpenSSH\r\n", "protocol"),
+    (b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nxx", "protocol"),
+    (b"HTTP/1.1 200 OK\r\n" + b"x-long: " + b"x" * 400_000, "protocol"),
+    (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "protocol"),
+]
+
+
+@pytest.mark.parametrize(("response", "kind"), BROKEN)
+async def test_a_broken_answer_is_an_error(response: bytes, kind: str) -> None:
+    async with serving(answers(response)) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        with pytest.raises(HttpError) as error:
+            await ask(pool)
+        assert error.value.kind == kind
+        pool.close()
+
+
+async def test_what_came_before_the_end_is_handed_on() -> None:
+    cut = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n"
+    async with serving(answers(cut)) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        got: list[bytes] = []
+
+        async def relay() -> None:
+            async with pool.exchange(b"POST", b"/", b"", b"", 5) as response:
+                async for chunk in response.chunks():
+                    got.append(chunk)
+
+        with pytest.raises(HttpError, match="closed"):
+            await relay()
+        assert got == [b"ok"]
+
+
+async def test_silence_is_a_timeout_and_a_slow_stream_is_not() -> None:
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n")
+        for _ in range(8):
+            writer.write(b"x")
+            await asyncio.sleep(0.1)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(5)
+
+    async with serving(slowly) as port:
+        assert await ask(Pool(f"http://127.0.0.1:{port}"), 0.4) == (200, b"xxxxxxxx")
+    async with serving(silent) as port:
+        with pytest.raises(HttpError) as error:
+            await ask(Pool(f"http://127.0.0.1:{port}"), 0.2)
+        assert error.value.kind == "timeout"
+
+
+async def test_nobody_there_is_refused() -> None:
+    with pytest.raises(HttpError) as error:
+        await ask(Pool("http://127.0.0.1:9"))
+    assert error.value.kind == "refused"
+
+
+async def test_leaving_early_closes_the_connection() -> None:
+    closed = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.read()
+        closed.set()
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        task = asyncio.create_task(ask(pool))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait_for(closed.wait(), 1)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_fast_engine_waits_for_a_slow_reader() -> None:
+    sent = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 67108864\r\n\r\n")
+        for _ in range(64):
+            writer.write(b"x" * 2**20)
+            await writer.drain()
+            sent += 1
+
+    async with serving(talk) as port:
+        got = 0
+        async with Pool(f"http://127.0.0.1:{port}").exchange(
+            b"POST", b"/", b"", b"", 5
+        ) as response:
+            chunks = response.chunks()
+            got += len(await anext(chunks))
+            await asyncio.sleep(0.3)
+            assert sent < 32, "the engine was not held back"
+            async for chunk in chunks:
+                got += len(chunk)
+        assert got == 64 * 2**20
+
+
+async def test_what_nobody_asked_for_spoils_a_connection() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(WHOLE)
+        await asyncio.sleep(0.05)
+        writer.write(WHOLE.replace(b"ok", b"no"))
+        await asyncio.sleep(0.2)
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        assert await ask(pool) == (200, b"ok")
+        await asyncio.sleep(0.1)
+        assert await ask(pool) == (200, b"ok")
+
+
+async def test_an_engine_behind_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(theirs)
+    ours = ssl.create_default_context()
+    authority.configure_trust(ours)
+    async with serving(answers(WHOLE), theirs) as port:
+        with pytest.raises(HttpError) as error:
+            await ask(Pool(f"https://localhost:{port}/v1"))
+        assert error.value.kind == "refused", "an unknown authority is not trusted"
+        monkeypatch.setattr(ssl, "create_default_context", lambda *_: ours)
+        assert await ask(Pool(f"https://localhost:{port}/v1")) == (200, b"ok")
