@@ -26,6 +26,7 @@ class Record:
         "cause",
         "client",
         "engine_seconds",
+        "finished",
         "first_byte",
         "forwarded",
         "length",
@@ -48,7 +49,7 @@ class Record:
         self.engine_seconds = 0.0
         self.status = 0
         self.first_byte: float | None = None
-        self.streamed = False
+        self.streamed = self.finished = False
         self.client: Client | None = None
         self.model = self.strategy = ""
         self.cause = ""
@@ -81,12 +82,16 @@ class Record:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"].append((b"x-request-id", self.request_id))
-        elif self.first_byte is None and message.get("body"):
-            self.first_byte = self.seconds
+        else:
+            if self.first_byte is None and message.get("body"):
+                self.first_byte = self.seconds
+            self.finished = not message.get("more_body")
         await self._send(message)
 
     def end(self, cause: str) -> None:
-        """End the request from outside; the first cause is the one that counts."""
+        """End the request from outside, unless it is answered; the first cause counts."""
+        if self.finished:
+            return
         self.cause = self.cause or cause
         self.task.cancel()
 

@@ -143,6 +143,46 @@ def streams(chunks: list[bytes], pause: float = 0.0) -> Script:
     return lambda body: StreamingResponse(events(), media_type="text/event-stream")
 
 
+def chunk(**choice: Any) -> bytes:
+    """Return one chunk of a stream; `usage` goes to its top level."""
+    usage = choice.pop("usage", None)
+    body: Body = {"id": "engine-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    if choice:
+        body["choices"] = [{"index": 0, "delta": {}, "finish_reason": None, **choice}]
+    else:
+        body["choices"] = []
+    if usage is not None:
+        body["usage"] = usage
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+def usage(prompt: int, completion: int) -> Body:
+    total = prompt + completion
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+
+
+def speaks(*words: str, pause: float = 0.0, counts: bool = True, hangs: bool = False) -> Script:
+    """Stream `words`; `counts` says what was used so far, `hangs` never comes to an end."""
+
+    async def events() -> AsyncIterator[bytes]:
+        for number, word in enumerate(words, 1):
+            used = {"usage": usage(10, number)} if counts else {}
+            yield chunk(delta={"content": word}, **used)
+            await asyncio.sleep(pause)
+        await asyncio.sleep(3600 if hangs else 0)
+        yield chunk(finish_reason="stop")
+        if counts:
+            yield chunk(usage=usage(10, len(words)))
+        yield b"data: [DONE]\n\n"
+
+    def script(body: Body) -> Response:
+        if not body.get("stream"):
+            return JSONResponse(completion("".join(words)))
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    return script
+
+
 def streams_then_breaks(chunks: list[bytes]) -> Script:
     async def events() -> AsyncIterator[bytes]:
         for chunk in chunks:

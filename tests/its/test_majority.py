@@ -6,6 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from its.answers import Comparison, compare, parse
 from its.methods import METHODS, Majority
 from its.types import Answer, Ballot, Call, Completion
 
@@ -17,6 +18,11 @@ def ballot(member: str, value: int | None, sample: int = 0) -> Ballot:
     choice = {"message": {"role": "assistant", "content": str(value)}, "finish_reason": "stop"}
     answer = None if value is None else Answer(str(value), value)
     return Ballot(Completion(Call(member, sample), choice, {}, 0.1), answer)
+
+
+def text_ballot(call: Call, text: str | None) -> Ballot:
+    choice = {"message": {"role": "assistant", "content": str(text)}, "finish_reason": "stop"}
+    return Ballot(Completion(call, choice, {}, 0.1), None if text is None else parse(text))
 
 
 def winner(*values: int | None) -> tuple[str, float]:
@@ -69,6 +75,33 @@ def test_once_settled_no_later_ballot_changes_the_winning_answer(
         for arrived in itertools.combinations(ballots, size):
             if METHOD.settled(arrived, 5):
                 assert METHOD.decide(arrived, plan).winner.answer == final
+
+
+ROUNDED = [None, "0.3333", "0.33333", r"\frac13", "0.33334", "0.3334", "0.33"]
+"""Answers whose equality is not transitive: 0.3333 = 1/3 = 0.3334, but 0.3333 is not 0.3334."""
+
+
+def test_these_equalities_are_not_transitive() -> None:
+    third, low, high = (parse(text) for text in (r"\frac13", "0.3333", "0.3334"))
+    assert third is not None
+    assert low is not None
+    assert high is not None
+    assert compare(low, third) is compare(third, high) is Comparison.EQUAL
+    assert compare(low, high) is Comparison.DIFFERENT
+
+
+@given(st.lists(st.sampled_from(ROUNDED), min_size=5, max_size=5))
+def test_a_settled_vote_stands_in_every_order_of_arrival(texts: list[str | None]) -> None:
+    plan = METHOD.plan(list("abcde"), 1)
+    ballots = [text_ballot(call, text) for call, text in zip(plan, texts, strict=True)]
+    final = METHOD.decide(ballots, plan)
+    largest = {id(ballot) for ballot in final.tally[0].ballots} if final.tally else set()
+    for arrived in itertools.permutations(ballots):
+        for size in range(1, 6):
+            if METHOD.settled(arrived[:size], 5):
+                verdict = METHOD.decide(arrived[:size], plan)
+                assert {id(ballot) for ballot in verdict.tally[0].ballots} <= largest
+                break
 
 
 def test_the_table_names_the_method() -> None:

@@ -1,6 +1,8 @@
 """A panel asks its members at once and answers as one model."""
 
 import json
+import time
+from typing import Any
 
 import httpx
 import pytest
@@ -8,7 +10,17 @@ import pytest
 from its import seeds
 from tests.conftest import MEMBERS, Proxy
 from tests.proxy.test_member import ASK, CHAT, wait_until
-from tests.scripted import Engine, completion, fails, says, says_after
+from tests.scripted import (
+    Engine,
+    chunk,
+    completion,
+    fails,
+    says,
+    says_after,
+    speaks,
+    streams,
+    usage,
+)
 
 BALLOTS = {"input_time": {"return_ballots": True}}
 
@@ -230,3 +242,147 @@ def test_a_stream_that_fails_late_ends_with_an_error(proxy: httpx.Client, engine
     content = ask(proxy, stream=True).content
     assert b"event: error\n" in content
     assert b"[DONE]" not in content
+
+
+# What is paid for ---------------------------------------------------------------------------
+
+EARLY = MEMBERS.replace("early_stop = false", "early_stop = true")
+
+
+def test_cancelled_calls_are_paid_for(start: Proxy, engine: Engine) -> None:
+    proxy = start(EARLY)
+    engine.scripts["s"] = engine.scripts["u"] = speaks(r"so \boxed{", "1}", pause=0.1)
+    engine.scripts["r"] = speaks("a", "b", "c", hangs=True)
+    body = ask(proxy, **BALLOTS).json()
+    sent = engine.bodies("r")[0]
+    assert sent["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
+    ballots = {ballot["member"]: ballot for ballot in body["input_time"]["ballots"]}
+    assert [ballots[name]["outcome"] for name in "sur"] == ["voted", "voted", "cancelled"]
+    assert ballots["r"]["usage"] == usage(10, 3)
+    assert not ballots["r"]["estimated"]
+    assert body["usage"] == usage(30, 2 + 2 + 3)
+    assert body["choices"][0]["message"]["content"] == r"so \boxed{1}"
+
+
+def test_chunks_are_counted_where_an_engine_counts_nothing(start: Proxy, engine: Engine) -> None:
+    proxy = start(EARLY)
+    engine.scripts["s"] = engine.scripts["u"] = speaks(r"\boxed{1}", pause=0.1)
+    engine.scripts["r"] = speaks("a", "b", "c", counts=False, hangs=True)
+    body = ask(proxy, **BALLOTS).json()
+    [late] = [b for b in body["input_time"]["ballots"] if b["outcome"] == "cancelled"]
+    assert (late["usage"]["completion_tokens"], late["estimated"]) == (3, True)
+    assert body["usage"]["completion_tokens"] == 1 + 1 + 3
+
+
+def test_a_call_that_breaks_is_paid_for_too(start: Proxy, engine: Engine) -> None:
+    proxy = start(EARLY)
+    engine.scripts["s"] = engine.scripts["u"] = speaks(r"\boxed{1}", pause=0.2)
+    engine.scripts["r"] = streams([chunk(delta={"content": "a"}, usage=usage(10, 1))])
+    body = ask(proxy, **BALLOTS).json()
+    [failed] = [b for b in body["input_time"]["ballots"] if b["outcome"] == "failed"]
+    assert (failed["error"], failed["usage"]) == ("broken", usage(10, 1))
+    assert body["usage"] == usage(30, 3)
+
+
+def test_a_streamed_call_becomes_the_message_it_was(start: Proxy, engine: Engine) -> None:
+    proxy = start(EARLY)
+    logprob = {"token": "x", "logprob": -0.5}
+    pieces = [
+        chunk(delta={"role": "assistant", "content": "", "reasoning_content": "hm"}),
+        chunk(delta={"reasoning_content": ", so", "content": None}),
+        chunk(delta={"content": r"\boxed"}, logprobs={"content": [logprob]}),
+        chunk(delta={"content": "{7}"}, logprobs={"content": [logprob]}),
+        chunk(finish_reason="stop", matched_stop=151645),
+        chunk(usage=usage(3, 4)),
+        b"data: [DONE]\n\n",
+    ]
+    whole = b"".join(pieces)
+    for name, cut in (("s", 7), ("u", 100), ("r", 1000)):
+        parts = [whole[i : i + cut] for i in range(0, len(whole), cut)]
+        engine.scripts[name] = streams(parts)
+    body = ask(proxy).json()
+    assert body["choices"] == [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": r"\boxed{7}",
+                "reasoning_content": "hm, so",
+            },
+            "logprobs": {"content": [logprob, logprob]},
+            "finish_reason": "stop",
+            "matched_stop": 151645,
+        }
+    ]
+
+
+def test_a_stream_with_an_error_in_it_is_no_vote(start: Proxy, engine: Engine) -> None:
+    proxy = start(EARLY)
+    broken = b'data: {"error": {"message": "out of memory"}}\n\ndata: [DONE]\n\n'
+    for name in "sur":
+        engine.scripts[name] = streams([chunk(delta={"content": r"\boxed{1}"}), broken])
+    answer = ask(proxy)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "no_quorum")
+    for name in "sur":
+        assert f"{name}: the engine broke off: out of memory" in answer.json()["error"]["message"]
+
+
+def test_length_stays_length_and_abstains(proxy: httpx.Client, engine: Engine) -> None:
+    engine.scripts["s"] = engine.scripts["u"] = says("so it is 3", finish_reason="length")
+    engine.scripts["r"] = says(r"\boxed{42} and", finish_reason="length")
+    body = ask(proxy).json()
+    assert body["input_time"]["abstained"] == 2
+    assert body["choices"][0]["finish_reason"] == "length"
+    assert body["input_time"]["winner"] == "r"
+
+
+def test_each_members_reason_is_named(start: Proxy, engine: Engine) -> None:
+    proxy = start(MEMBERS + "deadline_s = 1")
+    engine.scripts["s"] = fails(500, {"error": "no memory"})
+    engine.scripts["u"] = says("")
+    engine.scripts["r"] = says_after(20, "late")
+    message = ask(proxy).json()["error"]["message"]
+    assert "s: engine 'e' answered 500: no memory" in message
+    assert "u: a message without content" in message
+    engine.scripts["u"] = says(r"\boxed{1}")
+    message = ask(proxy).json()["error"]["message"]
+    assert "r: late" in message
+
+
+def test_retries_are_one_budget_for_all_members(start: Proxy, engine: Engine) -> None:
+    proxy = start("[server]\nretries = 2\n" + MEMBERS)
+    for name in "sur":
+        engine.scripts[name] = fails(503, retry_after="0.01")
+    assert ask(proxy).status_code == 503
+    assert len(engine.received) == 3 + 2
+
+
+LEADER = MEMBERS + 'stream_mode = "leader"'
+
+
+def test_the_leaders_reasoning_is_streamed_while_it_thinks(start: Proxy, engine: Engine) -> None:
+    proxy = start(LEADER.replace("early_stop = false", "early_stop = true"))
+    thoughts = [chunk(delta={"reasoning_content": f"{n} "}) for n in range(8)]
+    said = [chunk(delta={"content": r"\boxed{2}"}), chunk(finish_reason="stop")]
+    engine.scripts["s"] = streams([*thoughts, *said, b"data: [DONE]\n\n"], pause=0.05)
+    engine.scripts["u"] = engine.scripts["r"] = speaks(r"\boxed{1}")
+    shown = events(ask(proxy, stream=True).content)
+    deltas: list[Any] = [event["choices"][0]["delta"] for event in shown]  # type: ignore[index]
+    reasoning = "".join(delta.get("reasoning_content", "") for delta in deltas)
+    assert reasoning == "0 1 2 3 4 5 6 7 ", "settled, but the leader was heard out"
+    assert deltas[-2] == {"content": r"\boxed{1}"}
+    assert shown[-1]["input_time"]["winner"] == "u"  # type: ignore[index]
+    assert [delta.get("role") for delta in deltas].count("assistant") == 1
+
+
+def test_a_panels_stream_opens_when_a_member_answers(start: Proxy, engine: Engine) -> None:
+    proxy = start(EARLY)
+    engine.scripts["s"] = speaks("a", pause=0.8)
+    engine.scripts["u"] = engine.scripts["r"] = speaks("a", pause=0.8)
+    sent = {"model": "vote3", "messages": ASK, "stream": True}
+    started = time.monotonic()
+    with proxy.stream("POST", CHAT, json=sent) as answer:
+        first = time.monotonic() - started
+        content = answer.read()
+    assert first < time.monotonic() - started - 0.3
+    assert content.endswith(b"data: [DONE]\n\n")

@@ -1,0 +1,154 @@
+"""How much at once: slots, queues, keys, retries."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from prometheus_client import Gauge
+
+from proxy.limits import Full, Retries, Slots
+from tests.conftest import MEMBERS, Proxy
+from tests.proxy.test_member import ASK, CHAT, wait_until
+from tests.scripted import Engine, fails, says, says_after
+
+LIMITED = MEMBERS.replace("[members.n]", "max_concurrency = 2\nmax_queue = 3\n[members.n]")
+
+
+def ask(proxy: httpx.Client, model: str = "n", **headers: str) -> httpx.Response:
+    return proxy.post(CHAT, json={"model": model, "messages": ASK}, headers=headers)
+
+
+def test_a_full_queue_is_429(start: Proxy, engine: Engine) -> None:
+    proxy = start(LIMITED)
+    engine.scripts["n"] = says_after(0.5, "7")
+    with ThreadPoolExecutor(9) as pool:
+        answers = list(pool.map(lambda _: ask(proxy), range(9)))
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [200] * 5 + [429] * 4
+    assert engine.most_running == 2
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.headers["retry-after"] == "1"
+    assert refused.json()["error"]["code"] == "engine_busy"
+    assert "x-should-retry" not in refused.headers, "nothing was paid"
+
+
+def test_who_leaves_the_queue_frees_the_place(start: Proxy, engine: Engine) -> None:
+    proxy = start(LIMITED)
+    engine.scripts["n"] = says_after(1.5, "7")
+
+    def impatient(_: int) -> None:
+        with pytest.raises(httpx.ReadTimeout):
+            proxy.post(CHAT, json={"model": "n", "messages": ASK}, timeout=0.3)
+
+    with ThreadPoolExecutor(5) as pool:
+        held = [pool.submit(ask, proxy) for _ in range(2)]
+        wait_until(lambda: engine.running == 2)
+        list(pool.map(impatient, range(3)))
+        assert [future.result().status_code for future in held] == [200, 200]
+    engine.scripts["n"] = says("7")
+    assert len(engine.received) == 2, "who waited was never sent"
+    assert ask(proxy).status_code == 200
+
+
+def test_a_panel_that_meets_a_full_engine_keeps_its_429(start: Proxy, engine: Engine) -> None:
+    proxy = start(LIMITED.replace("max_queue = 3", "max_queue = 0"))
+    engine.scripts["n"] = says_after(0.6, "7")
+    with ThreadPoolExecutor(2) as pool:
+        held = [pool.submit(ask, proxy) for _ in range(2)]
+        wait_until(lambda: engine.running == 2)
+        answer = ask(proxy, "vote3")
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+        assert [future.result().status_code for future in held] == [200, 200]
+
+
+def test_a_key_is_held_to_its_concurrency(
+    start: Proxy, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ITS_TEST_KEY", "secret")
+    key = '\n[keys.k]\nsecret = "env:ITS_TEST_KEY"\nmax_concurrency = 2\n'
+    proxy = start(MEMBERS + key)
+    engine.scripts["n"] = says_after(0.5, "7")
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(ask, proxy, authorization="Bearer secret") for _ in range(4)]
+        statuses = sorted(future.result().status_code for future in futures)
+    assert statuses == [200, 200, 429, 429]
+
+
+RETRIED = [
+    (fails(503), 3),
+    (fails(502), 3),
+    (fails(504), 3),
+    (fails(429, retry_after="0.01"), 3),
+    (fails(429, retry_after="60"), 1),
+    (fails(429, retry_after="Wed, 21 Oct 2026 07:28:00 GMT"), 3),
+    (fails(500), 1),
+    (fails(400), 1),
+    (fails(401), 1),
+    (fails(422), 1),
+    (says(""), 1),
+]
+
+
+@pytest.mark.parametrize(("script", "calls"), RETRIED)
+def test_only_what_may_fare_better_is_tried_again(
+    proxy: httpx.Client, engine: Engine, script: object, calls: int
+) -> None:
+    engine.scripts["n"] = script  # type: ignore[assignment]
+    ask(proxy)
+    assert len(engine.received) == calls
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_second_attempt_that_works_is_an_answer(
+    proxy: httpx.Client, engine: Engine, stream: bool
+) -> None:
+    attempts = iter([fails(503, retry_after="0"), says("7")])
+    engine.scripts["n"] = lambda body: next(attempts)(body)
+    assert ask(proxy).json()["choices"][0]["message"]["content"] == "7"
+
+
+async def counted(slots: Slots, seconds: float, most: list[int], running: list[int]) -> None:
+    async with slots:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            running[0] -= 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_slots_survive_every_way_of_leaving() -> None:
+    slots = Slots(2, 50, Gauge("its_test_slots", "x", registry=None))
+    most, running = [0], [0]
+    tasks = [asyncio.create_task(counted(slots, 0.01, most, running)) for _ in range(50)]
+    await asyncio.sleep(0.005)
+    for task in tasks[::3]:
+        task.cancel()
+    await asyncio.sleep(0.015)
+    for task in tasks[1::7]:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert most == [2]
+    async with slots, slots:
+        waiting = [asyncio.create_task(counted(slots, 0, most, running)) for _ in range(50)]
+        await asyncio.sleep(0)
+        with pytest.raises(Full):
+            await slots.__aenter__()
+    await asyncio.gather(*waiting)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_budget_is_never_exceeded() -> None:
+    retries = Retries(3, 0.05)
+    started = time.monotonic()
+    assert await retries.wait(0.02)
+    assert await retries.wait(0.02)
+    assert not await retries.wait(0.02), "the seconds are used up"
+    assert await retries.wait(0.0)
+    assert not await retries.wait(0.0), "the number is used up"
+    assert time.monotonic() - started >= 0.04
