@@ -144,7 +144,7 @@ async def compose(request: Request) -> Response:
     """Show what the engines would be asked, and ask none."""
     generation, record = _generation(request), record_of(request.scope)
     limits = generation.settings.limits
-    asked = wire.parse(await asgi.read_body(request.receive, record, limits.body), limits)
+    asked = wire.parse(await asgi.read_body(request.receive, record, limits), limits)
     hold_to_model(record, asked.model)
     target = generation.find(asked.model)
     record.model = asked.model

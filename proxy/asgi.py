@@ -9,9 +9,7 @@ from starlette.types import Receive, Send
 
 from .errors import TooLarge
 from .record import Record
-
-READ_SECONDS = 30.0
-"""The longest silence while a body is read."""
+from .settings import Limits
 
 JSON = [(b"content-type", b"application/json")]
 Headers = list[tuple[bytes, bytes]]
@@ -21,22 +19,23 @@ class Disconnected(Exception):
     """The client left; nobody is there to answer."""
 
 
-async def read_body(receive: Receive, record: Record, limit: int) -> bytes:
+async def read_body(receive: Receive, record: Record, limits: Limits) -> bytes:
     """Return the request body.
 
     Raises:
-        TooLarge: it has more than `limit` bytes, or says that it will.
+        TooLarge: it has more than `limits.body` bytes, or says that it will.
         Disconnected: the client left before it was complete.
 
-    Where nothing comes for `READ_SECONDS`, the request is ended as `stalled`.
+    Where nothing comes for `limits.read_seconds`, the request is ended as `stalled`.
     """
+    limit = limits.body
     if record.length.isdigit() and int(record.length) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
     size, more = 0, True
     loop = asyncio.get_running_loop()
     while more:
-        patience = loop.call_later(READ_SECONDS, record.end, "stalled")
+        patience = loop.call_later(limits.read_seconds, record.end, "stalled")
         message = await receive()
         patience.cancel()
         if message["type"] == "http.disconnect":

@@ -27,7 +27,7 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a chat completion: raw ASGI, because it relays bytes."""
     record, generation = record_of(scope), scope["state"]["generation"]
     limits = generation.settings.limits
-    raw = await asgi.read_body(receive, record, limits.body)
+    raw = await asgi.read_body(receive, record, limits)
     logs.body(record, "request", raw)
     request = wire.parse(raw, limits)
     hold_to_model(record, request.model)

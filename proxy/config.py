@@ -56,6 +56,7 @@ class Server(Table, frozen=True):
     max_body_mb: float = 8.0
     max_messages: int = 4096
     max_depth: int = 64
+    read_seconds: float = 30.0
     max_seconds: float = 3600.0
     retries: int = 2
     retry_seconds: float = 10.0
@@ -165,7 +166,7 @@ class _Resolver:
         return Settings(
             host=file.server.host,
             port=file.server.port,
-            workers=file.server.workers,
+            workers=self.workers,
             drain_seconds=file.server.drain_seconds,
             cors_origins=tuple(file.server.cors_origins),
             limits=self._limits(file.server),
@@ -191,12 +192,13 @@ class _Resolver:
             self._at_least(f"server.{key}", getattr(server, key), 0)
         for key in ("workers", "max_messages", "max_depth"):
             self._at_least(f"server.{key}", getattr(server, key), 1)
-        for key in ("max_body_mb", "max_seconds"):
+        for key in ("max_body_mb", "read_seconds", "max_seconds"):
             self._above_0(f"server.{key}", getattr(server, key))
         return Limits(
             body=int(server.max_body_mb * 1e6),
             messages=server.max_messages,
             depth=server.max_depth,
+            read_seconds=server.read_seconds,
             seconds=server.max_seconds,
             retries=server.retries,
             retry_seconds=server.retry_seconds,

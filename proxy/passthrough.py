@@ -119,7 +119,7 @@ async def passthrough(scope: Scope, receive: Receive, send: Send) -> None:
     record, generation = record_of(scope), scope["state"]["generation"]
     path: str = scope["path"]
     limits = generation.settings.limits
-    raw = await asgi.read_body(receive, record, limits.body)
+    raw = await asgi.read_body(receive, record, limits)
     logs.body(record, "request", raw)
     request = wire.parse_any(raw, limits)
     hold_to_model(record, request.model)

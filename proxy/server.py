@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +34,25 @@ SWITCH_SECONDS = 0.0005
 """A thread that grades answers lets the event loop in after this long, not after 5 ms."""
 
 MOST_HEAD = 64 * 1024
-HEAD_SECONDS = 30.0
-"""How long a connection may take to say what it wants."""
-
+LINGER_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 5
 READY = "ready"
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, which lets a client send headers for ever, and slowly."""
+    """uvicorn's protocol, which lets a client send headers for ever, and slowly.
+
+    `seconds` is how long a connection may take to say what it wants.
+    """
+
+    def __init__(self, *args: Any, seconds: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._seconds = seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head = 0
-        self._in_head = True
+        self._in_head, self._refused = True, False
         self._patience: asyncio.TimerHandle | None = None
         self._wait()
 
@@ -55,6 +61,8 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         super().data_received(data)
         if not self._in_head:
             return
@@ -74,7 +82,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _wait(self) -> None:
-        self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._patience = self.loop.call_later(self._seconds, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
@@ -82,12 +90,15 @@ class Connection(HttpToolsProtocol):
             self._patience = None
 
     def _refuse(self) -> None:
+        """Answer 431, and go on to read for a moment: a reset would overtake the answer."""
+        self._refused = True
+        self._stop_waiting()
         body = HeaderTooLarge(f"the headers exceed {MOST_HEAD} bytes").encode()
         self.transport.write(
             b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
             b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (len(body), body)
         )
-        self.transport.close()
+        self._patience = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 
 class Server(uvicorn.Server):
@@ -101,7 +112,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(settings, service),
-                http=Connection,
+                http=partial(Connection, seconds=settings.limits.read_seconds),  # type: ignore[arg-type]
                 ws="none",
                 proxy_headers=False,
                 log_config=None,

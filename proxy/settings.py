@@ -75,6 +75,7 @@ class Limits:
     body: int
     messages: int
     depth: int
+    read_seconds: float
     seconds: float
     retries: int
     retry_seconds: float

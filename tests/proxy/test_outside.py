@@ -176,9 +176,14 @@ def test_a_hostile_value_stays_in_its_line(
 ) -> None:
     logs.configure(LogSettings("console", "info", False))
     proxy.post("/v1/%0Aforged%20line", json={})
-    lines: list[str] = []
-    wait_until(lambda: lines or lines.extend(capfd.readouterr().err.splitlines()))
-    [line] = [row for row in lines if "forged" in row]
+    written: list[str] = []
+
+    def is_written() -> bool:
+        written.extend(capfd.readouterr().err.splitlines())
+        return bool(written)
+
+    wait_until(is_written)
+    [line] = [row for row in written if "forged" in row]
     assert r'path="/v1/\nforged line"' in line
 
 

@@ -1,0 +1,268 @@
+"""The serving process: signals, the reload, several workers, clients that mean harm."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import MEMBERS
+from tests.proxy.test_cli import serving
+from tests.proxy.test_member import ASK, wait_until
+from tests.scripted import Engine, says, says_after, speaks
+
+FAST = "[server]\nread_seconds = 0.5\ndrain_seconds = 1\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path, engine_url: str) -> Path:
+    file = tmp_path / "panels.toml"
+    file.write_text(FAST + MEMBERS.replace("{engine}", engine_url), "utf-8")
+    return file
+
+
+def ask(url: str, model: str = "n", **more: Any) -> httpx.Response:
+    sent = {"model": model, "messages": ASK, **more}
+    return httpx.post(f"{url}/chat/completions", json=sent, trust_env=False, timeout=30)
+
+
+# Clients that mean harm ---------------------------------------------------------------------
+
+
+def talk(url: str, *pieces: bytes, pause: float = 0.0) -> bytes:
+    """Send `pieces` over one connection; return all that comes until it closes."""
+    address = httpx.URL(url)
+    with closing(socket.create_connection((address.host, address.port or 80), 10)) as connection:
+        got = b""
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(pause)
+            while data := connection.recv(65536):
+                got += data
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        return got
+
+
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+
+
+def test_endless_headers_are_431(config: Path) -> None:
+    with serving(config) as (_, url):
+        got = talk(url, POST, *[b"x-%d: %s\r\n" % (n, b"y" * 1000) for n in range(100)], pause=0)
+        assert got.startswith(b"HTTP/1.1 431 ")
+        assert json.loads(got.partition(b"\r\n\r\n")[2])["error"]["type"]
+        assert httpx.get(f"{url}/models", trust_env=False).status_code == 200
+
+
+@pytest.mark.parametrize("pieces", [[], [POST], [b"P"]])
+def test_who_says_nothing_is_hung_up_on(config: Path, pieces: list[bytes]) -> None:
+    with serving(config) as (_, url):
+        started = time.monotonic()
+        assert talk(url, *pieces) == b""
+        assert time.monotonic() - started < 5
+
+
+def test_a_body_that_stalls_is_408(config: Path) -> None:
+    with serving(config) as (_, url):
+        got = talk(url, POST + b"content-length: 100\r\n\r\n", b"{")
+        assert got.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(got.partition(b"\r\n\r\n")[2])["error"]["code"] == "timeout"
+
+
+def test_a_body_is_refused_by_its_length(config: Path, engine: Engine) -> None:
+    with serving(config) as (_, url):
+        got = talk(url, POST + b"content-length: 10000000\r\n\r\n")
+        assert got.startswith(b"HTTP/1.1 413 ")
+        whole = httpx.post(f"{url}/chat/completions", content=b"x" * 10_000_000, trust_env=False)
+        assert whole.status_code == 413
+    assert engine.received == []
+
+
+def test_what_is_no_http_is_400(config: Path) -> None:
+    with serving(config) as (_, url):
+        assert talk(url, b"\x16\x03\x01\x02\x00\x01\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_request_has_a_time_limit(config: Path, engine: Engine) -> None:
+    config.write_text("[server]\nmax_seconds = 0.5\n" + config.read_text().removeprefix(FAST))
+    engine.scripts["n"] = says_after(20, "late")
+    engine.scripts["s"] = speaks("a", hangs=True)
+    with serving(config) as (_, url):
+        answer = ask(url)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+        assert answer.headers["x-should-retry"] == "false"
+        content = ask(url, "s", stream=True).content
+        assert b"event: error" in content
+        assert b"[DONE]" not in content
+        wait_until(lambda: engine.running == 0)
+
+
+# Signals ------------------------------------------------------------------------------------
+
+
+def test_sigterm_lets_requests_finish(config: Path, engine: Engine) -> None:
+    engine.scripts["n"] = says_after(0.6, "7")
+    with serving(config) as (process, url), ThreadPoolExecutor(1) as pool:
+        future = pool.submit(ask, url)
+        wait_until(lambda: engine.running == 1)
+        process.terminate()
+        wait_until(lambda: refuses(url))
+        assert future.result().json()["choices"][0]["message"]["content"] == "7"
+        assert process.wait(10) == 0
+
+
+def test_sigterm_does_not_wait_for_ever(config: Path, engine: Engine) -> None:
+    engine.scripts["n"] = says_after(60, "7")
+    engine.scripts["s"] = speaks("a", hangs=True)
+    with serving(config) as (process, url), ThreadPoolExecutor(2) as pool:
+        whole, streamed = pool.submit(ask, url), pool.submit(ask, url, "s", stream=True)
+        wait_until(lambda: len(engine.received) == 2)
+        time.sleep(0.2)
+        process.terminate()
+        assert whole.result().status_code == 503
+        assert whole.result().json()["error"]["code"] == "stopping"
+        assert b"event: error" in streamed.result().content
+        assert process.wait(10) == 0
+    wait_until(lambda: engine.running == 0)
+
+
+def refuses(url: str) -> bool:
+    try:
+        httpx.get(f"{url}/models", trust_env=False, timeout=1)
+    except httpx.HTTPError:
+        return True
+    return False
+
+
+def models(url: str) -> list[str]:
+    answer = httpx.get(f"{url}/models", trust_env=False)
+    return [card["id"] for card in answer.json()["data"]]
+
+
+RENAMED = "[members.new]\nengine = 'e'\nmodel = 'n'\nstrategy = 'none'\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_reads_the_configuration_again(config: Path, engine: Engine, workers: int) -> None:
+    engine.scripts["n"] = says_after(1.0, "7")
+    good = config.read_text()
+    with (
+        serving(config, "--workers", str(workers)) as (process, url),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        running = pool.submit(ask, url)
+        wait_until(lambda: engine.running == 1)
+        config.write_text(good + RENAMED)
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: all("new" in models(url) for _ in range(4)))
+        assert running.result().status_code == 200, "it finished on the old one"
+        config.write_text("typo = 1\n" + good)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert "new" in models(url), "a bad file changes nothing"
+        config.write_text(good.replace("[members.n]", "max_concurrency = 1\n[members.n]"))
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: all("new" not in models(url) for _ in range(4)))
+        assert ask(url).status_code == 200
+        process.terminate()
+        _, said = process.communicate(timeout=10)
+    assert said.count("unknown field `typo`") == 1
+    assert "Traceback" not in said
+
+
+# Several workers ----------------------------------------------------------------------------
+
+
+def children(parent: int) -> list[int]:
+    return [
+        int(folder.name)
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdigit() and _parent(folder) == parent
+    ]
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def test_workers_share_the_port_the_limits_and_the_counts(config: Path, engine: Engine) -> None:
+    config.write_text(config.read_text().replace("[members.n]", "max_concurrency = 4\n[members.n]"))
+    engine.scripts["n"] = says_after(0.1, "7")
+    with serving(config, "--workers", "2") as (process, url):
+        with ThreadPoolExecutor(16) as pool:
+            statuses = Counter(a.status_code for a in pool.map(lambda _: ask(url), range(40)))
+        assert statuses == {200: 40}
+        assert engine.most_running <= 4
+        root = url.removesuffix("/v1")
+
+        def counted() -> bool:
+            text = httpx.get(f"{root}/metrics", trust_env=False).text
+            return 'its_requests_total{model="n",status="200"} 40.0' in text
+
+        wait_until(counted)
+        before = set(children(process.pid))
+        assert len(before) == 2
+        os.kill(min(before), signal.SIGKILL)
+        wait_until(lambda: len(set(children(process.pid)) - before) == 1)
+        assert [ask(url).status_code for _ in range(8)] == [200] * 8
+        workers = children(process.pid)
+        process.terminate()
+        assert process.wait(10) == 0
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def test_workers_end_with_a_parent_that_is_killed(config: Path) -> None:
+    with serving(config, "--workers", "2") as (process, _):
+        workers = children(process.pid)
+        assert len(workers) == 2
+        process.kill()
+        wait_until(lambda: not any(alive(pid) for pid in workers))
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+# curl ---------------------------------------------------------------------------------------
+
+
+def curl(*args: str) -> str:
+    done = subprocess.run(
+        ["curl", "-sS", "--noproxy", "*", *args], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_curl(config: Path, engine: Engine) -> None:
+    engine.scripts["n"] = says("7")
+    engine.scripts["s"] = speaks("a", "b")
+    with serving(config) as (_, url):
+        body = json.dumps({"model": "n", "messages": ASK})
+        answer = json.loads(curl(f"{url}/chat/completions", "-d", body))
+        assert answer["choices"][0]["message"]["content"] == "7"
+        body = json.dumps({"model": "s", "messages": ASK, "stream": True})
+        streamed = curl("-N", f"{url}/chat/completions", "-d", body)
+        assert streamed.rstrip().endswith("data: [DONE]")
+        large = json.dumps({"model": "n", "messages": [{"role": "user", "content": "x" * 100_000}]})
+        answer = json.loads(curl(f"{url}/chat/completions", "-d", large))  # asks 100-continue
+        assert answer["choices"][0]["message"]["content"] == "7"
+        assert "200 OK" in curl("-i", f"{url}/models").splitlines()[0]
