@@ -115,7 +115,9 @@ async def ready(request: Request) -> Response:
 
 async def metrics(request: Request) -> Response:
     """Show the counts, in Prometheus' text format."""
-    text = await asyncio.to_thread(_generation(request).metrics.render)
+    counts = _generation(request).metrics
+    counts.tasks.set(len(asyncio.all_tasks()))
+    text = await asyncio.to_thread(counts.render)
     return Response(text, media_type=CONTENT_TYPE)
 
 

@@ -134,8 +134,12 @@ class _PanelStream:
         """Wait for the verdict or something to show; tell whether one of them came."""
         changed = asyncio.create_task(self._live.changed.wait())
         either: list[asyncio.Future[Any]] = [voting, changed]
-        done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        changed.cancel()
+        try:
+            done, _ = await asyncio.wait(
+                either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            changed.cancel()
         self._live.changed.clear()
         return bool(done)
 

@@ -31,6 +31,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=self.registry)
         counter, histogram = self._counter, self._histogram
         self._requests = counter("requests", "Requests answered", "model", "status")
         self._seconds = histogram("request_seconds", "Until the last byte", "model")
@@ -43,6 +44,7 @@ class Metrics:
         memory = counter("persona_memory", "Contexts looked up in memory", "result")
         self._memory = {True: memory.labels("hit").inc, False: memory.labels("miss").inc}
         self.in_flight = self._gauge("in_flight", "Requests running")
+        self.tasks = self._gauge("tasks", "asyncio tasks")
         self._queue = self._gauge("queue", "Calls that wait for a slot of an engine", "engine")
         self._of_request = cache(self._request_series)
 

@@ -136,8 +136,10 @@ class _Round:
         if calls and live.thinking:
             thought = asyncio.create_task(live.thought.wait())
             either: list[asyncio.Task[Any]] = [*calls, thought]
-            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            thought.cancel()
+            try:
+                await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                thought.cancel()
 
     async def _take(self, call: Call, result: Completion | Failure) -> None:
         if isinstance(result, Failure):

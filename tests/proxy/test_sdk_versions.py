@@ -1,0 +1,107 @@
+"""Both SDKs that people have: openai 2.8 (over httpx) and 3.x (over httpx2), each from an
+environment of its own, as a process of its own.
+"""
+
+import json
+import os
+import subprocess
+import venv
+from pathlib import Path
+
+import httpx
+import pytest
+from filelock import FileLock
+from starlette.responses import JSONResponse, Response
+
+from tests.conftest import MEMBERS, Proxy, require_or_skip
+from tests.scripted import (
+    CHUNKS,
+    Body,
+    Engine,
+    completion,
+    fails,
+    says,
+    says_after,
+    speaks,
+    streams,
+)
+
+VERSIONS = ["2.8.0", "3.54.0"]
+CLIENT = Path(__file__).with_name("sdk_client.py")
+
+
+def environment(version: str) -> Path:
+    """Return the interpreter of a cached environment that has openai `version`."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "input-time-scaling" / f"openai-{version}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    python = folder / "bin" / "python"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "complete").exists():
+            venv.create(folder, with_pip=True, clear=True)
+            install = [str(python), "-m", "pip", "install", "--quiet", f"openai=={version}"]
+            done = subprocess.run(install, capture_output=True, text=True, timeout=300)
+            if done.returncode:
+                require_or_skip(f"openai {version} cannot be installed: {done.stderr[-300:]}")
+            (folder / "complete").touch()
+    return python
+
+
+CONFIG = (
+    MEMBERS
+    + "".join(
+        f'[members.{name}]\nengine = "e"\nmodel = "{name}"\nstrategy = "random"\n'
+        for name in ("t", "slow", "flaky", "cut", "dead1", "dead2")
+    )
+    + '[panels.vote0]\nmembers = ["dead1", "dead2"]\n'
+)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_sdk_works_as_it_does_elsewhere(start: Proxy, engine: Engine, version: str) -> None:
+    python = environment(version)
+    proxy: httpx.Client = start("[server]\nretries = 0\n" + CONFIG)
+    for name in "sur":
+        engine.scripts[name] = says(r"\boxed{7}")
+    engine.scripts["t"] = text_or_stream
+    engine.scripts["slow"] = says_after(20, "late")
+    attempts = iter([fails(503), fails(429), says("7")])
+    engine.scripts["flaky"] = lambda body: next(attempts)(body)
+    engine.scripts["cut"] = streams(CHUNKS[:1])
+    engine.scripts["dead1"] = engine.scripts["dead2"] = says("")
+    done = subprocess.run(
+        [python, CLIENT, f"{proxy.base_url}/v1"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    text = r"\boxed{7}"
+    assert found == {
+        "version": version,
+        "member": text,
+        "ballots": 3,
+        "stream": {"text": "ab", "total": 12, "told": False, "finish": "stop"},
+        "panel stream": {"text": text, "total": 45, "told": True, "finish": "stop"},
+        "header": "similar",
+        "raw": text,
+        "models": ["n", "s"],
+        "timeout": ["APITimeoutError", None],
+        "retried": "7",
+        "bad": ["BadRequestError", 400],
+        "unknown": ["NotFoundError", 404],
+        "broken": ["APIError", None],
+        "paid": ["InternalServerError", 502],
+        "completion": "ab",
+        "async": [text, text, text, text, "ab"],
+    }
+    paid = [body for body in engine.received if body.body["model"] == "dead1"]
+    assert len(paid) == 1, "x-should-retry: false was honoured"
+
+
+def text_or_stream(body: Body) -> Response:
+    if "prompt" in body:
+        return JSONResponse({**completion(""), "choices": [{"text": "ab", "index": 0}]})
+    return speaks("a", "b")(body)
