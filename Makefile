@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test help clean
+.PHONY: demo test bench help clean
 
 help:
 	@echo "make demo   set up, start a real model on the CPU, ask, vote, evaluate (ARGS=... go to its-proxy demo)"
 	@echo "make test   set up and run every check: lint, types, tests (ARGS=... go to pytest)"
+	@echo "make bench  measure the proxy against direct calls (ARGS=--write puts the table into eval/RESULTS.md)"
 	@echo "make clean  remove the environment and what the tools left"
 
 demo: .venv/.demo
@@ -18,6 +19,9 @@ test: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest $(ARGS)
+
+bench: .venv/.dev
+	$(BIN)/python tests/bench/proxy.py $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

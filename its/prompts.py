@@ -21,11 +21,14 @@ def opening(messages: Sequence[Message]) -> int | None:
     return None
 
 
-def question(messages: Sequence[Message]) -> str:
-    """Return the opening question: the text of the first user message, `""` if it has none."""
+def question(messages: Sequence[Message]) -> str | None:
+    """Return the opening question: the text of the first user message, `""` if it has no text.
+
+    `None` where there is no user message.
+    """
     index = opening(messages)
     if index is None:
-        return ""
+        return None
     content = messages[index].get("content")
     if isinstance(content, str):
         return content

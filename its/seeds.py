@@ -15,9 +15,9 @@ def rng(*parts: str | int) -> Random:
 
 
 def _digest(parts: tuple[str | int, ...]) -> int:
-    digest = hashlib.sha256()
+    pieces: list[bytes] = []
     for part in parts:
         data = str(part).encode("utf-8", "surrogatepass")
         # The length in front keeps ("ab", "c") and ("a", "bc") apart.
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return int.from_bytes(digest.digest(), "big")
+        pieces += (len(data).to_bytes(8, "big"), data)
+    return int.from_bytes(hashlib.sha256(b"".join(pieces)).digest(), "big")

@@ -73,7 +73,7 @@ class EmbeddedEngine:
         pool = Pool(self.base_url)
         while True:
             try:
-                async with pool.exchange(b"GET", b"/health", b"", b"", START_SECONDS) as response:
+                with await pool.send(b"GET", b"/health", b"", b"", START_SECONDS) as response:
                     if response.status == 200:
                         return
             except HttpError:

@@ -4,8 +4,6 @@ No client's key reaches an engine, no engine's key reaches anybody else, and no 
 """
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,8 +51,10 @@ class EngineError(Exception):
 
     def for_client(self, *, paid: bool = False) -> UpstreamError:
         """Return the error that a client of one member sees."""
+        # In all three cases the engine may well have generated what was lost.
+        paid = paid or self.kind in {"timeout", "broken", "protocol"}
         if self.kind == "timeout":
-            return UpstreamError(self.detail, status=504, code="engine_timeout", paid=True)
+            return UpstreamError(self.detail, status=504, code="engine_timeout", paid=paid)
         status = self.status if self.status in PASSED_STATUS else 502
         return UpstreamError(
             self.detail,
@@ -83,11 +83,8 @@ class Engine:
     def close(self) -> None:
         self._pool.close()
 
-    @asynccontextmanager
-    async def post(
-        self, path: str, body: bytes, headers: bytes, retries: Retries
-    ) -> AsyncIterator[Response]:
-        """Send `body`; yield the response once the engine has answered 200.
+    def post(self, path: str, body: bytes, headers: bytes, retries: Retries) -> "Posted":
+        """Return an `async with` block that sends `body` and yields the response: a 200.
 
         Tried again, within `retries`, only while nothing was generated: an engine that cannot be
         reached, or that answers 429, 502, 503 or 504.
@@ -95,29 +92,7 @@ class Engine:
         Raises:
             EngineError: for everything else, also while the response is being read.
         """
-        target, lines = (self._root + path).encode(), self._headers + headers
-        while True:
-            answered = False
-            try:
-                async with (
-                    self._slots,
-                    self._pool.exchange(b"POST", target, lines, body, self._seconds) as response,
-                ):
-                    if response.status == 200:
-                        answered = True
-                        yield response
-                        return
-                    failure = await self._refusal(response)
-            except HttpError as error:
-                failure = self.translate(error)
-            except EngineError as error:  # what the reader of the response found wrong with it
-                answered, failure = True, error
-            except Full:
-                detail = f"engine {self.name!r} has all slots taken and its queue is full"
-                failure = EngineError("busy", detail, 429, "1")
-            self._metrics.engine_error(self.name, failure.kind)
-            if answered or not failure.retryable or not await retries.wait(failure.retry_seconds):
-                raise failure
+        return Posted(self, path, body, headers, retries)
 
     async def complete(self, path: str, body: bytes, headers: bytes, retries: Retries) -> bytes:
         """Return the JSON of a completion that is not streamed, as the engine wrote it."""
@@ -150,14 +125,47 @@ class Engine:
             detail = f"engine {self.name!r} sent something else than JSON"
             raise EngineError("protocol", detail) from error
 
+    async def send(self, path: str, body: bytes, headers: bytes) -> Response:
+        """Try once: return the response, whose slot `release` frees.
+
+        Raises:
+            EngineError: the engine cannot be reached, has no slot, or does not answer 200.
+        """
+        try:
+            await self._slots.take()
+        except Full:
+            detail = f"engine {self.name!r} has all slots taken and its queue is full"
+            raise EngineError("busy", detail, 429, "1") from None
+        response = None
+        try:
+            target, lines = (self._root + path).encode(), self._headers + headers
+            response = await self._pool.send(b"POST", target, lines, body, self._seconds)
+            if response.status == 200:
+                return response
+            raise await self._refusal(response)
+        except BaseException as error:
+            self.release(response)
+            if isinstance(error, HttpError):
+                raise self.translate(error) from error
+            raise
+
+    def release(self, response: Response | None) -> None:
+        """Give back what `send` took."""
+        self._slots.give()
+        if response is not None:
+            response.release()
+
+    def count(self, error: EngineError) -> None:
+        """Count a failed call."""
+        self._metrics.engine_error(self.name, error.kind)
+
     async def ready(self) -> bool:
         """Tell whether the engine answers; listing models is cheap, SGLang's /health is not."""
         target = f"{self._root}/v1/models".encode()
         try:
-            async with self._pool.exchange(
-                b"GET", target, self._headers, b"", READY_SECONDS
-            ) as response:
-                return response.status == 200
+            with await self._pool.send(b"GET", target, self._headers, b"", READY_SECONDS) as answer:
+                await answer.read(MOST_REFUSAL)
+                return answer.status == 200
         except HttpError:
             return False
 
@@ -176,6 +184,42 @@ class Engine:
             response.status,
             retry_after.decode("latin-1") if retry_after else None,
         )
+
+
+class Posted:
+    """A call in progress: an `async with` block that holds a slot and a connection."""
+
+    __slots__ = ("_body", "_engine", "_headers", "_path", "_response", "_retries")
+
+    def __init__(
+        self, engine: Engine, path: str, body: bytes, headers: bytes, retries: Retries
+    ) -> None:
+        self._engine, self._retries = engine, retries
+        self._path, self._body, self._headers = path, body, headers
+        self._response: Response | None = None
+
+    async def __aenter__(self) -> Response:
+        while True:
+            try:
+                self._response = await self._engine.send(self._path, self._body, self._headers)
+            except EngineError as failure:
+                self._engine.count(failure)
+                again = failure.retryable and await self._retries.wait(failure.retry_seconds)
+                if not again:
+                    raise
+            else:
+                return self._response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self._engine.release(self._response)
+        if isinstance(error, HttpError):
+            failure = self._engine.translate(error)
+            self._engine.count(failure)
+            raise failure from error
+        if isinstance(error, EngineError):  # what the reader of the response found wrong with it
+            self._engine.count(error)
 
 
 class _HasChoices(msgspec.Struct):

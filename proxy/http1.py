@@ -35,7 +35,10 @@ class HttpError(Exception):
 
 
 class Response:
-    """A response whose head has arrived; the body is read once, whole or in chunks."""
+    """A response whose head has arrived; the body is read once, whole or in chunks.
+
+    Leaving its `with` block gives the connection back, or closes it if the body was not read.
+    """
 
     __slots__ = ("_connection", "_unread", "_unread_size", "complete", "head_size", "headers",
                  "status")  # fmt: skip
@@ -48,6 +51,16 @@ class Response:
         self.headers: dict[bytes, bytes] = {}
         self.head_size = 0
         self.complete = False
+
+    def __enter__(self) -> "Response":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the connection back; close it in the middle of a body."""
+        self._connection.release()
 
     @property
     def content_type(self) -> bytes:
@@ -154,7 +167,7 @@ class _Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def release(self) -> None:
-        """Give the connection back, or close it in the middle of an exchange."""
+        """Go back to the pool, or close in the middle of an exchange."""
         self.resume()
         response, self._response = self._response, None
         if self._timer is not None:
@@ -280,26 +293,25 @@ class Pool:
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
 
-    def exchange(
+    async def send(
         self, method: bytes, path: bytes, headers: bytes, body: bytes, seconds: float
-    ) -> "Exchange":
-        """Return the exchange of one request: an `async with` block that yields the response.
+    ) -> Response:
+        """Send a request; return its response, to be used as a `with` block.
 
         `headers` are whole lines, each ending in CRLF; `seconds` is the longest silence.
-        """
-        length = len(body)
-        request = b"%s %s %s%scontent-length: %d\r\n\r\n%s" % (
-            method, path, self._head, headers, length, body,
-        )  # fmt: skip
-        return Exchange(self, request, seconds)
-
-    async def connection(self) -> _Connection:
-        """Return a connection that nobody uses.
 
         Raises:
-            HttpError: none could be made.
+            HttpError: no connection could be made, or it failed before an answer began.
         """
-        return self._reuse() or await self._connect()
+        request = b"%s %s %s%scontent-length: %d\r\n\r\n%s" % (
+            method, path, self._head, headers, len(body), body,
+        )  # fmt: skip
+        connection = self._reuse() or await self._connect()
+        try:
+            return await connection.exchange(request, seconds)
+        except BaseException:
+            connection.release()
+            raise
 
     def close(self) -> None:
         """Close every connection, also those in use."""
@@ -341,29 +353,3 @@ class Pool:
             raise HttpError("refused", "cannot be reached") from error
         self._open.add(connection)
         return connection
-
-
-class Exchange:
-    """One request and its response. Leaving the block early closes the connection.
-
-    Raises:
-        HttpError: no connection could be made, or it failed while it was used.
-    """
-
-    __slots__ = ("_connection", "_pool", "_request", "_seconds")
-
-    def __init__(self, pool: Pool, request: bytes, seconds: float) -> None:
-        self._pool, self._request, self._seconds = pool, request, seconds
-        self._connection: _Connection | None = None
-
-    async def __aenter__(self) -> Response:
-        connection = self._connection = await self._pool.connection()
-        try:
-            return await connection.exchange(self._request, self._seconds)
-        except BaseException:
-            connection.release()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._connection is not None
-        self._connection.release()

@@ -30,7 +30,12 @@ class Slots:
         self._free, self._queue, self._gauge = size, queue, gauge
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def __aenter__(self) -> None:
+    async def take(self) -> None:
+        """Wait for a slot.
+
+        Raises:
+            Full: too many wait already.
+        """
         if self._free:
             self._free -= 1
             return
@@ -43,17 +48,15 @@ class Slots:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():  # the slot was handed over in the same moment
-                self._hand_over()
+                self.give()
             elif turn in self._waiting:
                 self._waiting.remove(turn)
             raise
         finally:
             self._gauge.dec()
 
-    async def __aexit__(self, *_: object) -> None:
-        self._hand_over()
-
-    def _hand_over(self) -> None:
+    def give(self) -> None:
+        """Give a slot back, to who has waited longest."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():

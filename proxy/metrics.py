@@ -5,7 +5,6 @@ so that no client can make a new series.
 import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import prometheus_client as prometheus
 from prometheus_client import multiprocess
@@ -17,13 +16,6 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
-
-
-def wipe(folder: Path) -> None:
-    """Remove what an earlier run left, or its numbers would be counted again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("*.db"):
-        file.unlink()
 
 
 class Metrics:

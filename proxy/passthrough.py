@@ -6,7 +6,7 @@ completions only.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from its import prompts
-from its.types import Message
 
 from . import asgi, logs, render, stream, wire
 from .auth import hold_to_model
@@ -80,7 +79,7 @@ def responses(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
         return Composed({**body, "input": text}, render.describe(asked), asked)
     if not isinstance(question, list) or not all(isinstance(item, dict) for item in question):
         raise BadRequest("`input` must be text or a list of items", param="input")
-    asked = ask(_question(question))
+    asked = ask(prompts.question(question))
     items = prompts.compose(question, asked.context, asked.layout, part="input_text")
     return Composed({**body, "input": items}, render.describe(asked), asked)
 
@@ -90,13 +89,9 @@ def tokenize(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
     if request.body.get("messages") is None:
         return untouched(request, ask, limits)
     messages = wire.check_messages(request.body["messages"], limits)
-    asked = ask(_question(messages))
+    asked = ask(prompts.question(messages))
     composed = prompts.compose(messages, asked.context, asked.layout)
     return Composed({**request.body, "messages": composed}, render.describe(asked), asked)
-
-
-def _question(messages: Sequence[Message]) -> str | None:
-    return None if prompts.opening(messages) is None else prompts.question(messages)
 
 
 ENDPOINTS: Mapping[str, Compose] = {

@@ -66,7 +66,7 @@ class ChatRequest(Request):
     @property
     def question(self) -> str | None:
         """The opening question; `None` where there is no user message."""
-        return None if prompts.opening(self.messages) is None else prompts.question(self.messages)
+        return prompts.question(self.messages)
 
 
 def parse(raw: bytes, limits: Limits) -> ChatRequest:

@@ -21,7 +21,7 @@ from prometheus_client import multiprocess
 from . import logs
 from .config import ConfigError, load
 from .embedded import EmbeddedEngine, EngineDied
-from .metrics import MULTIPROCESS, wipe
+from .metrics import MULTIPROCESS
 from .server import HOSTED, READY
 from .settings import Settings
 
@@ -52,8 +52,8 @@ class _Parent:
             loop.add_signal_handler(name, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         async with AsyncExitStack() as stack:
+            # A new folder each time: an old one's numbers would be counted again.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="its-proxy-"))
-            wipe(Path(folder))
             self._folder = folder
             try:
                 environment = {**os.environ, MULTIPROCESS: folder, HOSTED: await self._host(stack)}

@@ -1,4 +1,7 @@
-"""The benchmark's client: keep-alive connections that ask again as soon as they are answered.
+"""The benchmark's client: connections that ask again as soon as they are answered.
+
+It does what any client does: it writes a JSON body for each request, reads the whole answer, and
+checks that it is the right one.
 
 Run: `python tests/bench/load.py ADDRESS JSON`, where JSON says `model`, `stream`, `connections`,
 `seconds` (or `requests`), `fresh` (each question is a new one) and `key`. It prints one JSON line:
@@ -9,10 +12,9 @@ import asyncio
 import json
 import sys
 import time
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-import httptools
 import uvloop
 
 QUESTION = (
@@ -21,69 +23,66 @@ QUESTION = (
 )
 
 
-class Client(asyncio.Protocol):
-    """One connection: asks, waits for the whole answer, asks again."""
-
-    transport: asyncio.Transport
-
-    def __init__(self, run: "Run") -> None:
-        self.run = run
-        self.parser = httptools.HttpResponseParser(self)
-        self.sent = self.first = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.ask()
-
-    def ask(self) -> None:
-        request = self.run.next()
-        if request is None:
-            self.transport.close()
-            return
-        self.first = 0.0
-        self.sent = time.perf_counter()
-        self.transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        self.parser.feed_data(data)
-
-    def on_body(self, data: bytes) -> None:
-        self.first = self.first or time.perf_counter()
-
-    def on_message_complete(self) -> None:
-        now = time.perf_counter()
-        if (status := self.parser.get_status_code()) != 200:
-            self.run.failed = self.run.failed or f"status {status}"
-        self.run.latencies.append(now - self.sent)
-        self.run.firsts.append(self.first - self.sent)
-        self.parser = httptools.HttpResponseParser(self)
-        self.ask()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.run.closed()
-
-
 class Run:
     """A measurement: what is asked, until when, and what was seen."""
 
     def __init__(self, address: str, plan: dict[str, Any]) -> None:
         self.parts = urlsplit(address)
-        assert self.parts.hostname
-        assert self.parts.port
-        self.at = (self.parts.hostname, self.parts.port)
         self.plan = plan
         self.latencies: list[float] = []
         self.firsts: list[float] = []
-        self.failed = ""
         self.asked = 0
-        self.open = plan["connections"]
-        self.ended = asyncio.Event()
         self.deadline = time.perf_counter() + plan.get("seconds", 3600)
         self.limit = plan.get("requests", 10**9)
-        self.fixed = self.request(100)
+
+    async def go(self) -> dict[str, Any]:
+        """Measure; return what was seen."""
+        started = time.perf_counter()
+        await asyncio.gather(*(self.connection() for _ in range(self.plan["connections"])))
+        return {
+            "requests": len(self.latencies),
+            "seconds": time.perf_counter() - started,
+            "latencies": sorted(self.latencies),
+            "firsts": sorted(self.firsts),
+        }
+
+    async def connection(self) -> None:
+        reader, writer = await asyncio.open_connection(self.parts.hostname, self.parts.port)
+        while self.asked < self.limit and time.perf_counter() < self.deadline:
+            self.asked += 1
+            request = self.request(self.asked if self.plan.get("fresh") else 0)
+            sent = time.perf_counter()
+            writer.write(request)
+            first = await self.answer(reader)
+            self.latencies.append(time.perf_counter() - sent)
+            self.firsts.append(first - sent)
+        writer.close()
+
+    async def answer(self, reader: asyncio.StreamReader) -> float:
+        """Read one answer and check it; return when its body began."""
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if not head.startswith(b"http/1.1 200"):
+            raise SystemExit(f"load: {head!r}")
+        if self.plan.get("stream"):
+            return await self.events(reader)
+        length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        body = await reader.readexactly(length)
+        first = time.perf_counter()
+        answer = json.loads(body)
+        assert answer["choices"][0]["message"]["content"].endswith(r"\boxed{7}.")
+        return first
+
+    async def events(self, reader: asyncio.StreamReader) -> float:
+        first, tail = 0.0, b""
+        while not tail.endswith(b"\r\n0\r\n\r\n"):
+            data = await reader.read(65536)
+            first = first or time.perf_counter()
+            tail = (tail + data)[-64:]
+        assert b"data: [DONE]" in tail
+        return first
 
     def request(self, number: int) -> bytes:
-        message = {"role": "user", "content": QUESTION % number}
+        message = {"role": "user", "content": QUESTION % (1000 + number)}
         body = {"model": self.plan["model"], "messages": [message], "temperature": 0.6}
         if self.plan.get("stream"):
             body["stream"] = True
@@ -94,33 +93,6 @@ class Run:
             f"content-type: application/json\r\ncontent-length: {len(raw)}\r\n{key}\r\n"
         )
         return head.encode() + raw
-
-    def next(self) -> bytes | None:
-        if self.asked >= self.limit or time.perf_counter() >= self.deadline or self.failed:
-            return None
-        self.asked += 1
-        return self.request(1000 + self.asked) if self.plan.get("fresh") else self.fixed
-
-    def closed(self) -> None:
-        self.open -= 1
-        if self.open == 0:
-            self.ended.set()
-
-    async def go(self) -> dict[str, Any]:
-        loop = asyncio.get_running_loop()
-        started = time.perf_counter()
-        for _ in range(self.plan["connections"]):
-            await loop.create_connection(lambda: Client(self), *self.at)
-        await self.ended.wait()
-        if self.failed:
-            raise SystemExit(f"load: {self.failed}")
-        seconds = time.perf_counter() - started
-        return {
-            "requests": len(self.latencies),
-            "seconds": seconds,
-            "latencies": sorted(self.latencies),
-            "firsts": sorted(self.firsts),
-        }
 
 
 async def main() -> None:

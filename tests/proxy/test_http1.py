@@ -52,7 +52,7 @@ def answers(*responses: bytes) -> Talk:
 
 
 async def ask(pool: Pool, seconds: float = 5) -> tuple[int, bytes]:
-    async with pool.exchange(b"POST", b"/x", b"", b"{}", seconds) as response:
+    with await pool.send(b"POST", b"/x", b"", b"{}", seconds) as response:
         return response.status, await response.read()
 
 
@@ -123,7 +123,7 @@ async def test_what_came_before_the_end_is_handed_on() -> None:
         got: list[bytes] = []
 
         async def relay() -> None:
-            async with pool.exchange(b"POST", b"/", b"", b"", 5) as response:
+            with await pool.send(b"POST", b"/", b"", b"", 5) as response:
                 async for chunk in response.chunks():
                     got.append(chunk)
 
@@ -188,9 +188,8 @@ async def test_a_fast_engine_waits_for_a_slow_reader() -> None:
 
     async with serving(talk) as port:
         got = 0
-        async with Pool(f"http://127.0.0.1:{port}").exchange(
-            b"POST", b"/", b"", b"", 5
-        ) as response:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        with await pool.send(b"POST", b"/", b"", b"", 5) as response:
             chunks = response.chunks()
             got += len(await anext(chunks))
             await asyncio.sleep(0.3)

@@ -110,13 +110,14 @@ def test_a_second_attempt_that_works_is_an_answer(
 
 
 async def counted(slots: Slots, seconds: float, most: list[int], running: list[int]) -> None:
-    async with slots:
-        running[0] += 1
-        most[0] = max(most[0], running[0])
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            running[0] -= 1
+    await slots.take()
+    running[0] += 1
+    most[0] = max(most[0], running[0])
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        running[0] -= 1
+        slots.give()
 
 
 @pytest.mark.anyio
@@ -133,11 +134,14 @@ async def test_slots_survive_every_way_of_leaving() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert most == [2]
-    async with slots, slots:
-        waiting = [asyncio.create_task(counted(slots, 0, most, running)) for _ in range(50)]
-        await asyncio.sleep(0)
-        with pytest.raises(Full):
-            await slots.__aenter__()
+    for _ in range(2):
+        await slots.take()
+    waiting = [asyncio.create_task(counted(slots, 0, most, running)) for _ in range(50)]
+    await asyncio.sleep(0)
+    with pytest.raises(Full):
+        await slots.take()
+    for _ in range(2):
+        slots.give()
     await asyncio.gather(*waiting)
 
 

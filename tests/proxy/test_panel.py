@@ -357,6 +357,15 @@ def test_retries_are_one_budget_for_all_members(start: Proxy, engine: Engine) ->
     assert len(engine.received) == 3 + 2
 
 
+def test_a_long_wait_is_kept_alive(start: Proxy, engine: Engine) -> None:
+    proxy = start(MEMBERS)
+    for name in "sur":
+        engine.scripts[name] = says_after(16.5, r"\boxed{1}")
+    content = ask(proxy, stream=True).content
+    assert content.count(b"\n\n: keep-alive\n\n") == 1
+    assert events(content)[-1]["input_time"]["winner"] == "s"  # type: ignore[index]
+
+
 LEADER = MEMBERS + 'stream_mode = "leader"'
 
 
