@@ -37,5 +37,5 @@ clean:
 	@touch $@
 
 .venv/.dev: .venv/.made pyproject.toml
-	$(PIP) install -c constraints/base.txt -e '.[demo,eval,otel]' --group dev
+	$(PIP) install -c constraints/base.txt -e '.[demo,eval,otel,redis,sft]' --group dev
 	@touch $@ .venv/.demo

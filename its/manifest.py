@@ -1,21 +1,27 @@
-"""The co-design manifest `input_time.json`: how a checkpoint was trained.
+"""The co-design manifest `input_time.json`: how a checkpoint was trained, beside its weights.
 
 The rule (Input-Time Scaling, arXiv 2508.13654: contexts in both stages, "not necessarily the
 same type"): a checkpoint trained with a context is asked with one, and one trained without is
 asked without. A context in one stage only degrades the result.
 """
 
+import os
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from .strategies import STRATEGIES, mix_fault
 from .types import Layout, Placement
 
 SCHEMA = 1
+NAME = "input_time.json"
 
-StrategyName = Literal["none", "similar", "unsimilar", "random"]
+if TYPE_CHECKING:
+    StrategyName = str
+else:
+    StrategyName = Literal[tuple(STRATEGIES)]
 
 
 class CoDesign(Enum):
@@ -27,18 +33,47 @@ class CoDesign(Enum):
 
 
 class ManifestError(ValueError):
-    """A manifest that is missing or cannot be read; the message says which, and why."""
+    """A manifest that is missing or wrong; the message names file, key and remedy."""
 
 
-class Train(msgspec.Struct, frozen=True):
-    """How the contexts of the training data were chosen and placed."""
+class Personas(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the training contexts came from; hashes are SHA-256 in hex."""
+
+    source: str = "bank"
+    model: str | None = None
+    prompt_sha256: str | None = None
+    bank_sha256: str | None = None
+    mix: dict[str, float] | None = None
+    notes_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.mix is not None and (wrong := mix_fault(self.mix)):
+            raise ValueError(wrong)
+
+
+class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The data that the checkpoint was trained on."""
+
+    name: str
+    rows: int | None = None
+    sha256: str | None = None
+
+
+class Train(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the contexts of the training data were chosen and placed, and what was trained."""
 
     strategy: StrategyName
     placement: Placement = "before"
     separator: str = "\n\n"
+    personas: Personas = Personas()
+    dataset: Dataset | None = None
+    seed: int = 0
+    config_sha256: str | None = None
+    versions: dict[str, str] = {}
+    final_loss: float | None = None
 
 
-class Test(msgspec.Struct, frozen=True):
+class Test(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the checkpoint's makers want it to be asked."""
 
     __test__ = False  # not a test class of pytest's
@@ -47,7 +82,7 @@ class Test(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """The part of `input_time.json` that serving needs; fields of later versions are kept out."""
+    """The whole file. Keys that a later version adds are read over."""
 
     schema: int
     base_model: str
@@ -64,20 +99,69 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def read(path: Path) -> Manifest:
-    """Read the manifest at `path`.
+    """Read the manifest at `path`, which may be the checkpoint's folder.
 
     Raises:
         ManifestError: the file is missing, is no JSON, or lacks what serving needs.
     """
+    path = path / NAME if path.is_dir() else path
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        raw = path.read_bytes()
     except OSError as error:
-        raise ManifestError(f"cannot read {path}: {error.strerror}") from error
+        raise ManifestError(
+            f"cannot read {path}: {error.strerror}; it stands beside the weights of a checkpoint"
+            " that its-sft made"
+        ) from error
+    _check_schema(raw, path)
+    try:
+        manifest = msgspec.json.decode(raw, type=Manifest)
     except msgspec.DecodeError as error:
-        raise ManifestError(f"{path} is no co-design manifest: {error}") from error
-    if manifest.schema > SCHEMA:
-        raise ManifestError(f"{path} has schema {manifest.schema}; this version reads {SCHEMA}")
+        reason, _, key = str(error).partition(" - at `$.")
+        at = f"{key.rstrip('`')}: " if key else ""
+        raise ManifestError(f"{path} is no co-design manifest: {at}{reason}") from error
     return manifest
+
+
+def _check_schema(raw: bytes, path: Path) -> None:
+    """Say of a later version that it is one, whatever else this version cannot read in it."""
+    try:
+        schema = msgspec.json.decode(raw, type=_Version).schema
+    except msgspec.DecodeError:
+        return  # the whole reader says what is wrong
+    if not 1 <= schema <= SCHEMA:
+        raise ManifestError(
+            f"{path}: schema: is {schema}, and this version reads 1 to {SCHEMA}; update"
+            " input-time-scaling"
+        )
+
+
+class _Version(msgspec.Struct):
+    schema: int
+
+
+def write(manifest: Manifest, path: Path) -> None:
+    """Write `manifest` to `path`, whole or not at all.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the file (docs/input_time.schema.json)."""
+    described = msgspec.json.schema(Manifest)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Input-Time Scaling co-design manifest",
+        **described,
+    }
 
 
 def check(manifest: Manifest | None, strategy: str, layout: Layout | None = None) -> CoDesign:

@@ -153,10 +153,10 @@ async def compose(request: Request) -> Response:
     record.model = asked.model
     if isinstance(target, Member):
         wire.check_for_member(asked)
-        return JSONResponse(_composed(generation, target, asked))
+        return JSONResponse(await _composed(generation, target, asked))
     wire.check_for_panel(asked, len(target.members))
     members = [generation.settings.members[name] for name in target.members]
-    composed = [_composed(generation, member, asked) for member in members]
+    composed = [await _composed(generation, member, asked) for member in members]
     return JSONResponse({"model": asked.model, "members": composed})
 
 
@@ -184,8 +184,10 @@ def _describe(generation: Generation, target: Member | Panel) -> dict[str, Any]:
     }
 
 
-def _composed(generation: Generation, member: Member, request: wire.ChatRequest) -> dict[str, Any]:
-    asked = generation.contexts.ask(member, request.question, request.override)
+async def _composed(
+    generation: Generation, member: Member, request: wire.ChatRequest
+) -> dict[str, Any]:
+    asked = await generation.contexts.ask(member, request.question, request.override)
     asked = wire.pass_doors(request, asked)
     messages = prompts.compose(request.messages, asked.context, asked.layout)
     return {"model": member.name, "messages": messages, "input_time": describe(asked)}

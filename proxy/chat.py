@@ -51,7 +51,7 @@ async def _member(
 ) -> None:
     wire.check_for_member(request)
     with span("persona", member=member.name):
-        asked = generation.contexts.ask(member, request.question, request.override)
+        asked = await generation.contexts.ask(member, request.question, request.override)
         asked = wire.pass_doors(request, asked)
     record.strategy = asked.strategy
     engine = generation.engines[member.engine]

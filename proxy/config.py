@@ -1,6 +1,6 @@
 """`panels.toml`: read, checked as a whole, frozen. An unknown key is an error.
 
-`File` and the tables in it are the file as written; `_Resolver` looks up names, reads secrets and
+`tables.File` is the file as written; `_Resolver` looks up names, reads secrets and
 manifests, holds every member to the co-design rule, and returns `Settings`.
 """
 
@@ -8,24 +8,41 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from its.manifest import CoDesign, Manifest, ManifestError, StrategyName, check, read
+from its import notes
+from its.manifest import CoDesign, Manifest, ManifestError, check, read
 from its.methods import METHODS
+from its.strategies import EVEN, mix_fault
 from its.types import Layout
 
 from .settings import (
+    SELF,
+    SOURCES,
     Client,
     EngineSettings,
+    Generator,
     Limits,
     LogSettings,
     Member,
     Panel,
+    PersonaSettings,
     Settings,
-    StreamMode,
+    Source,
+    StoreSettings,
+)
+from .tables import (
+    EngineTable,
+    File,
+    Generate,
+    Key,
+    MemberTable,
+    PanelTable,
+    Personas,
+    Server,
 )
 
 QUEUED = 8
@@ -37,80 +54,6 @@ class ConfigError(Exception):
 
     def __init__(self, file: Path, key: str, reason: str) -> None:
         super().__init__(f"{file}: {key}: {reason}" if key else f"{file}: {reason}")
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the file; a key it does not know is an error."""
-
-
-class Log(Table, frozen=True):
-    format: Literal["console", "json"] = "console"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    bodies: bool = False
-
-
-class Server(Table, frozen=True):
-    host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 1
-    max_body_mb: float = 8.0
-    max_messages: int = 4096
-    max_depth: int = 64
-    read_seconds: float = 30.0
-    max_seconds: float = 3600.0
-    retries: int = 2
-    retry_seconds: float = 10.0
-    drain_seconds: int = 30
-    cors_origins: list[str] = []
-    log: Log = Log()
-
-
-class Key(Table, frozen=True):
-    secret: str
-    models: list[str] | None = None
-    max_concurrency: int | None = None
-
-
-class EngineTable(Table, frozen=True):
-    base_url: str | None = None
-    embedded: str | None = None
-    api_key: str | None = None
-    max_concurrency: int = 256
-    max_queue: int | None = None
-    timeout_s: float = 1800.0
-
-
-class MemberTable(Table, frozen=True):
-    engine: str
-    model: str
-    manifest: str | None = None
-    strategy: StrategyName | None = None
-    thinking: bool = False
-    allow_mismatch: bool = False
-    allow_fields: list[Literal["custom_logit_processor"]] = []
-
-
-class PanelTable(Table, frozen=True):
-    members: list[str]
-    method: str = "majority"
-    samples: int = 1
-    quorum: int | None = None
-    deadline_s: float = 1800.0
-    early_stop: bool = True
-    stream_mode: StreamMode = "verdict"
-
-
-class Personas(Table, frozen=True):
-    seed: int = 0
-
-
-class File(Table, frozen=True):
-    engines: dict[str, EngineTable]
-    members: dict[str, MemberTable]
-    server: Server = Server()
-    keys: dict[str, Key] = {}
-    panels: dict[str, PanelTable] = {}
-    personas: Personas = Personas()
 
 
 def load(path: Path, workers: int | None = None) -> Settings:
@@ -175,7 +118,7 @@ class _Resolver:
             engines={name: self._engine(name, table) for name, table in file.engines.items()},
             members={name: self._member(name, table) for name, table in file.members.items()},
             panels={name: self._panel(name, table) for name, table in file.panels.items()},
-            persona_seed=file.personas.seed,
+            personas=self._personas(file.personas),
         )
 
     def fail(self, key: str, reason: str) -> ConfigError:
@@ -246,6 +189,8 @@ class _Resolver:
         strategy = table.strategy or (manifest.test_strategy if manifest else None)
         if strategy is None:
             raise self.fail(f"{at}.strategy", "is needed where the member has no manifest")
+        if strategy == "retrieved" and self.file.personas.notes is None:
+            raise self.fail("personas.notes", f"is needed by {at}, whose strategy is 'retrieved'")
         layout = manifest.layout if manifest else Layout()
         verdict = check(manifest, strategy, layout)
         if verdict is CoDesign.MISMATCH and not table.allow_mismatch:
@@ -266,6 +211,7 @@ class _Resolver:
             thinking=table.thinking,
             allow_mismatch=table.allow_mismatch,
             allow_fields=frozenset(table.allow_fields),
+            mix=self._mix(at, table, manifest),
             own_co_design=verdict,
         )
 
@@ -294,6 +240,92 @@ class _Resolver:
             early_stop=table.early_stop,
             stream_mode=table.stream_mode,
         )
+
+    def _mix(self, at: str, table: MemberTable, manifest: Manifest | None) -> Mapping[str, float]:
+        trained = manifest.train.personas.mix if manifest else None
+        mix = table.mix or trained or EVEN
+        if wrong := mix_fault(mix):
+            raise self.fail(f"{at}.mix", wrong)
+        return mix
+
+    def _personas(self, table: Personas) -> PersonaSettings:
+        generator = self._generator(table.generate) if table.generate else None
+        store = self._store(table) if table.store else None
+        there: Mapping[Source, object] = {"store": store, "generate": generator, "bank": True}
+        order = table.order
+        if order is None:
+            order = [source for source in SOURCES if there[source]]
+        for source in order:
+            if not there[source]:
+                raise self.fail("personas.order", f"names {source!r}: set personas.{source} too")
+        if order[-1:] != ["bank"] or order != [source for source in SOURCES if source in order]:
+            raise self.fail(
+                "personas.order",
+                'must be some of "store", "generate", "bank", in this order, and end with "bank":'
+                " a member that was trained with a context is never asked without one",
+            )
+        if store and not generator:
+            raise self.fail(
+                "personas.generate", "is needed by personas.store: it keeps what a model wrote"
+            )
+        return PersonaSettings(
+            seed=table.seed,
+            order=tuple(order),
+            generator=generator,
+            store=store,
+            notes=self._notes(table),
+        )
+
+    def _generator(self, table: Generate) -> Generator:
+        at = "personas.generate"
+        if table.engine != SELF:
+            self._known(f"{at}.engine", table.engine, {SELF: None, **self.file.engines}, "engine")
+            if table.model is None:
+                raise self.fail(f"{at}.model", f"is needed, unless the engine is {SELF!r}")
+        elif table.model is not None:
+            raise self.fail(f"{at}.model", f"has no meaning where the engine is {SELF!r}")
+        self._at_least(f"{at}.max_tokens", table.max_tokens, 1)
+        self._at_least(f"{at}.temperature", table.temperature, 0)
+        self._at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
+        self._above_0(f"{at}.deadline_s", table.deadline_s)
+        for name in table.extra.keys() & {"messages", "model", "seed", "stream", "n"}:
+            raise self.fail(f"{at}.extra.{name}", "is set for each call by the proxy")
+        sampling = {"max_tokens": table.max_tokens, "temperature": table.temperature, **table.extra}
+        return Generator(
+            engine=table.engine,
+            model=table.model,
+            sampling=msgspec.json.encode(sampling, order="sorted"),
+            deadline_s=table.deadline_s,
+            max_concurrency=self._share(table.max_concurrency),
+        )
+
+    def _store(self, table: Personas) -> StoreSettings:
+        assert table.store is not None
+        self._at_least("personas.store_rows", table.store_rows, 1)
+        kind, _, rest = table.store.partition(":")
+        if kind == "sqlite" and rest:
+            return StoreSettings(f"sqlite:{self.path.parent / rest}", table.store_rows)
+        if kind in ("env", "file"):
+            url = self._secret("personas.store", table.store)
+        else:
+            url = table.store
+            if "@" in url:
+                raise self.fail("personas.store", 'holds a password: put the URL into "env:NAME"')
+        if urlsplit(url).scheme not in {"redis", "rediss"}:
+            raise self.fail(
+                "personas.store",
+                'must be "sqlite:PATH", "redis://HOST:PORT/0", or "env:NAME" of one',
+            )
+        return StoreSettings(url, table.store_rows)
+
+    def _notes(self, table: Personas) -> notes.Notes | None:
+        self._at_least("personas.notes_each", table.notes_each, 1)
+        if table.notes is None:
+            return None
+        try:
+            return notes.load(self.path.parent / table.notes, table.notes_each)
+        except notes.NotesError as error:
+            raise self.fail("personas.notes", str(error)) from error
 
     def _manifest(self, key: str, name: str | None) -> Manifest | None:
         if name is None:

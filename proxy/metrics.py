@@ -35,6 +35,8 @@ class Metrics:
         self._undecided = counter("undecided_expressions", "Too large to compare", "panel")
         memory = counter("persona_memory", "Contexts looked up in memory", "result")
         self._memory = {True: memory.labels("hit").inc, False: memory.labels("miss").inc}
+        self._sources = cache(counter("personas", "Contexts by source", "source").labels)
+        self._faults = counter("persona_faults", "Written personas that were refused", "fault")
         self.in_flight = self._gauge("in_flight", "Requests running")
         self.tasks = self._gauge("tasks", "asyncio tasks")
         self._queue = self._gauge("queue", "Calls that wait for a slot of an engine", "engine")
@@ -50,6 +52,14 @@ class Metrics:
 
     def persona_memory(self, hit: bool) -> None:
         self._memory[hit]()
+
+    def persona(self, source: str) -> None:
+        """Count a context that was not in memory."""
+        self._sources(source).inc()
+
+    def persona_fault(self, fault: str) -> None:
+        """Count what was wrong with a persona that a model wrote."""
+        self._faults.labels(fault).inc()
 
     def engine_error(self, engine: str, kind: str) -> None:
         self._engine_errors.labels(engine, kind).inc()

@@ -6,7 +6,7 @@ from typing import Any
 
 from its.types import Call, Failure, Verdict
 
-from .personas import Asked
+from .asked import Asked
 
 TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -52,9 +52,10 @@ class Outcome:
 
     @property
     def usage(self) -> dict[str, int]:
-        """The tokens of every call that was paid for: cast, failed, late and cancelled."""
-        each = [spent.tokens for spent in self.spent.values()]
-        return {name: sum(tokens[name] for tokens in each) for name in TOKENS}
+        """The tokens of every call that was paid for: cast, failed, late, cancelled, personas'."""
+        each: list[Mapping[str, int]] = [spent.tokens for spent in self.spent.values()]
+        each += [asked.usage for asked in self.asked.values() if asked.usage]
+        return {name: sum(tokens.get(name, 0) for tokens in each) for name in TOKENS}
 
 
 def _number(value: Any) -> int:

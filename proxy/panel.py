@@ -13,13 +13,13 @@ from its.methods import METHODS, Method
 from its.types import Answer, Ballot, Call, Completion, Failure
 
 from . import wire
+from .asked import Asked
 from .collect import Collector
 from .engines import CHAT, Engine, EngineError
 from .errors import UpstreamError
 from .limits import Retries
 from .live import Live
 from .outcome import Outcome, Spent
-from .personas import Asked
 from .record import Record
 from .service import Generation
 from .settings import Panel
@@ -53,10 +53,9 @@ async def vote(
     limits, members = generation.settings.limits, generation.settings.members
     contexts, question, override = generation.contexts, request.question, request.override
     with span("persona"):
-        asked = {
-            name: wire.pass_doors(request, contexts.ask(members[name], question, override))
-            for name in panel.members
-        }
+        wanted = [members[name] for name in panel.members]
+        found = await contexts.ask_all(wanted, question, override)
+        asked = {name: wire.pass_doors(request, each) for name, each in found.items()}
     method = METHODS[panel.method]()
     planned = method.plan(panel.members, request.extras.samples or panel.samples)
     # A stream's status is held for a second only: who waits longer could not refuse any more.
@@ -206,10 +205,11 @@ class _Round:
         timed_out = bool(self.late) or any(failure.kind == "timeout" for failure in failures)
         reasons = dict.fromkeys(f"{f.call.member}: {f.detail}" for f in failures)
         late = dict.fromkeys(f"{call.member}: late" for call in self.late)
+        given_up = dict.fromkeys(f"{call.member}: given up as hopeless" for call in self.cancelled)
         found = f"and got {len(self.ballots)} ({len(self.late)} late)"
         return UpstreamError(
             f"the panel {self.panel.name!r} needs {self.quorum} of {len(self.planned)} completions"
-            f" {'; '.join([found, *reasons, *late])}",
+            f" {'; '.join([found, *reasons, *late, *given_up])}",
             status=504 if timed_out else 502,
             code="no_quorum",
             paid=not unpaid,

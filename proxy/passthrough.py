@@ -5,8 +5,9 @@ exactly as into a chat; embeddings, rerank, score and detokenize do not. A panel
 completions only.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +17,18 @@ from starlette.types import Receive, Scope, Send
 from its import prompts
 
 from . import asgi, logs, render, stream, wire
+from .asked import Asked
 from .auth import hold_to_model
 from .engines import EngineError
 from .errors import BadRequest
 from .limits import Retries
-from .personas import Asked
 from .record import Record, record_of
 from .relay import relay
 from .service import Generation
 from .settings import Limits, Member
 from .tracing import outgoing, request_span
 
-Ask = Callable[[str | None], Asked]
+Ask = Callable[[str | None], Awaitable[Asked]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +40,23 @@ class Composed:
     asked: Asked | None = None
 
 
-Compose = Callable[[wire.Request, Ask, Limits], Composed]
+Compose = Callable[[wire.Request, Ask, Limits], Awaitable[Composed]]
 
 
-def untouched(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
+async def untouched(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
     """Nothing is asked here."""
     return Composed(request.body, None)
 
 
-def completion(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
+async def completion(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
     """A bare prompt, or each of a list, is a question; token ids are forwarded and marked so."""
     prompt = request.body.get("prompt")
     if isinstance(prompt, str):
-        asked = ask(prompt)
+        asked = await ask(prompt)
         text = prompts.compose_text(prompt, asked.context, asked.layout)
         return Composed({**request.body, "prompt": text}, render.describe(asked), asked)
     if isinstance(prompt, list) and prompt and all(isinstance(p, str) for p in prompt):
-        each = [ask(text) for text in prompt]
+        each = await asyncio.gather(*map(ask, prompt))
         composed = [
             prompts.compose_text(text, asked.context, asked.layout)
             for text, asked in zip(prompt, each, strict=True)
@@ -67,29 +68,29 @@ def completion(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
     return Composed(request.body, {"strategy": "tokens", "co_design": "unverified"})
 
 
-def responses(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
+async def responses(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
     """The first user item carries the context, unless the request goes on with an earlier one."""
     body = request.body
     if body.get("previous_response_id") is not None or body.get("conversation") is not None:
         return Composed(body, {"strategy": "inherited", "co_design": "unverified"})
     question = body.get("input")
     if isinstance(question, str):
-        asked = ask(question)
+        asked = await ask(question)
         text = prompts.compose_text(question, asked.context, asked.layout)
         return Composed({**body, "input": text}, render.describe(asked), asked)
     if not isinstance(question, list) or not all(isinstance(item, dict) for item in question):
         raise BadRequest("`input` must be text or a list of items", param="input")
-    asked = ask(prompts.question(question))
+    asked = await ask(prompts.question(question))
     items = prompts.compose(question, asked.context, asked.layout, part="input_text")
     return Composed({**body, "input": items}, render.describe(asked), asked)
 
 
-def tokenize(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
+async def tokenize(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
     """Messages are composed as a chat's are, or parity is checked on the wrong text."""
     if request.body.get("messages") is None:
-        return untouched(request, ask, limits)
+        return await untouched(request, ask, limits)
     messages = wire.check_messages(request.body["messages"], limits)
-    asked = ask(prompts.question(messages))
+    asked = await ask(prompts.question(messages))
     composed = prompts.compose(messages, asked.context, asked.layout)
     return Composed({**request.body, "messages": composed}, render.describe(asked), asked)
 
@@ -142,11 +143,11 @@ async def _serve(
     wire.check_for_member(request)
     limits = generation.settings.limits
 
-    def ask(question: str | None) -> Asked:
-        asked = generation.contexts.ask(member, question, request.override)
+    async def ask(question: str | None) -> Asked:
+        asked = await generation.contexts.ask(member, question, request.override)
         return wire.pass_doors(request, asked)
 
-    composed = ENDPOINTS[path](request, ask, limits)
+    composed = await ENDPOINTS[path](request, ask, limits)
     if composed.asked is not None:
         record.strategy = composed.asked.strategy
     engine = generation.engines[member.engine]

@@ -1,20 +1,26 @@
 """Where contexts come from at run time, and whether they fit how a member was trained.
 
-Memory stands before the bank: choosing by relevance costs more than all else a request needs.
-Whatever the source, a member trained with a context is never asked without one.
+Memory stands before all other sources: choosing by relevance alone costs more than all else that
+a request needs. Whatever the source, a member trained with a context is never asked without one.
 """
 
+import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeAlias
 
 from its import strategies
 from its.manifest import CoDesign
-from its.personas.bank import Bank
-from its.types import Context, Layout, Placement
+from its.strategies import Shelf
+from its.types import Context, Layout
 
+from .asked import NO_OVERRIDE, Asked, Override
 from .errors import BadRequest
+from .metrics import Metrics
 from .settings import Member
+from .writer import Writer
 
 MEMORY = 4096
 """Contexts kept in memory; with their questions, a few MB."""
@@ -23,39 +29,30 @@ LONGEST_KEPT = 8192
 """Characters of a question beyond which its context is not kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
-    """What a request may change about its context; `None` keeps the member's own."""
+FOREVER = float("inf")
 
-    strategy: str | None = None
-    persona: str | None = None
-    seed: int | None = None
-    placement: Placement | None = None
-
-
-NO_OVERRIDE = Override()
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A member, how it is asked, and the context chosen for one question (`None` for none)."""
-
-    member: Member
-    strategy: str
-    layout: Layout
-    seed: int
-    context: Context | None
-    co_design: CoDesign
+Key: TypeAlias = tuple[str, int, str, str]
 
 
 class Contexts:
-    """Chooses contexts from `bank`; `seed` is the configured one."""
+    """Chooses contexts from `shelf`, written anew by `writer`; `seed` is the configured one."""
 
-    def __init__(self, bank: Bank, seed: int, count: Callable[[bool], None]) -> None:
-        self._bank, self._seed, self._count = bank, seed, count
-        self._memory: OrderedDict[tuple[str, int, str, str], Context] = OrderedDict()
+    def __init__(self, shelf: Shelf, seed: int, writer: Writer | None, metrics: Metrics) -> None:
+        self._shelf, self._seed, self._writer, self._metrics = shelf, seed, writer, metrics
+        self._memory: OrderedDict[Key, tuple[Context, float]] = OrderedDict()
 
-    def ask(self, member: Member, question: str | None, override: Override = NO_OVERRIDE) -> Asked:
+    async def ask_all(
+        self, members: Iterable[Member], question: str | None, override: Override
+    ) -> dict[str, Asked]:
+        """Return how each of `members` is asked; what must be written is written at once."""
+        if self._writer is None:  # no task is worth its cost where nothing waits
+            return {each.name: await self.ask(each, question, override) for each in members}
+        asking = [self.ask(member, question, override) for member in members]
+        return {asked.member.name: asked for asked in await asyncio.gather(*asking)}
+
+    async def ask(
+        self, member: Member, question: str | None, override: Override = NO_OVERRIDE
+    ) -> Asked:
         """Return how `member` is asked `question`; `None` where a request has no user message.
 
         Raises:
@@ -82,24 +79,50 @@ class Contexts:
             )
         if override.persona is not None:
             context = Context(override.persona, strategy, "client", None, seed)
-        else:
-            context = self._choose(strategy, seed, member.name, question)
-        return Asked(member, strategy, layout, seed, context, co_design)
+            return Asked(member, strategy, layout, seed, context, co_design)
+        context, usage = await self._choose(strategy, seed, member, question)
+        return Asked(member, strategy, layout, seed, context, co_design, usage)
 
-    def _choose(self, strategy: str, seed: int, member: str, question: str) -> Context:
-        key = (strategy, seed, member, question)
+    async def close(self) -> None:
+        """End what is being written."""
+        if self._writer is not None:
+            await self._writer.close()
+
+    async def _choose(
+        self, strategy: str, seed: int, member: Member, question: str
+    ) -> tuple[Context, Mapping[str, int] | None]:
+        key = (strategy, seed, member.name, question)
         found = self._memory.get(key)
-        self._count(found is not None)
-        if found is not None:
+        if found is not None and found[1] > time.monotonic():
+            self._metrics.persona_memory(True)
             self._memory.move_to_end(key)
-            return found
-        chosen = strategies.choose(strategy, question, bank=self._bank, seed=seed, member=member)
-        assert chosen is not None, "only `none` has no context"
+            return found[0], None
+        self._metrics.persona_memory(False)
+        context, usage, until = await self._new(strategy, seed, member, question)
         if len(question) <= LONGEST_KEPT:
-            self._memory[key] = chosen
+            self._memory[key] = (context, until)
             if len(self._memory) > MEMORY:
                 self._memory.popitem(last=False)
-        return chosen
+        return context, usage
+
+    async def _new(
+        self, strategy: str, seed: int, member: Member, question: str
+    ) -> tuple[Context, Mapping[str, int] | None, float]:
+        shelf = replace(self._shelf, mix=member.mix)
+        if strategy == "retrieved" and shelf.notes is None:
+            raise BadRequest(
+                "the strategy 'retrieved' needs personas.notes in the proxy's configuration",
+                param="input_time.strategy",
+            )
+        pick = strategies.choose(strategy, question, shelf=shelf, seed=seed, member=member.name)
+        assert pick is not None, "only `none` has no context"
+        if self._writer is None or pick.prompt is None:
+            self._metrics.persona(pick.source)
+            return pick.context(seed), None, FOREVER
+        served = await self._writer.serve(pick, question, member, seed)
+        kept = served.stored
+        context = Context(kept.persona, pick.strategy, kept.source, kept.domain, seed)
+        return context, served.usage, FOREVER if served.until is None else served.until
 
 
 def _held(member: Member, strategy: str, layout: Layout) -> CoDesign:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import asgi, render, stream
+from .asked import Asked
 from .engines import Engine, EngineError
 from .http1 import HttpError
 from .limits import Retries
-from .personas import Asked
 from .record import Record
 from .tracing import outgoing
 

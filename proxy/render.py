@@ -8,8 +8,8 @@ import msgspec
 from its.types import Ballot, Call
 
 from .asgi import Headers
+from .asked import Asked
 from .outcome import Outcome, Spent
-from .personas import Asked
 from .record import Record
 from .wire import Request
 
@@ -17,7 +17,7 @@ from .wire import Request
 def describe(asked: Asked) -> dict[str, Any]:
     """Return the `input_time` object of a member's response."""
     context = asked.context
-    return {
+    described = {
         "strategy": asked.strategy,
         "persona": context.persona if context else None,
         "domain": context.domain if context else None,
@@ -25,8 +25,11 @@ def describe(asked: Asked) -> dict[str, Any]:
         "placement": asked.layout.placement if context else None,
         "seed": asked.seed,
         "co_design": asked.co_design.value,
-        "persona_usage": None,
+        "persona_usage": asked.usage,
     }
+    if context and asked.strategy == "mixed":
+        described["drawn"] = context.strategy
+    return described
 
 
 def splice(raw: bytes, input_time: Mapping[str, Any]) -> bytes:

@@ -8,13 +8,23 @@ from dataclasses import dataclass
 
 from its.answers.workers import Workers
 from its.personas import bank
+from its.strategies import Shelf
 
 from .embedded import EmbeddedEngine
 from .engines import Engine
 from .errors import NotFound
 from .metrics import Metrics
 from .personas import Contexts
-from .settings import EngineSettings, Member, Panel, Settings
+from .settings import (
+    EngineSettings,
+    Member,
+    Panel,
+    PersonaSettings,
+    Settings,
+    StoreSettings,
+)
+from .store import Store, open_store
+from .writer import Writer
 
 _LOG = logging.getLogger("its.proxy")
 
@@ -61,6 +71,7 @@ class Service:
         self.metrics = Metrics()
         self._graders = Workers()
         self._running: dict[EngineSettings, _Running] = {}
+        self._stores: dict[StoreSettings, Store] = {}
         self._retired: list[Generation] = []
         self._changing = asyncio.Lock()
         self._sweeping: asyncio.Future[None] | None = None
@@ -115,11 +126,26 @@ class Service:
         for running in self._running.values():
             await running.stack.aclose()
         self._running.clear()
+        await self._now.contexts.close()
+        for store in self._stores.values():
+            await store.close()
         await asyncio.to_thread(self._graders.close)
 
     def _generation(self, settings: Settings, engines: Mapping[str, Engine]) -> Generation:
-        contexts = Contexts(bank.load(), settings.persona_seed, self.metrics.persona_memory)
+        contexts = self._contexts(settings.personas, engines)
         return Generation(settings, contexts, engines, self._graders, self.metrics)
+
+    def _contexts(self, settings: PersonaSettings, engines: Mapping[str, Engine]) -> Contexts:
+        shelf, writer = Shelf(bank.load(), notes=settings.notes), None
+        if settings.generator and engines:
+            store = self._store(settings.store) if settings.store else None
+            writer = Writer(settings, engines, store, shelf.bank, self.metrics)
+        return Contexts(shelf, settings.seed, writer, self.metrics)
+
+    def _store(self, settings: StoreSettings) -> Store:
+        if settings not in self._stores:
+            self._stores[settings] = open_store(settings)
+        return self._stores[settings]
 
     async def _open(self, settings: EngineSettings) -> _Running:
         async with AsyncExitStack() as stack:
@@ -145,3 +171,6 @@ class Service:
         }
         for engine in self._running.keys() - needed:
             await self._running.pop(engine).stack.aclose()
+        stores = {g.settings.personas.store for g in [self._now, *self._retired]}
+        for unused in self._stores.keys() - stores:
+            await self._stores.pop(unused).close()

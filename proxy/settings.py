@@ -3,12 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
+from its.notes import Notes
 from its.types import Layout
 
 StreamMode: TypeAlias = Literal["verdict", "leader"]
+Source: TypeAlias = Literal["store", "generate", "bank"]
+
+SOURCES: tuple[Source, ...] = get_args(Source)
+"""In the only order that makes sense: what is kept, what is written, what is always there."""
+
+SELF = "self"
+"""Stands for the member's own engine and model, where personas are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class Member:
     thinking: bool
     allow_mismatch: bool
     allow_fields: frozenset[str]
+    mix: Mapping[str, float]
     own_co_design: CoDesign
 
     def co_design(self, strategy: str, layout: Layout) -> CoDesign:
@@ -91,6 +100,36 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Generator:
+    """Who writes personas, and how it is asked; `sampling` is JSON with sorted keys."""
+
+    engine: str
+    model: str | None
+    sampling: bytes
+    deadline_s: float
+    max_concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where written personas are kept; `rows` bounds a SQLite store."""
+
+    url: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaSettings:
+    """Where contexts come from, first source first; the last one is always the bank."""
+
+    seed: int
+    order: tuple[Source, ...]
+    generator: Generator | None
+    store: StoreSettings | None
+    notes: Notes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the proxy runs on."""
 
@@ -105,4 +144,4 @@ class Settings:
     engines: Mapping[str, EngineSettings]
     members: Mapping[str, Member]
     panels: Mapping[str, Panel]
-    persona_seed: int
+    personas: PersonaSettings

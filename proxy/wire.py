@@ -10,8 +10,8 @@ from its import prompts, seeds
 from its.manifest import CoDesign, StrategyName
 from its.types import Call, Message, Placement
 
+from .asked import NO_OVERRIDE, Asked, Override
 from .errors import BadRequest
-from .personas import NO_OVERRIDE, Asked, Override
 from .settings import Limits, Member
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})

@@ -1,20 +1,18 @@
 """Put a context in front of training questions, by the code that serves them."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from its import prompts, strategies
-from its.personas.bank import Bank
-from its.types import Layout
+from its.strategies import Shelf
+from its.types import Context, Layout
+
+from .rows import Row, RowError
+from .written import Written
 
 MEMBER = "train"
 """Stands for the member's name in the seed: training rows belong to no served model."""
-
-
-class RowError(Exception):
-    """A row that has no question; the message names its line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +22,44 @@ class Contexts:
     strategy: str
     layout: Layout
     seed: int
+    shelf: Shelf
 
 
-def compose(lines: Iterable[str], how: Contexts, bank: Bank) -> Iterator[dict[str, Any]]:
-    """Yield for each JSON row `{problem}` or `{question}` the row with its composed messages.
+def compose(
+    rows: Iterable[Row], how: Contexts, written: Iterator[Written] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield each of `rows` with its composed messages.
+
+    `written` are the personas that a model wrote, row by row; without them the bank serves.
 
     Raises:
-        RowError: a line is no such row.
+        RowError: `written` was made from other rows.
     """
-    for number, line in enumerate(lines, 1):
-        row = _row(line, number)
-        question = row.get("problem") or row.get("question")
-        if not isinstance(question, str):
-            raise RowError(f"line {number}: neither `problem` nor `question` is text")
-        yield {**row, **_composed(question, how, bank)}
+    for row in rows:
+        context = _picked(row, how) if written is None else _written(row, written, how)
+        asked = [{"role": "user", "content": row.question}]
+        yield {
+            **row.fields,
+            "messages": prompts.compose(asked, context, how.layout),
+            "strategy": how.strategy,
+            "persona": context.persona if context else None,
+            "domain": context.domain if context else None,
+        }
 
 
-def _row(line: str, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise RowError(f"line {number}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise RowError(f"line {number}: not an object")
-    return row
+def _picked(row: Row, how: Contexts) -> Context | None:
+    pick = strategies.choose(
+        how.strategy, row.question, shelf=how.shelf, seed=how.seed, member=MEMBER
+    )
+    return pick.context(how.seed) if pick else None
 
 
-def _composed(question: str, how: Contexts, bank: Bank) -> dict[str, Any]:
-    context = strategies.choose(how.strategy, question, bank=bank, seed=how.seed, member=MEMBER)
-    asked = [{"role": "user", "content": question}]
-    return {
-        "messages": prompts.compose(asked, context, how.layout),
-        "strategy": how.strategy,
-        "persona": context.persona if context else None,
-        "domain": context.domain if context else None,
-    }
+def _written(row: Row, written: Iterator[Written], how: Contexts) -> Context:
+    found = next(written, None)
+    if found is None or found.question_sha256 != row.question_sha256:
+        raise RowError(f"line {row.number}: the personas were written for other rows")
+    if found.asked != how.strategy:
+        raise RowError(
+            f"line {row.number}: its persona was written for the strategy {found.asked!r}"
+        )
+    return Context(found.persona, found.strategy, found.source, found.domain, how.seed)

@@ -16,13 +16,12 @@ from typing import TypeAlias
 import bm25s
 import numpy as np
 import numpy.typing as npt
-from bm25s.stopwords import STOPWORDS_EN
+
+from ..words import words
 
 Scores: TypeAlias = npt.NDArray[np.float64]
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it narrates its indexing
 
-_STOP_WORDS = frozenset(STOPWORDS_EN) | {"you", "your"}
-_WORD = re.compile(r"[a-z]{2,}")
 _ASKS_FOR_A_NUMBER = re.compile(
     r"\b(how (many|much|long|far|old|tall|fast)|find|compute|calculate|determine|evaluate|solve"
     r"|number of|sum of|product of|value of|what (is|are|was) the|what (percent|fraction|time)"
@@ -70,6 +69,7 @@ class Bank:
         for persona in self.personas:
             self._by_domain[persona.domain].append(persona)
         self._rows, self._weights = _index(self.personas)
+        self._named = {domain.name: domain for domain in self.domains}
         number = {domain: i for i, domain in enumerate(self.domains)}
         self._domain_of = np.array([number[p.domain] for p in self.personas])
         self._sizes = np.bincount(self._domain_of)
@@ -78,6 +78,10 @@ class Bank:
     def of(self, domain: Domain) -> Sequence[Persona]:
         """Return the personas of one domain, in the bank's order."""
         return self._by_domain[domain]
+
+    def domain(self, name: str) -> Domain:
+        """Return the domain of that name."""
+        return self._named[name]
 
     def nearest(self, question: str, number: int) -> list[Persona]:
         """Return the `number` most relevant personas; equal ones in the bank's order."""
@@ -118,11 +122,6 @@ def _index(personas: Sequence[Persona]) -> tuple[dict[str, int], npt.NDArray[np.
     return {word: row for word, row in ranker.vocab_dict.items() if word}, dense
 
 
-def words(text: str) -> list[str]:
-    """Return the lower-case words of `text` that BM25 matches: no stop words, plurals folded."""
-    return [_fold(word) for word in _WORD.findall(text.lower()) if word not in _STOP_WORDS]
-
-
 def asks_for_a_number(question: str) -> bool:
     """Tell whether `question` names quantities and asks for one, or is written in formulas."""
     if _HAS_FORMULAS.search(question):
@@ -140,11 +139,3 @@ def load() -> Bank:
     }
     rows = map(json.loads, (folder / "bank.jsonl").read_text("utf-8").splitlines())
     return Bank([Persona(row["persona"], domains[row["domain"]]) for row in rows])
-
-
-def _fold(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith("s") and len(word) > 3 and not word.endswith("ss"):
-        return word[:-1]
-    return word

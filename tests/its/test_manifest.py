@@ -52,7 +52,7 @@ def test_the_test_strategy_defaults_to_the_trained_one(tmp_path: Path) -> None:
         ("[]", "is no co-design manifest"),
         ('{"schema": 1, "base_model": "b"}', "missing required field `train`"),
         ('{"schema": 1, "base_model": "b", "train": {"strategy": "x"}}', "Invalid enum value 'x'"),
-        ('{"schema": 9, "base_model": "b", "train": {"strategy": "none"}}', "has schema 9"),
+        ('{"schema": 9, "base_model": "b", "train": {"strategy": "none"}}', "schema: is 9"),
     ],
 )
 def test_a_broken_manifest_names_its_file(tmp_path: Path, text: str, reason: str) -> None:

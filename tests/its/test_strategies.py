@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from its.notes import Note, Notes, NotesError
+from its.notes import load as load_notes
 from its.personas.bank import asks_for_a_number, load
-from its.strategies import STRATEGIES, choose
+from its.strategies import MIXABLE, STRATEGIES, Shelf, choose, mix_fault
 from tests.conftest import ROOT
 
 BANK = load()
+NOTES = Notes.of([Note("Count in two ways."), Note("Draw it.", "What is a cow?")], each=1)
+SHELF = Shelf(BANK, notes=NOTES)
 DOMAINS = {domain.name: domain for domain in BANK.domains}
 QUESTION = "A farmer has 12 cows and buys 5 more. How many cows does he have?"
 
@@ -40,15 +44,15 @@ def test_personas_are_specific_and_share_no_run_of_five_words() -> None:
 
 
 def test_none_is_no_context() -> None:
-    assert choose("none", QUESTION, bank=BANK, seed=0, member="m") is None
+    assert choose("none", QUESTION, shelf=SHELF, seed=0, member="m") is None
 
 
 @pytest.mark.parametrize("strategy", ["similar", "unsimilar", "random"])
 def test_seed_member_and_question_choose(strategy: str) -> None:
     def persona(seed: int = 0, member: str = "m", question: str = QUESTION) -> str:
-        context = choose(strategy, question, bank=BANK, seed=seed, member=member)
+        context = choose(strategy, question, shelf=SHELF, seed=seed, member=member)
         assert context
-        return context.persona
+        return context.text
 
     assert persona() == persona()
     assert len({persona(seed=seed) for seed in range(20)}) >= 4
@@ -57,9 +61,9 @@ def test_seed_member_and_question_choose(strategy: str) -> None:
 
 def test_every_process_chooses_alike() -> None:
     program = (
-        "from its.personas.bank import load; from its.strategies import choose;"
-        f"print([choose(s, {QUESTION!r}, bank=load(), seed=3, member='m') for s in"
-        f" {list(STRATEGIES)!r}])"
+        "from its.personas.bank import load; from its.strategies import Shelf, choose;"
+        f"print([choose(s, {QUESTION!r}, shelf=Shelf(load()), seed=3, member='m') for s in"
+        f" {['none', *MIXABLE, 'mixed']!r}])"
     )
     outputs = {
         subprocess.run(
@@ -82,7 +86,7 @@ def test_similar_is_quantitative_and_unsimilar_is_not(data: Path, file: str) -> 
 
     def share(strategy: str) -> float:
         picks = [
-            choose(strategy, row["problem"], bank=BANK, seed=seed, member="m")
+            choose(strategy, row["problem"], shelf=SHELF, seed=seed, member="m")
             for row in rows
             for seed in range(3)
         ]
@@ -109,5 +113,59 @@ def test_what_asks_for_a_number(question: str, expected: bool) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_any_question_gets_a_context(strategy: str) -> None:
     for question in ("", "?", "\u4eca\u65e5\u306f", "a" * 100_000, "\ud800"):
-        context = choose(strategy, question, bank=BANK, seed=0, member="m")
+        context = choose(strategy, question, shelf=SHELF, seed=0, member="m")
         assert (context is None) == (strategy == "none")
+
+
+def test_a_mix_draws_in_its_proportions() -> None:
+    shelf = Shelf(BANK, mix={"similar": 3, "random": 1})
+    picks = [choose("mixed", f"Question {i}", shelf=shelf, seed=0, member="m") for i in range(800)]
+    drawn = Counter(pick.strategy for pick in picks if pick)
+    assert drawn.keys() == {"similar", "random"}
+    assert 540 <= drawn["similar"] <= 660
+
+
+@pytest.mark.parametrize(
+    ("mix", "wrong"),
+    [
+        ({"none": 1}, "no 'none' in a mix"),
+        ({"similar": -1, "random": 2}, "must be 0 or more"),
+        ({"similar": 0}, "needs a share above 0"),
+        ({}, "needs a share above 0"),
+    ],
+)
+def test_a_mix_that_cannot_be(mix: dict[str, float], wrong: str) -> None:
+    assert wrong in (mix_fault(mix) or "")
+
+
+def test_notes_are_ranked_and_none_hands_over_the_answer() -> None:
+    notes = Notes.of(
+        [
+            Note("Use the angle bisector theorem.", "A triangle has an angle bisector. Find AD."),
+            Note("Count the complement.", "In how many ways can ten lamps be lit?"),
+            Note("Lamps: inclusion and exclusion."),
+        ],
+        each=2,
+    )
+    assert notes.fetch("How many ways can lamps be lit?").startswith("Count the complement.")
+    own = notes.fetch("In how many ways can ten  lamps be lit?")
+    assert own.startswith("Lamps")
+    assert "complement" not in own
+    assert notes.fetch("") == notes.fetch("?"), "a question without words still gets notes"
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("", "two questions or more"),
+        ('{"text": "a", "question": "q"}\n{"text": "b", "question": "Q "}', "two questions"),
+        ('{"text": "a"}\n{"text": 1}', "line 2"),
+        ('{"text": "a"}\n{"text": " "}', "line 2: `text` is empty"),
+        ("[]", "line 1"),
+    ],
+)
+def test_notes_that_cannot_be_read_name_their_line(tmp_path: Path, text: str, wrong: str) -> None:
+    file = tmp_path / "notes.jsonl"
+    file.write_text(text)
+    with pytest.raises(NotesError, match=wrong):
+        load_notes(file)

@@ -24,6 +24,8 @@ def manifest(folder: Path, trained: str) -> None:
     (folder / "input_time.json").write_text(text, "utf-8")
 
 
+WRITES = "\n[personas.generate]\nengine = 'e'\nmodel = 'w'\n"
+
 BAD = [
     ("x = [", "", "is not TOML"),
     ("[server]\nhosst = 'x'", "server", "unknown field `hosst`"),
@@ -52,6 +54,25 @@ BAD = [
     ("[panels.p]\nmembers = ['s']\nmethod = 'best'", "panels.p.method", "there are: majority"),
     ("[panels.p]\nmembers = ['s']\nquorum = 2", "panels.p.quorum", "only 1 are asked"),
     ("[panels.p]\nmembers = ['s']\ndeadline_s = 0", "panels.p.deadline_s", "above 0"),
+    (
+        "[members.m]\nengine='e'\nmodel='m'\nstrategy='mixed'\nmix={none=1}",
+        "members.m.mix",
+        "no 'none'",
+    ),
+    ("[members.m]\nengine='e'\nmodel='m'\nstrategy='retrieved'", "personas.notes", "members.m"),
+    ("[personas]\nnotes = 'no.jsonl'", "personas.notes", "cannot read"),
+    ("[personas]\norder = ['store', 'bank']", "personas.order", "set personas.store too"),
+    ("[personas]\norder = []", "personas.order", "end with"),
+    ("[personas]\nstore = 'sqlite:p.db'", "personas.generate", "is needed by personas.store"),
+    ("[personas]\nstore = 'mysql:x'" + WRITES, "personas.store", 'must be "sqlite:PATH"'),
+    ("[personas]\nstore = 'redis://:p@h/0'" + WRITES, "personas.store", "holds a password"),
+    ("[personas]\norder = ['generate']" + WRITES, "personas.order", 'end with "bank"'),
+    ("[personas]\norder = ['bank', 'generate']" + WRITES, "personas.order", "in this order"),
+    ("[personas.generate]\nengine = 'f'\nmodel = 'w'", "personas.generate.engine", "no engine 'f'"),
+    ("[personas.generate]\nengine = 'e'", "personas.generate.model", "is needed"),
+    ("[personas.generate]\nengine = 'self'\nmodel = 'w'", "generate.model", "has no meaning"),
+    ("[personas]" + WRITES + "extra = {n = 2}", "personas.generate.extra.n", "by the proxy"),
+    ("[personas]" + WRITES + "deadline_s = 0", "personas.generate.deadline_s", "above 0"),
     ("[keys.a]\nsecret = 'env:HOME'\nmodels = ['zz']", "keys.a.models", "no model 'zz'"),
 ]
 

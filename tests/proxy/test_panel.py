@@ -1,6 +1,7 @@
 """A panel asks its members at once and answers as one model."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -323,8 +324,10 @@ def test_a_stream_with_an_error_in_it_is_no_vote(start: Proxy, engine: Engine) -
         engine.scripts[name] = streams([chunk(delta={"content": r"\boxed{1}"}), broken])
     answer = ask(proxy)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "no_quorum")
-    for name in "sur":
-        assert f"{name}: the engine broke off: out of memory" in answer.json()["error"]["message"]
+    message = answer.json()["error"]["message"]
+    for name in "sur":  # the third may have been given up when two had failed
+        assert re.search(f"{name}: (the engine broke off: out of memory|given up)", message)
+    assert message.count("out of memory") >= 2
 
 
 def test_length_stays_length_and_abstains(proxy: httpx.Client, engine: Engine) -> None:

@@ -28,10 +28,12 @@ def test_rows_get_their_context(rows: Path, placement: Placement) -> None:
     ended = command("sft", *args)
     assert ended.returncode == 0, ended.stderr
     row = json.loads(ended.stdout)
-    context = strategies.choose("random", QUESTION, bank=bank.load(), seed=3, member=MEMBER)
+    shelf = strategies.Shelf(bank.load())
+    pick = strategies.choose("random", QUESTION, shelf=shelf, seed=3, member=MEMBER)
+    assert pick
     asked = [{"role": "user", "content": QUESTION}]
-    assert row["messages"] == prompts.compose(asked, context, Layout(placement))
-    assert (row["id"], row["answer"], row["persona"]) == (1, "7", context and context.persona)
+    assert row["messages"] == prompts.compose(asked, pick.context(3), Layout(placement))
+    assert (row["id"], row["answer"], row["persona"]) == (1, "7", pick.text)
 
 
 def test_what_training_sees_is_what_the_proxy_sends(proxy: httpx.Client, rows: Path) -> None:

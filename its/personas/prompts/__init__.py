@@ -1,0 +1,80 @@
+"""The prompts by which a model writes a persona: our own, one file for each kind.
+
+A file's hash is part of every stored persona's key and of a checkpoint's manifest: a changed
+prompt is another prompt.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+from ...types import Message
+
+LONGEST_SHOWN = 4000
+"""Characters of a question that a writer is shown."""
+
+_FORMULA = re.compile(
+    r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\[asy\].+?\[/asy\]"
+    r"|\$(?![^$]*[a-z]{3,} [a-z]{2,})[^$]+\$",  # two words in a row are prose between two prices
+    re.DOTALL,
+)
+_NUMBER = re.compile(r"[$€£]?\d[\d.,:/]*(?<![.,:/])(?:\s?%)?")
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A person as we would write them."""
+
+    domain: str
+    detail: str
+    persona: str
+    question: str = ""
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What a model is asked for, and two answers that we would like."""
+
+    version: int
+    system: str
+    ask: str
+    details: Sequence[str]
+    examples: Sequence[Example]
+    sha256: str = ""
+
+    @property
+    def sees_the_question(self) -> bool:
+        return "{{question}}" in self.ask
+
+    def messages(self, question: str, domain: str, detail: str) -> list[Message]:
+        """Return the chat that asks for a person of `domain`, examples first."""
+        chat: list[Message] = [{"role": "system", "content": self.system.strip()}]
+        for example in self.examples:
+            asked = self._asked(example.question, example.domain, example.detail)
+            chat += [asked, {"role": "assistant", "content": example.persona}]
+        return [*chat, self._asked(question, domain, detail)]
+
+    def _asked(self, question: str, domain: str, detail: str) -> Message:
+        text = self.ask.strip().replace("{{domain}}", domain).replace("{{detail}}", detail)
+        # Last: a question may itself hold what looks like a place to fill.
+        return {"role": "user", "content": text.replace("{{question}}", redact(question))}
+
+
+@cache
+def load(name: str) -> Prompt:
+    """Read the prompt `name`: `similar`, `unsimilar` or `random`."""
+    raw = (files(__package__) / f"{name}.toml").read_bytes()
+    prompt = msgspec.convert(tomllib.loads(raw.decode()), Prompt)
+    return msgspec.structs.replace(prompt, sha256=hashlib.sha256(raw).hexdigest())
+
+
+def redact(question: str) -> str:
+    """Return `question` without formulas and numbers: what a writer cannot see, it cannot copy.
+
+    Who would need a question shows without them.
+    """
+    words = _FORMULA.sub("…", question)
+    return " ".join(_NUMBER.sub("some", words).split())[:LONGEST_SHOWN]

@@ -1,0 +1,138 @@
+"""The command `its-sft personas`: its bar, its summary, and what it runs on."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from its import strategies
+from its.strategies import Shelf
+
+from .compose import MEMBER
+from .pace import Pace
+from .personas import Engine, EngineGone, Job, Summary, run, writable
+from .rows import count
+from .written import Journal
+
+CALL_SECONDS = 600.0
+SHOWN = 10
+"""Failures that are listed; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who writes, and how it is asked."""
+
+    url: str
+    model: str
+    sampling: Mapping[str, Any]
+    key: str | None
+    most: int
+
+
+async def write_all(
+    file: Path, strategy: str, seed: int, shelf: Shelf, server: Server, out: Path
+) -> bool:
+    """Write the personas of `file` to `out`; tell whether all rows have one.
+
+    Raises:
+        ValueError: the strategy leaves nothing to write.
+        RowError: a row has no question.
+        WrittenError: there is a journal of another job.
+    """
+    writable(strategies.choose(strategy, "?", shelf=shelf, seed=seed, member=MEMBER))
+    job = Job(strategy, seed, shelf, server.model, server.sampling)
+    console = Console(stderr=True)
+    total = count(file)
+    pace = Pace(server.most)
+    limits = httpx.Limits(max_connections=server.most, max_keepalive_connections=server.most)
+    headers = {"content-type": "application/json"}
+    if server.key:
+        headers["authorization"] = f"Bearer {server.key}"
+    with Journal(out, job.identity) as journal:
+        before = journal.count
+        if before:
+            console.print(f"going on after {before:,} of {total:,} rows")
+        async with httpx.AsyncClient(
+            base_url=server.url, headers=headers, limits=limits, timeout=CALL_SECONDS,
+            trust_env=False,
+        ) as client:  # fmt: skip
+            engine = Engine(client, job, pace)
+            with _bar(console, total, before, pace) as on_row:
+                try:
+                    summary = await run(job, file, journal, engine, pace, on_row)
+                except EngineGone as error:
+                    console.print(
+                        f"its-sft: the engine at {server.url} {error}. What was written is kept in"
+                        f" {journal.path}; the same command goes on from there",
+                        style="red", markup=False, soft_wrap=True,
+                    )  # fmt: skip
+                    return False
+        complete = journal.count >= total
+        if complete:
+            journal.finish()
+    _tell(console, summary, out if complete else journal.path)
+    return complete
+
+
+@contextmanager
+def _bar(
+    console: Console, total: int, before: int, pace: Pace
+) -> Iterator[Callable[[Summary], None]]:
+    """Show progress; yield what to call after each row."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    began = time.monotonic()
+    with Progress(*columns, console=console) as progress:
+        line = progress.add_task("personas", total=total, completed=before, speed="")
+
+        def on_row(summary: Summary) -> None:
+            done = summary.done
+            rate = done / max(time.monotonic() - began, 1e-3)
+            speed = f"{rate:,.1f}/s, {pace.limit} at once"
+            progress.update(line, completed=before + done, speed=speed)
+
+        yield on_row
+
+
+def _tell(console: Console, summary: Summary, kept: Path) -> None:
+    """Say how the rows of this run ended, and list what failed."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("personas of this run")
+    table.add_column("rows", justify="right")
+    table.add_column("share", justify="right")
+    for name, rows in (
+        ("written at the first try", summary.first),
+        ("written when asked again", summary.later),
+        ("refused three times: our bank's", summary.bank),
+        ("failed", len(summary.failed)),
+    ):
+        table.add_row(name, f"{rows:,}", f"{rows / max(summary.done, 1):.1%}")
+    console.print(table)
+    if summary.faults:
+        often = sorted(summary.faults.items(), key=lambda pair: -pair[1])
+        told = ", ".join(f"{name} {times:,}" for name, times in often)
+        console.print(f"refused for: {told}", soft_wrap=True)
+    console.print(f"{summary.tokens:,} tokens; kept in {kept}", soft_wrap=True)
+    for row, reason in summary.failed[:SHOWN]:
+        console.print(f"line {row}: {reason}", style="red", markup=False, soft_wrap=True)
+    if summary.failed:
+        more = len(summary.failed) - SHOWN
+        rest = f" and {more:,} more" if more > 0 else ""
+        console.print(f"the same command tries the failed rows{rest} again", style="red")

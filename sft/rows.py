@@ -1,0 +1,68 @@
+"""Training rows: JSON objects, one a line, with a `problem` or a `question`."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class RowError(Exception):
+    """A row that cannot be used; the message names file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: its line (from 1), its question, and all of it."""
+
+    number: int
+    question: str
+    fields: dict[str, Any]
+
+    @property
+    def question_sha256(self) -> str:
+        return hashlib.sha256(self.question.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read(path: Path) -> Iterator[Row]:
+    """Yield the rows of the file at `path`, read as they are needed; blank lines are none.
+
+    Raises:
+        RowError: the file cannot be read, or a line of it is no such row.
+    """
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _row(line, number)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RowError(f"cannot read {path}: {error}") from error
+    except ValueError as error:
+        raise RowError(f"{path}: {error}") from error
+
+
+def count(path: Path) -> int:
+    """Return the number of rows of the file at `path`.
+
+    Raises:
+        RowError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as lines:
+            return sum(1 for line in lines if line.strip())
+    except OSError as error:
+        raise RowError(f"cannot read {path}: {error}") from error
+
+
+def _row(line: str, number: int) -> Row:
+    try:
+        fields = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"line {number}: not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"line {number}: not an object")
+    question = fields.get("problem") or fields.get("question")
+    if not isinstance(question, str):
+        raise ValueError(f"line {number}: neither `problem` nor `question` is text")
+    return Row(number, question, fields)

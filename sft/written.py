@@ -1,0 +1,142 @@
+"""The personas of a data set as they are kept: a journal while they are written, then one file.
+
+The journal `OUT.part` takes each persona the moment that it is there, in any order, so that a kill
+loses nothing that was paid for; the finished file `OUT` has them in the order of the rows.
+"""
+
+import os
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+NONE = 2**64 - 1
+"""Stands in the index for a row that is not there yet."""
+
+
+class WrittenError(Exception):
+    """A journal or a file of personas that cannot be used; the message names it."""
+
+
+class Written(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The persona of one row. `asked` is the strategy of the job, `strategy` the one drawn.
+
+    `faults` are those of the texts that were refused; `tokens` is what all attempts cost.
+    """
+
+    row: int
+    question_sha256: str
+    asked: str
+    strategy: str
+    source: str
+    domain: str
+    persona: str
+    model: str
+    prompt_sha256: str
+    faults: list[str] = []
+    tokens: int = 0
+
+
+_DECODER = msgspec.json.Decoder(Written)
+
+
+def read(path: Path) -> Iterator[Written]:
+    """Yield the personas of the finished file at `path`.
+
+    Raises:
+        WrittenError: a line of it is no persona.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield _DECODER.decode(line)
+            except msgspec.MsgspecError as error:
+                raise WrittenError(f"{path}, line {number}: {error}") from error
+
+
+class Journal:
+    """A `with` block that adds personas to `OUT.part`; `job` is what decides their texts.
+
+    Raises:
+        WrittenError: there is a journal of another job, or it cannot be read.
+    """
+
+    def __init__(self, out: Path, job: dict[str, Any]) -> None:
+        self._out, self._job = out, msgspec.json.encode({"job": job})
+        self.path = out.with_name(out.name + ".part")
+        self._offsets = array("Q")
+        self.count = 0
+
+    def __enter__(self) -> "Journal":
+        self._file = self.path.open("a+b")
+        try:
+            self._load()
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def __contains__(self, row: int) -> bool:
+        return row < len(self._offsets) and self._offsets[row] != NONE
+
+    def add(self, written: Written) -> None:
+        """Keep one persona; when this returns, a kill does not lose it."""
+        offset = self._file.seek(0, os.SEEK_END)
+        self._file.write(msgspec.json.encode(written) + b"\n")
+        self._file.flush()
+        self._index(written.row, offset)
+
+    def finish(self) -> None:
+        """Write `OUT` in the order of the rows, whole or not at all, and drop the journal."""
+        part = self._out.with_name(f".{self._out.name}.{os.getpid()}")
+        try:
+            with part.open("wb") as file:
+                for offset in self._offsets:
+                    if offset != NONE:
+                        self._file.seek(offset)
+                        file.write(self._file.readline())
+            part.replace(self._out)
+        finally:
+            part.unlink(missing_ok=True)
+        self.path.unlink()
+
+    def _load(self) -> None:
+        self._file.seek(0)
+        head = self._file.readline()
+        if not head.endswith(b"\n"):  # new, or killed in its first write
+            self._file.truncate(0)
+            self._file.write(self._job + b"\n")
+            self._file.flush()
+            return
+        if head != self._job + b"\n":
+            raise WrittenError(
+                f"{self.path} was begun by another job ({head.decode('utf-8', 'replace').strip()});"
+                f" this one is {self._job.decode()}. Use its options, or delete the file"
+            )
+        end = len(head)
+        for line in self._file:
+            if not line.endswith(b"\n"):
+                break  # killed while it was written
+            try:
+                self._index(_DECODER.decode(line).row, end)
+            except msgspec.MsgspecError as error:
+                raise WrittenError(f"{self.path} is damaged at byte {end}: {error}") from error
+            end += len(line)
+        self._file.truncate(end)
+
+    def _index(self, row: int, offset: int) -> None:
+        if row >= len(self._offsets):
+            self._offsets.extend([NONE] * (row + 1 - len(self._offsets)))
+        self.count += self._offsets[row] == NONE
+        self._offsets[row] = offset

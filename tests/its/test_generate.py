@@ -1,0 +1,164 @@
+"""Personas written by a model: what is asked, what is refused, and what comes of it."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from its.personas.bank import load as load_bank
+from its.personas.generate import ATTEMPTS, Reply, Written, tidy, write
+from its.personas.prompts import load, redact
+from its.personas.validate import fault
+from its.types import Message
+
+BANK = load_bank()
+COOKING, WORDS = BANK.domain("cooking"), BANK.domain("word problems")
+QUESTION = (
+    "Marie ordered one chicken meal that costs $12, five packs of milk that costs $3 each, and"
+    " some boxes of pizza. Marie paid a total of $50. How many boxes of pizza did Marie order if"
+    " each box costs $8.50?"
+)
+GOOD = "You cook for a mountain hut and wake before dawn to stir the porridge."
+FITTING = "You teach at a market school and turn every shopping list into a story problem."
+
+
+def run(prompt: str, replies: Sequence[str], seed: int = 1) -> tuple[Written, list[list[Message]]]:
+    asked: list[list[Message]] = []
+    seeds: set[int] = set()
+
+    async def ask(messages: Sequence[Message], seed: int) -> Reply:
+        asked.append(list(messages))
+        seeds.add(seed)
+        usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+        return Reply(replies[len(asked) - 1], usage)
+
+    domain = COOKING if prompt != "similar" else WORDS
+    written = asyncio.run(write(prompt, QUESTION, domain, ask=ask, seed=seed))
+    assert len(seeds) == len(asked), "each attempt samples anew"
+    return written, asked
+
+
+@pytest.mark.parametrize("prompt", ["unsimilar", "random"])
+def test_who_writes_an_unrelated_person_never_sees_the_question(prompt: str) -> None:
+    _, [messages] = run(prompt, [GOOD])
+    said = " ".join(message["content"] for message in messages)
+    assert "cooking" in said
+    assert "Marie" not in said
+    assert "pizza" not in said
+
+
+def test_who_writes_a_related_person_sees_no_number_and_no_formula() -> None:
+    _, [messages] = run("similar", [FITTING])
+    shown = messages[-1]["content"]
+    assert "boxes of pizza" in shown
+    assert not any(character.isdigit() for character in shown)
+    assert redact(r"Let $x$ be $3$ and \(y^2\) cost $4 and then $5 more: {{domain}}") == (
+        "Let … be … and … cost some and then some more: {{domain}}"
+    )
+
+
+def test_a_refused_persona_is_asked_for_again_and_every_call_is_counted() -> None:
+    written, asked = run("random", ["As an AI language model, I cannot.", GOOD])
+    assert written.persona == GOOD
+    assert written.faults == ["disclaimer"]
+    assert len(asked) == 2
+    assert written.usage["total_tokens"] == 30
+
+
+def test_after_three_refusals_there_is_none() -> None:
+    written, asked = run("random", ["", "You cook.", "You are not a person whose life is cooking."])
+    assert written.persona is None
+    assert written.faults == ["empty", "too short", "negation"]
+    assert len(asked) == ATTEMPTS
+
+
+def test_the_same_seed_asks_for_the_same() -> None:
+    assert run("random", [GOOD], seed=4)[1] == run("random", [GOOD], seed=4)[1]
+    assert len({str(run("random", [GOOD], seed=seed)[1]) for seed in range(12)}) > 3
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("<think>A cook?\n\nYes.</think>\n\n" + GOOD, GOOD),
+        ("<think>A cook? You cook for", ""),
+        (f'Persona: "{GOOD}"', GOOD),
+        (f"**{GOOD}**", GOOD),
+        (GOOD + "\n\nThis person has nothing to do with it.", GOOD),
+        ("  You cook\n for ten.  ", "You cook for ten."),
+        ("", ""),
+    ],
+)
+def test_what_is_said_around_a_persona_is_taken_off(said: str, expected: str) -> None:
+    assert tidy(said) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (FITTING, None),
+        ("", "empty"),
+        ("As an AI language model, I cannot write that about a person.", "disclaimer"),
+        ("You are sure that the answer is the number of boxes in the shop.", "answer"),
+        ("You write \\boxed{3} on the board of your small village school.", "answer"),
+        ("You teach a class of 12 in a village school by the old market.", "digit"),
+        ("You teach that x = y on the board of your small village school.", "formula"),
+        ("You pay $\\frac{a}{b}$ for milk in the market of your small village.", "formula"),
+        ("You are the persona of a teacher who writes of village markets.", "echo of the prompt"),
+        ("A teacher who writes stories about the market of a small village.", "no second person"),
+        ("You teach in a village and my pupils write stories of the market.", "first person"),
+        ("You teach in a village and she writes stories about the market.", "third person"),
+        ("You are not a person whose life has anything to do with markets.", "negation"),
+        ("You teach stories.", "too short"),
+        ("You teach. You write. You read stories of markets to many children.", "too long"),
+        (f"You {'read and ' * 60} write.", "too long"),
+        ("You teach in a small village and write stories about the market", "unfinished"),
+        ("You teach stories\nabout the market of a small village by the sea.", "several lines"),
+        ("You tell Marie in the kitchen about the old village by the sea.", "name of the question"),
+        ("You carry five baskets to the old market in the village by the sea.",
+         "number of the question"),
+        ("You ordered one chicken meal that costs a lot in the market.", "run of the question"),
+        ("You sit in a shop and calculate the cost of every single basket.",
+         "work on the question"),
+        ("You stack boxes of pizza and packs of milk beside every chicken meal.",
+         "paraphrase of the question"),
+        ("You fill a pot with a pot in a pot by the sea every single day.", "repetition"),
+        (load("similar").examples[0].persona, "echo of the prompt"),
+    ],
+)  # fmt: skip
+def test_each_rule_of_a_related_person(text: str, expected: str | None) -> None:
+    question = QUESTION + " Marie ordered one chicken meal that costs a lot."
+    assert fault(text, question, load("similar"), WORDS) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GOOD, None),
+        ("You carry Marie's five baskets to the kitchen of a mountain hut.", None),
+        ("You are a mathematician who cooks for a mountain hut by the sea.", "mathematics"),
+        ("You repair clocks in a tower and wake up to the sound of rain.", "off its domain"),
+    ],
+)
+def test_each_rule_of_an_unrelated_person(text: str, expected: str | None) -> None:
+    assert fault(text, QUESTION, load("unsimilar"), COOKING) == expected
+
+
+@pytest.mark.parametrize("name", ["similar", "unsimilar", "random"])
+def test_our_own_examples_keep_our_own_rules(name: str) -> None:
+    prompt = load(name)
+    assert len(prompt.sha256) == 64
+    for example in prompt.examples:
+        others = [other for other in prompt.examples if other is not example]
+        alone = type(prompt)(prompt.version, prompt.system, prompt.ask, prompt.details, others)
+        domain = type(COOKING)(example.domain, True, example.persona)
+        assert fault(example.persona, example.question, alone, domain) is None
+
+
+@given(st.text(), st.text())
+def test_no_text_breaks_the_rules_themselves(text: str, question: str) -> None:
+    fault(tidy(text), question, load("similar"), WORDS)
+    fault(tidy(text), question, load("random"), COOKING)
+    assert not any(character.isdecimal() and character.isascii() for character in redact(question))

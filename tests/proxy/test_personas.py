@@ -1,0 +1,333 @@
+"""Contexts written by a model at run time: stored, shared, written once, never missing."""
+
+import shutil
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from its.personas.bank import load as load_bank
+from proxy.app import create_app
+from proxy.config import load
+from tests.conftest import MEMBERS, Proxy, require_or_skip
+from tests.scripted import Body, Engine, Waiting, completion, fails, page, says, serving
+
+CHAT = "/v1/chat/completions"
+WRITES = """
+[personas]
+store = "sqlite:personas.db"
+[personas.generate]
+engine = "e"
+model = "writer"
+deadline_s = 5
+extra = { top_p = 0.9 }
+"""
+SOURCE = "x-input-time-persona-source"
+BANK = {persona.text for persona in load_bank().personas}
+
+
+def a_person(body: Body) -> str:
+    """Write a person of the domain that is asked for, another one for each seed."""
+    asked = body["messages"][-1]["content"]
+    for start in ("works in ", "life is ", "field of "):
+        if start in asked:
+            domain = asked.partition(start)[2].partition(" and would")[0].partition(".")[0]
+    letters = "".join(chr(97 + int(digit)) for digit in str(body["seed"]))
+    return f"You live for {domain} by the sea, and your neighbours call you {letters}."
+
+
+def writer(body: Body) -> Response:
+    return JSONResponse(completion(a_person(body)))
+
+
+def ask(proxy: httpx.Client, model: str = "u", question: str = "How many?", **more: Any) -> Any:
+    body = {"model": model, "messages": [{"role": "user", "content": question}], **more}
+    answer = proxy.post(CHAT, json=body)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+@pytest.fixture
+def writing(engine: Engine, start: Proxy) -> httpx.Client:
+    for model in "nsur":
+        engine.scripts[model] = says("7")
+    engine.scripts["writer"] = writer
+    return start(MEMBERS + WRITES)
+
+
+@pytest.mark.parametrize("model", ["s", "u", "r"])
+def test_a_persona_is_written_once_and_kept(
+    model: str, writing: httpx.Client, engine: Engine, start: Proxy
+) -> None:
+    first = ask(writing, model).json()["input_time"]
+    [asked] = engine.bodies("writer")
+    assert first["source"] == "generate"
+    assert first["persona"] == a_person(asked)
+    assert first["persona_usage"] == {
+        "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
+    }  # fmt: skip
+    assert (asked["max_tokens"], asked["temperature"], asked["top_p"]) == (120, 0.8, 0.9)
+    [sent] = engine.bodies(model)
+    assert sent["messages"][0]["content"] == f"{first['persona']}\n\nHow many?"
+
+    again = ask(writing, model)
+    assert again.headers[SOURCE] == "generate"
+    assert again.json()["input_time"] == {**first, "persona_usage": None}
+    another_proxy = start(MEMBERS + WRITES)
+    assert ask(another_proxy, model).json()["input_time"] == {**first, "persona_usage": None}
+    assert len(engine.bodies("writer")) == 1
+
+
+def test_what_decides_the_text_decides_the_key(writing: httpx.Client, engine: Engine) -> None:
+    for question, seed in (("A?", 0), ("B?", 0), ("A?", 1), ("A?", 0)):
+        ask(writing, question=question, input_time={"seed": seed})
+    assert len(engine.bodies("writer")) == 3
+
+
+def test_a_panel_has_its_personas_written_at_once_and_pays_for_them(
+    writing: httpx.Client, engine: Engine
+) -> None:
+    engine.scripts["writer"] = lambda body: Waiting(0.3, writer(body))
+    answer = ask(writing, "vote3", input_time={"return_ballots": True}).json()
+    assert len(engine.bodies("writer")) == 3
+    assert engine.most_running == 3
+    assert answer["usage"]["total_tokens"] == 3 * 15 + 3 * 15
+    ballots = answer["input_time"]["ballots"]
+    assert {ballot["source"] for ballot in ballots} == {"generate"}
+    assert all(ballot["persona_usage"]["total_tokens"] == 15 for ballot in ballots)
+    again = ask(writing, "vote3").json()
+    assert again["usage"]["total_tokens"] == 3 * 15
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        says("As an AI language model, I cannot describe people."),
+        says(None),
+        fails(500),
+        fails(429),
+        page,
+        lambda body: Waiting(30, writer(body)),
+        lambda body: JSONResponse({"choices": []}),
+    ],
+    ids=["refuses", "silent", "500", "429", "html", "slow", "empty"],
+)
+def test_where_no_persona_is_written_the_bank_serves_and_goes_on_serving(
+    script: Any, engine: Engine, start: Proxy
+) -> None:
+    engine.scripts.update(u=says("7"), writer=script)
+    config = MEMBERS + WRITES.replace("deadline_s = 5", "deadline_s = 0.5")
+    first = ask(start(config)).json()["input_time"]
+    assert first["source"] == "bank"
+    assert first["persona"] in BANK
+    engine.scripts["writer"] = writer
+    calls = len(engine.bodies("writer"))
+    later = ask(start(config)).json()["input_time"]
+    assert (later["source"], later["persona"]) == ("bank", first["persona"])
+    assert len(engine.bodies("writer")) == calls, "a chat's persona never flips"
+
+
+def test_a_dead_persona_engine_costs_no_request(engine: Engine, start: Proxy) -> None:
+    engine.scripts["u"] = says("7")
+    dead = '[engines.dead]\nbase_url = "http://127.0.0.1:9/v1"\n'
+    config = dead + MEMBERS + WRITES.replace('engine = "e"', 'engine = "dead"')
+    assert ask(start(config)).json()["input_time"]["source"] == "bank"
+
+
+def test_a_member_may_write_its_own_personas(engine: Engine, start: Proxy) -> None:
+    def speaks(body: Body) -> Response:
+        return writer(body) if body["messages"][0]["role"] == "system" else says("7")(body)
+
+    engine.scripts["u"] = speaks
+    config = MEMBERS + '[personas.generate]\nengine = "self"\n'
+    assert ask(start(config)).json()["input_time"]["source"] == "generate"
+    assert [len(body["messages"]) for body in engine.bodies("u")] == [6, 1]
+
+
+def test_many_who_ask_at_once_have_it_written_once(writing: httpx.Client, engine: Engine) -> None:
+    engine.scripts["writer"] = lambda body: Waiting(0.4, writer(body))
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(ask, writing) for _ in range(8)]
+        told = [each.result().json()["input_time"] for each in running]
+    assert len(engine.bodies("writer")) == 1
+    assert len({each["persona"] for each in told}) == 1
+
+
+def test_only_one_of_those_who_wait_pays(writing: httpx.Client, engine: Engine) -> None:
+    engine.scripts["writer"] = lambda body: Waiting(0.4, writer(body))
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(ask, writing) for _ in range(4)]
+        paid = [f.result().json()["input_time"]["persona_usage"] for f in running]
+    assert len(engine.bodies("writer")) == 1
+    assert sum(usage is not None for usage in paid) == 1
+
+
+def test_writing_survives_the_client_that_began_it(writing: httpx.Client, engine: Engine) -> None:
+    engine.scripts["writer"] = lambda body: Waiting(0.6, writer(body))
+    body = {"model": "u", "messages": [{"role": "user", "content": "How many?"}]}
+    with pytest.raises(httpx.ReadTimeout):
+        writing.post(CHAT, json=body, timeout=0.2)
+    assert ask(writing).json()["input_time"]["source"] == "generate"
+    assert len(engine.bodies("writer")) == 1
+    assert engine.left == 0
+
+
+def test_the_second_turn_of_a_chat_has_the_same_persona(
+    writing: httpx.Client, engine: Engine
+) -> None:
+    first = ask(writing).json()["input_time"]["persona"]
+    turns = [
+        {"role": "user", "content": "How many?"},
+        {"role": "assistant", "content": "7"},
+        {"role": "user", "content": "And then?"},
+    ]
+    second = writing.post(CHAT, json={"model": "u", "messages": turns}).json()
+    assert second["input_time"]["persona"] == first
+    one, two = engine.bodies("u")
+    assert two["messages"][:1] == one["messages"]
+    assert two["messages"][1:] == turns[1:]
+
+
+def test_only_what_is_kept_is_used_where_nothing_may_be_written(
+    writing: httpx.Client, engine: Engine, start: Proxy
+) -> None:
+    kept = ask(writing, question="Kept?").json()["input_time"]["persona"]
+    order = WRITES.replace("[personas]", '[personas]\norder = ["store", "bank"]')
+    reads = start(MEMBERS + order)
+    assert ask(reads, question="Kept?").json()["input_time"]["persona"] == kept
+    assert ask(reads, question="Not kept?").json()["input_time"]["source"] == "bank"
+    assert len(engine.bodies("writer")) == 1
+
+
+@pytest.mark.parametrize("harm", ["corrupt", "locked", "folder", "missing folder"])
+def test_a_broken_store_fails_no_request(
+    harm: str, engine: Engine, start: Proxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.scripts.update(u=says("7"), writer=writer)
+    file, config = tmp_path / "personas.db", MEMBERS + WRITES
+    with ExitStack() as stack:
+        if harm == "corrupt":
+            file.write_bytes(b"no database at all" * 1000)
+        elif harm == "locked":
+            db = stack.enter_context(sqlite3.connect(file))
+            db.execute("BEGIN EXCLUSIVE")
+        elif harm == "folder":
+            file.mkdir()
+        else:
+            config = config.replace("sqlite:", "sqlite:not/there/")
+        proxy = start(config)
+        began = time.monotonic()
+        for number in range(5):
+            asked = ask(proxy, question=f"Number {number}?").json()["input_time"]
+            assert asked["source"] == "generate"
+        assert time.monotonic() - began < 5
+    warnings = [r.message for r in caplog.records if "persona store" in r.message]
+    assert len(warnings) == 1, "one warning, then the store is left out for a while"
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    """Run a real Redis on a free port; yield its address."""
+    if shutil.which("redis-server") is None:
+        require_or_skip("no redis-server: apt install redis-server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    args = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path))
+    server = subprocess.Popen(["redis-server", *args], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.mark.parametrize("kind", ["redis", "sqlite"])
+def test_two_proxies_that_share_a_store_write_each_persona_once(
+    kind: str, engine: Engine, engine_url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    engine.scripts.update(u=says("7"), writer=lambda body: Waiting(0.1, writer(body)))
+    config = (MEMBERS + WRITES).replace("{engine}", engine_url)
+    if kind == "redis":
+        config = config.replace("sqlite:personas.db", request.getfixturevalue("redis"))
+    file = tmp_path / "panels.toml"
+    file.write_text(config)
+    with ExitStack() as stack:
+        addresses = [stack.enter_context(serving(create_app(load(file)))) for _ in range(2)]
+        proxies = [stack.enter_context(httpx.Client(base_url=a, timeout=30)) for a in addresses]
+        pool = stack.enter_context(ThreadPoolExecutor(16))
+        asked = {
+            (i, question): pool.submit(ask, proxy, question=f"Question {question}?")
+            for question in range(12)
+            for i, proxy in enumerate(proxies)
+        }
+        told = {key: f.result().json()["input_time"]["persona"] for key, f in asked.items()}
+    assert len(engine.bodies("writer")) == 12
+    assert all(told[0, question] == told[1, question] for question in range(12))
+
+
+def test_a_redis_that_dies_fails_no_request(
+    engine: Engine, start: Proxy, redis: str, tmp_path: Path
+) -> None:
+    engine.scripts.update(u=says("7"), writer=writer)
+    proxy = start(MEMBERS + WRITES.replace("sqlite:personas.db", redis))
+    assert ask(proxy, question="Before?").json()["input_time"]["source"] == "generate"
+    port = redis.rpartition(":")[2].partition("/")[0]
+    subprocess.run(["redis-cli", "-p", port, "shutdown", "nosave"], check=False, timeout=10)
+    assert ask(proxy, question="After?").json()["input_time"]["source"] == "generate"
+
+
+def test_metrics_count_sources_and_faults(writing: httpx.Client, engine: Engine) -> None:
+    engine.scripts["writer"] = says("I cannot.")
+    ask(writing)
+    ask(writing)
+    text = writing.get("/metrics").text
+    assert 'its_persona_faults_total{fault="disclaimer"} 3.0' in text
+    assert 'its_persona_memory_total{result="hit"} 1.0' in text
+
+
+MIXED = (
+    MEMBERS + '[members.m]\nengine = "e"\nmodel = "m"\nstrategy = "mixed"\nmix = { random = 1 }\n'
+)
+
+
+def test_a_mixed_member_says_what_was_drawn(engine: Engine, start: Proxy) -> None:
+    engine.scripts["m"] = says("7")
+    told = ask(start(MIXED), "m").json()["input_time"]
+    assert (told["strategy"], told["drawn"], told["source"]) == ("mixed", "random", "bank")
+
+
+def test_a_retrieving_member_is_given_its_notes(
+    engine: Engine, start: Proxy, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.jsonl").write_text(
+        '{"text": "Draw the triangle first."}\n{"text": "Count lamps in pairs."}\n'
+    )
+    engine.scripts.update(m=says("7"), u=says("7"))
+    config = MIXED.replace('"mixed"', '"retrieved"') + '[personas]\nnotes = "notes.jsonl"\n'
+    told = ask(start(config), "m", "How many lamps?").json()["input_time"]
+    assert (told["persona"], told["source"]) == ("Count lamps in pairs.", "notes")
+    overridden = ask(start(config), "u", "A triangle?", input_time={"strategy": "retrieved"})
+    assert overridden.json()["input_time"]["persona"] == "Draw the triangle first."
+
+
+def test_without_notes_there_is_nothing_to_retrieve(proxy: httpx.Client) -> None:
+    body = {"model": "u", "messages": [{"role": "user", "content": "?"}],
+            "input_time": {"strategy": "retrieved"}}  # fmt: skip
+    refused = proxy.post(CHAT, json=body)
+    assert refused.status_code == 400
+    assert "personas.notes" in refused.json()["error"]["message"]
