@@ -6,11 +6,18 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.table import Table
+
+from its.manifest import CoDesign
 
 from . import models
 from .config import ConfigError, load
 from .progress import download_bar
 from .settings import Settings
+
+RULE = """
+A checkpoint trained with a context must be asked with one, of any kind; one trained without must be
+asked without. In one stage only, a context makes the answers worse (arXiv 2508.13654)."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,8 +72,15 @@ def serve(
 
 
 @app.command()
-def check(config: ConfigFile) -> None:
+def check(
+    config: ConfigFile,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show how each member was trained and is asked.")
+    ] = False,
+) -> None:
     """Read CONFIG, hold every member to how it was trained, and say what is served."""
+    if explain:
+        _explain(config)
     settings = _load(config)
     _warn(settings)
     for member in settings.members.values():
@@ -106,6 +120,26 @@ def demo(
         _fail(str(error), 1)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _explain(config: Path) -> None:
+    try:
+        settings = load(config, hold=False)
+    except ConfigError as error:
+        _fail(str(error), 2)
+    table = Table(box=None, pad_edge=False)
+    for name in ("member", "trained with", "asked with", "context stands", "co-design"):
+        table.add_column(name)
+    for member in settings.members.values():
+        trained = member.manifest.train.strategy if member.manifest else "? (no manifest)"
+        stands = f"{member.layout.placement} the question" if member.strategy != "none" else "-"
+        told = member.own_co_design.value
+        if member.own_co_design is CoDesign.MISMATCH:
+            told += ", allowed" if member.allow_mismatch else ": refused"
+        table.add_row(member.name, trained, member.strategy, stands, told)
+    console = Console(soft_wrap=True)
+    console.print(table)
+    console.print(RULE, style="dim")
 
 
 def _model_file(name: str) -> Path:

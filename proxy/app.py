@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -181,6 +182,7 @@ def _describe(generation: Generation, target: Member | Panel) -> dict[str, Any]:
         "placement": target.layout.placement,
         "co_design": target.own_co_design.value,
         "train_strategy": target.manifest.train.strategy if target.manifest else None,
+        "manifest": msgspec.to_builtins(target.manifest) if target.manifest else None,
     }
 
 

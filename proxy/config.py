@@ -56,15 +56,16 @@ class ConfigError(Exception):
         super().__init__(f"{file}: {key}: {reason}" if key else f"{file}: {reason}")
 
 
-def load(path: Path, workers: int | None = None) -> Settings:
+def load(path: Path, workers: int | None = None, *, hold: bool = True) -> Settings:
     """Read and check the configuration at `path`.
 
-    `workers` overrides the file's; the limits of engines and keys are one worker's share.
+    `workers` overrides the file's; the limits of engines and keys are one worker's share. Without
+    `hold`, members that break their co-design are let through, to be shown.
 
     Raises:
         ConfigError: the file cannot be read, or a key of it is wrong.
     """
-    return _Resolver(path, _parse(path), workers).settings()
+    return _Resolver(path, _parse(path), workers, hold).settings()
 
 
 def _parse(path: Path) -> File:
@@ -99,8 +100,8 @@ def _key(raw: Mapping[str, Any], at: str) -> str:
 class _Resolver:
     """Turns a parsed file into settings; every complaint names the file and the key."""
 
-    def __init__(self, path: Path, file: File, workers: int | None) -> None:
-        self.path, self.file = path, file
+    def __init__(self, path: Path, file: File, workers: int | None, hold: bool) -> None:
+        self.path, self.file, self.hold = path, file, hold
         self.workers = max(1, workers or file.server.workers)
 
     def settings(self) -> Settings:
@@ -193,7 +194,7 @@ class _Resolver:
             raise self.fail("personas.notes", f"is needed by {at}, whose strategy is 'retrieved'")
         layout = manifest.layout if manifest else Layout()
         verdict = check(manifest, strategy, layout)
-        if verdict is CoDesign.MISMATCH and not table.allow_mismatch:
+        if verdict is CoDesign.MISMATCH and self.hold and not table.allow_mismatch:
             trained = manifest.train.strategy if manifest else "?"
             raise self.fail(
                 f"{at}.strategy",

@@ -69,7 +69,7 @@ class Engine:
     """An OpenAI-compatible server at `base_url` (which ends in `/v1`)."""
 
     def __init__(self, settings: EngineSettings, base_url: str, metrics: Metrics) -> None:
-        self.name = settings.name
+        self.name, self.embedded = settings.name, settings.embedded is not None
         self._metrics = metrics
         gauge = metrics.queue(settings.name)
         self._slots = Slots(settings.max_concurrency, settings.max_queue, gauge)

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from its import prompts
 
-from . import asgi, logs, render, stream, wire
+from . import asgi, llama, logs, render, stream, wire
 from .asked import Asked
 from .auth import hold_to_model
 from .engines import EngineError
@@ -160,8 +160,11 @@ async def _serve(
             await relay(engine, path, body, record, retries, composed.asked, told, ends)
             return
         sent = time.perf_counter()
-        async with engine.post(path, body, outgoing(record), retries) as response:
-            raw = await response.read()
+        if engine.embedded and ENDPOINTS[path] is tokenize:
+            raw = await llama.tokenize(engine, body, outgoing(record), retries)
+        else:
+            async with engine.post(path, body, outgoing(record), retries) as response:
+                raw = await response.read()
         record.engine_seconds = time.perf_counter() - sent
         engine.check_json(raw)
     except EngineError as error:

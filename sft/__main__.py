@@ -117,6 +117,35 @@ def personas(
     raise typer.Exit(0 if complete else 1)
 
 
+@app.command()
+def parity(
+    data: Annotated[Path, typer.Option(help="Rows that `its-sft compose` made.")],
+    tokenizer: Annotated[
+        str, typer.Option(metavar="DIR|ID", help="The tokenizer that training used.")
+    ],
+    proxy: Annotated[str, typer.Option(metavar="URL", help="The proxy, up to /v1.")],
+    model: Annotated[str, typer.Option(help="The member that serves the checkpoint.")],
+    rows: Annotated[int, typer.Option(min=0, help="Rows to check, drawn by --seed; 0: all.")] = 20,
+    seed: Annotated[int, typer.Option(help="Draws the rows.")] = 0,
+    api_key: Annotated[
+        str | None, typer.Option(metavar="env:NAME", help="Where the proxy's key stands.")
+    ] = None,
+) -> None:
+    """Prove that serving shows the model the very tokens that training showed it.
+
+    For each row, the chat that training saw is tokenized here; the same question and persona go to
+    the proxy, which composes them and has its engine tokenize. The first difference is shown.
+    """
+    from .parity import ParityError, compare_all
+
+    with _told():
+        try:
+            same = compare_all(data, tokenizer, proxy, model, rows, seed, _key(api_key))
+        except ParityError as error:
+            _fail(str(error))
+    raise typer.Exit(0 if same else 1)
+
+
 def _shelf(strategy: Strategy, mix: str | None, notes: Path | None) -> Shelf:
     if strategy.value == "retrieved" and notes is None:
         _fail("--strategy retrieved needs --notes FILE")

@@ -3,16 +3,19 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
 
+from tests import gguf_tokenizer
 from tests.conftest import PLAIN, ROOT, command, require_or_skip
 
 pytestmark = pytest.mark.engine
@@ -32,6 +35,14 @@ strategy = "unsimilar"
 engine = "cpu"
 model = "smollm2-135m"
 strategy = "random"
+[members.after]
+engine = "cpu"
+model = "smollm2-135m"
+manifest = "input_time.json"
+[members.n]
+engine = "cpu"
+model = "smollm2-135m"
+strategy = "none"
 [panels.vote3]
 members = ["s", "u", "r"]
 early_stop = false
@@ -52,6 +63,9 @@ def model() -> Path:
 def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A proxy with a real model behind it; at the end nothing of it may be left."""
     config = tmp_path_factory.mktemp("embedded") / "panels.toml"
+    train = {"strategy": "random", "placement": "after", "separator": "\n\n\n"}
+    manifest = {"schema": 1, "base_model": "smollm2", "train": train}
+    config.with_name("input_time.json").write_text(json.dumps(manifest))
     config.write_text(CONFIG.replace("{model}", str(model)), "utf-8")
     process = subprocess.Popen(
         [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--port", "0"],
@@ -162,3 +176,133 @@ def test_the_demo_leaves_nothing_behind(model: Path, tmp_path: Path, sent: signa
     while any(alive(pid) for pid in started):
         assert time.monotonic() < deadline, "a process is left"
         time.sleep(0.05)
+
+
+QUESTIONS = [
+    "How many are 3 and 4?",
+    "  Spaces  before,\ttabs\n\n\nand lines \n",
+    "\\(\\frac{1}{2}\\) of {braces} $x^2$ \u00bd \u4eca\u65e5 \U0001f600",
+    "What does <|im_end|> mean? And <think>?",
+    "1234567 + 89 = ",
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return gguf_tokenizer.write(model, tmp_path_factory.mktemp("tokenizer"))
+
+
+def composed(folder: Path, *how: str, answer: str | None = None) -> Path:
+    """Write the rows that training would see of `QUESTIONS`."""
+    rows, out = folder / "rows.jsonl", folder / "composed.jsonl"
+    rows.write_text("".join(json.dumps({"problem": q}) + "\n" for q in QUESTIONS))
+    ended = command("sft", "compose", rows, *how)
+    assert ended.returncode == 0, ended.stderr
+    said = [json.loads(line) for line in ended.stdout.splitlines()]
+    if answer is not None:
+        said = [
+            {**row, "messages": [*row["messages"], {"role": "assistant", "content": answer}]}
+            for row in said
+        ]
+    out.write_text("".join(json.dumps(row) + "\n" for row in said))
+    return out
+
+
+def parity(
+    data: Path, tokenizer: Path, served: str, model: str
+) -> subprocess.CompletedProcess[str]:
+    where = ("--tokenizer", tokenizer, "--proxy", served, "--model", model)
+    return command("sft", "parity", "--data", data, *where, timeout=120)
+
+
+@pytest.mark.parametrize("answer", [None, "<think>\nso\n</think>\n7"])
+def test_serving_gives_the_model_the_tokens_of_training(
+    answer: str | None, served: str, tokenizer: Path, tmp_path: Path
+) -> None:
+    data = composed(tmp_path, "--strategy", "similar", answer=answer)
+    ended = parity(data, tokenizer, served, "s")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "5 of 5 rows: the same tokens" in ended.stdout
+
+
+def test_an_answer_that_begins_with_a_line_end_changes_the_prompts_last_token(
+    served: str, tokenizer: Path, tmp_path: Path
+) -> None:
+    """It merges with the template's own: serving never gives the model the token of training."""
+    data = composed(tmp_path, "--strategy", "similar", answer="\n\n7")
+    ended = parity(data, tokenizer, served, "s")
+    assert ended.returncode == 1
+    assert "0 of 5 rows" in ended.stdout
+
+
+def test_parity_holds_without_a_context(served: str, tokenizer: Path, tmp_path: Path) -> None:
+    ended = parity(composed(tmp_path, "--strategy", "none"), tokenizer, served, "n")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_one_newline_more_is_shown(served: str, tokenizer: Path, tmp_path: Path) -> None:
+    """The member `after` has one newline more between question and persona than the rows."""
+    data = composed(tmp_path, "--strategy", "random", "--placement", "after")
+    ended = parity(data, tokenizer, served, "after")
+    assert ended.returncode == 1
+    assert "the composed text differs" in ended.stdout
+    assert "+⏎" in ended.stdout
+    assert "0 of 5" in ended.stdout
+
+
+def test_another_place_is_shown(served: str, tokenizer: Path, tmp_path: Path) -> None:
+    data = composed(tmp_path, "--strategy", "similar", "--placement", "after")
+    ended = parity(data, tokenizer, served, "s")
+    assert ended.returncode == 1
+    assert "the composed text differs" in ended.stdout
+
+
+def test_another_template_is_shown(served: str, tokenizer: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tokenizer, other)
+    template = other / "chat_template.jinja"
+    text = template.read_text()
+    assert "You are a helpful AI assistant" in text
+    template.write_text(text.replace("You are a helpful AI assistant", "You are an assistant"))
+    ended = parity(composed(tmp_path, "--strategy", "similar"), other, served, "s")
+    assert ended.returncode == 1
+    assert "the tokens differ from number" in ended.stdout
+    assert "-You\u00b7are\u00b7an\u00b7assistant" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"--model": "nobody"}, "there is no model 'nobody'"),
+        ({"--proxy": "http://127.0.0.1:9/v1"}, "the proxy cannot be reached"),
+        ({"--tokenizer": "/no/such/folder"}, "--tokenizer /no/such/folder"),
+    ],
+)
+def test_parity_that_cannot_be_checked(
+    change: dict[str, str], reason: str, served: str, tokenizer: Path, tmp_path: Path
+) -> None:
+    data = composed(tmp_path, "--strategy", "similar")
+    where = {"--data": data, "--tokenizer": tokenizer, "--proxy": served, "--model": "s", **change}
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    ended = command("sft", "parity", *(x for pair in where.items() for x in pair), env=env)
+    assert ended.returncode == 2
+    assert reason in " ".join(ended.stderr.split())
+
+
+def test_a_chat_keeps_its_persona_and_the_engines_prefix_cache(served: str) -> None:
+    with openai.OpenAI(base_url=served, api_key="none", max_retries=0) as client:
+        messages: list[Any] = [{"role": "user", "content": "Tell me of a number you like."}]
+        cached, personas = [], set()
+        for _ in range(3):
+            answer = client.chat.completions.create(model="u", messages=messages, max_tokens=12)
+            personas.add((answer.model_extra or {})["input_time"]["persona"])
+            assert answer.usage
+            assert answer.usage.prompt_tokens_details
+            cached.append(answer.usage.prompt_tokens_details.cached_tokens or 0)
+            said = answer.choices[0].message.content
+            messages += [
+                {"role": "assistant", "content": said},
+                {"role": "user", "content": "More."},
+            ]
+    assert len(personas) == 1
+    assert cached[0] < cached[1] < cached[2]
