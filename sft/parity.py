@@ -115,7 +115,7 @@ def load(name: str) -> Tokenizer:
     Raises:
         ParityError: there is none, or it has no chat template.
     """
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # no model runs here: no torch
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # no model runs here: no torch
     try:
         from transformers import AutoTokenizer
         from transformers.utils import logging

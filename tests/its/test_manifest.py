@@ -1,15 +1,30 @@
 """The co-design rule, and manifests that cannot be read."""
 
 import json
+import os
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
-from its.manifest import CoDesign, ManifestError, check, read
+from its.manifest import (
+    CoDesign,
+    Dataset,
+    Manifest,
+    ManifestError,
+    Personas,
+    Test,
+    Train,
+    check,
+    read,
+    schema,
+    write,
+)
 from its.types import Layout
+from tests.conftest import ROOT
 
 
-def write(folder: Path, strategy: str, **more: object) -> Path:
+def write_text(folder: Path, strategy: str, **more: object) -> Path:
     path = folder / "input_time.json"
     train = {"strategy": strategy, "placement": "after", "personas": {"source": "bank"}}
     text = {"schema": 1, "base_model": "b", "train": train, "later": 1, **more}
@@ -22,17 +37,17 @@ def write(folder: Path, strategy: str, **more: object) -> Path:
 def test_a_context_in_one_stage_only_is_a_mismatch(
     tmp_path: Path, trained: str, asked: str
 ) -> None:
-    manifest = read(write(tmp_path, trained))
+    manifest = read(write_text(tmp_path, trained))
     same = (trained == "none") == (asked == "none")
     assert check(manifest, asked) is (CoDesign.VERIFIED if same else CoDesign.MISMATCH)
 
 
 def test_another_layout_is_a_mismatch(tmp_path: Path) -> None:
-    manifest = read(write(tmp_path, "random"))
+    manifest = read(write_text(tmp_path, "random"))
     assert manifest.layout == Layout("after")
     assert check(manifest, "random", Layout("after")) is CoDesign.VERIFIED
     assert check(manifest, "random", Layout("before")) is CoDesign.MISMATCH
-    assert check(read(write(tmp_path, "none")), "none", Layout("before")) is CoDesign.VERIFIED
+    assert check(read(write_text(tmp_path, "none")), "none", Layout("before")) is CoDesign.VERIFIED
 
 
 def test_no_manifest_is_unverified() -> None:
@@ -40,8 +55,8 @@ def test_no_manifest_is_unverified() -> None:
 
 
 def test_the_test_strategy_defaults_to_the_trained_one(tmp_path: Path) -> None:
-    assert read(write(tmp_path, "similar")).test_strategy == "similar"
-    path = write(tmp_path, "similar", test={"strategy": "random"})
+    assert read(write_text(tmp_path, "similar")).test_strategy == "similar"
+    path = write_text(tmp_path, "similar", test={"strategy": "random"})
     assert read(path).test_strategy == "random"
 
 
@@ -66,3 +81,62 @@ def test_a_broken_manifest_names_its_file(tmp_path: Path, text: str, reason: str
 def test_a_missing_manifest(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="No such file"):
         read(tmp_path / "nothing.json")
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    manifest = Manifest(
+        schema=1,
+        base_model="Qwen/Qwen2.5-32B-Instruct",
+        train=Train(
+            strategy="mixed",
+            placement="after",
+            personas=Personas(source="generate", model="w", mix={"similar": 1.0, "random": 2.0}),
+            dataset=Dataset("ot-1k", 1000, "ab" * 32),
+            versions={"axolotl": "0.21.0"},
+            final_loss=0.41,
+        ),
+        test=Test(strategy="random"),
+    )
+    path = tmp_path / "input_time.json"
+    write(manifest, path)
+    assert read(path) == manifest
+    assert read(tmp_path) == manifest, "a checkpoint's folder will do"
+    assert list(tmp_path.iterdir()) == [path]
+    jsonschema_rs.validate(schema(), json.loads(path.read_text()))
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "input_time.json"
+    folder.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write(Manifest(1, "new", Train("random")), folder)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_published_schema_is_the_readers_own() -> None:
+    """ITS_WRITE=1 writes it anew."""
+    page = ROOT / "docs" / "input_time.schema.json"
+    text = json.dumps(schema(), indent=2) + "\n"
+    if os.environ.get("ITS_WRITE"):
+        page.write_text(text)
+    assert page.read_text() == text
+
+
+def test_keys_of_a_later_version_are_read_over(tmp_path: Path) -> None:
+    path = write_text(tmp_path, "random", of_tomorrow={"a": 1})
+    assert read(path).train.strategy == "random"
+
+
+def test_what_is_wrong_names_its_key(tmp_path: Path) -> None:
+    path = tmp_path / "input_time.json"
+    path.write_text(
+        '{"schema": 1, "base_model": "b", "train": {"strategy": "random", "seed": "x"}}'
+    )
+    with pytest.raises(ManifestError, match=r"input_time.json .*train.seed: Expected `int`"):
+        read(path)
+    path.write_text(
+        '{"schema": 1, "base_model": "b", "train":'
+        ' {"strategy": "mixed", "personas": {"mix": {"none": 1}}}}'
+    )
+    with pytest.raises(ManifestError, match="no 'none' in a mix"):
+        read(path)

@@ -1,5 +1,6 @@
 """`its-proxy` as a command: one clear line, the right exit status, nothing left running."""
 
+import json
 import os
 import signal
 import socket
@@ -90,6 +91,39 @@ def test_check_says_what_is_served(config: Path) -> None:
     assert "panel vote3: majority of s, u, r" in ended.stdout
     assert "no manifest" in ended.stderr
     assert "n, s, u, r" in ended.stderr
+
+
+MISMATCH = """
+[members.{name}]
+engine = "e"
+model = "m"
+manifest = "{name}.json"
+strategy = "{asked}"
+allow_mismatch = {allowed}
+"""
+
+
+def test_explain_shows_how_each_member_was_trained(config: Path) -> None:
+    text = config.read_text()
+    for name, trained, asked, allowed in (
+        ("good", "unsimilar", "random", "false"),
+        ("bad", "none", "similar", "false"),
+        ("ablation", "similar", "none", "true"),
+    ):
+        text += MISMATCH.format(name=name, asked=asked, allowed=allowed)
+        train = {"strategy": trained}
+        manifest = {"schema": 1, "base_model": "b", "train": train}
+        config.with_name(f"{name}.json").write_text(json.dumps(manifest))
+    config.write_text(text)
+    ended = command("proxy", "check", "--config", config, "--explain")
+    rows = [line.split() for line in ended.stdout.splitlines()]
+    assert ["good", "unsimilar", "random", "before", "the", "question", "verified"] in rows
+    assert ["bad", "none", "similar", "before", "the", "question", "mismatch:", "refused"] in rows
+    assert ["ablation", "similar", "none", "-", "mismatch,", "allowed"] in rows
+    assert ["n", "?", "(no", "manifest)", "none", "-", "unverified"] in rows
+    assert ended.returncode == 2
+    assert "members.bad.strategy: the checkpoint was trained with 'none' contexts" in ended.stderr
+    assert "allow_mismatch = true" in ended.stderr
 
 
 @pytest.mark.parametrize("action", ["check", "serve"])
