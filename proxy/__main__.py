@@ -11,7 +11,8 @@ from rich.table import Table
 from its.manifest import CoDesign
 
 from . import models
-from .config import ConfigError, load
+from .checks import ConfigError
+from .config import load
 from .progress import download_bar
 from .settings import Settings
 

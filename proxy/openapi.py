@@ -3,6 +3,8 @@
 from importlib.metadata import version
 from typing import Any
 
+from its.strategies import STRATEGIES
+
 from .passthrough import ENDPOINTS
 from .settings import Settings
 
@@ -11,7 +13,7 @@ _EXTRAS: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "strategy": {"enum": ["none", "similar", "unsimilar", "random"]},
+        "strategy": {"enum": list(STRATEGIES)},
         "persona": {"type": "string"},
         "seed": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
         "placement": {"enum": ["before", "after"]},

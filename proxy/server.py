@@ -23,7 +23,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from . import logs
 from .app import create_app
-from .config import ConfigError, load
+from .checks import ConfigError
+from .config import load
 from .embedded import EngineDied
 from .errors import HeaderTooLarge
 from .service import Service

@@ -19,7 +19,8 @@ from typing import Any
 from prometheus_client import multiprocess
 
 from . import logs
-from .config import ConfigError, load
+from .checks import ConfigError
+from .config import load
 from .embedded import EmbeddedEngine, EngineDied
 from .metrics import MULTIPROCESS
 from .server import HOSTED, READY

@@ -42,6 +42,7 @@ def compose(
             **row.fields,
             "messages": prompts.compose(asked, context, how.layout),
             "strategy": how.strategy,
+            "drawn": context.strategy if context else None,
             "persona": context.persona if context else None,
             "domain": context.domain if context else None,
         }

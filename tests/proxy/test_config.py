@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from its.types import Layout
-from proxy.config import ConfigError, load
+from proxy.checks import ConfigError
+from proxy.config import load
 from tests.conftest import MEMBERS
 
 GOOD = MEMBERS.replace("{engine}", "http://127.0.0.1:1")

@@ -53,6 +53,20 @@ def test_none_is_the_identity(rows: Path) -> None:
     assert row["persona"] is None
 
 
+def test_a_mix_and_notes_train_as_they_serve(tmp_path: Path) -> None:
+    rows, notes = tmp_path / "rows.jsonl", tmp_path / "notes.jsonl"
+    rows.write_text("".join(json.dumps({"problem": f"Number {i}?"}) + "\n" for i in range(40)))
+    notes.write_text('{"text": "Draw it."}\n{"text": "Count it."}\n')
+    how = ("--strategy", "mixed", "--mix", "similar=1,random=1")
+    mixed = command("sft", "compose", rows, *how).stdout.splitlines()
+    drawn = [json.loads(line)["drawn"] for line in mixed]
+    assert set(drawn) == {"similar", "random"}
+    assert 8 <= drawn.count("random") <= 32
+    how = ("--strategy", "retrieved", "--notes", str(notes))
+    retrieved = command("sft", "compose", rows, *how).stdout.splitlines()
+    assert {json.loads(line)["persona"] for line in retrieved} <= {"Draw it.", "Count it."}
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [("{", "line 1: not JSON"), ("[]", "line 1: not an object"), ('{"q": 1}', "line 1: neither")],
