@@ -9,7 +9,7 @@ from its.strategies import Shelf
 from its.types import Context, Layout
 
 from .rows import Row, RowError
-from .written import Written
+from .written import Personas
 
 MEMBER = "train"
 """Stands for the member's name in the seed: training rows belong to no served model."""
@@ -26,21 +26,20 @@ class Contexts:
 
 
 def compose(
-    rows: Iterable[Row], how: Contexts, written: Iterator[Written] | None = None
+    rows: Iterable[Row], how: Contexts, written: Personas | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield each of `rows` with its composed messages.
 
-    `written` are the personas that a model wrote, row by row; without them the bank serves.
+    `written` are the personas that a model wrote; without them the bank serves.
 
     Raises:
-        RowError: `written` was made from other rows.
+        RowError: `written` has no persona for a row, or one of another strategy.
     """
     for row in rows:
         context = _picked(row, how) if written is None else _written(row, written, how)
-        asked = [{"role": "user", "content": row.question}]
         yield {
             **row.fields,
-            "messages": prompts.compose(asked, context, how.layout),
+            "messages": prompts.compose(row.chat, context, how.layout),
             "strategy": how.strategy,
             "drawn": context.strategy if context else None,
             "persona": context.persona if context else None,
@@ -55,10 +54,10 @@ def _picked(row: Row, how: Contexts) -> Context | None:
     return pick.context(how.seed) if pick else None
 
 
-def _written(row: Row, written: Iterator[Written], how: Contexts) -> Context:
-    found = next(written, None)
-    if found is None or found.question_sha256 != row.question_sha256:
-        raise RowError(f"line {row.number}: the personas were written for other rows")
+def _written(row: Row, written: Personas, how: Contexts) -> Context:
+    found = written.get(row.question_sha256)
+    if found is None:
+        raise RowError(f"line {row.number}: no persona was written for its question")
     if found.asked != how.strategy:
         raise RowError(
             f"line {row.number}: its persona was written for the strategy {found.asked!r}"

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from its.types import Message
 
 
 class RowError(Exception):
@@ -14,15 +16,24 @@ class RowError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its line (from 1), its question, and all of it."""
+    """One row: its line (from 1), its question, and all of it.
+
+    `chat` holds the question in its first user message, and perhaps the answer after it.
+    """
 
     number: int
     question: str
     fields: dict[str, Any]
+    chat: Sequence[Message] = ()
 
     @property
     def question_sha256(self) -> str:
-        return hashlib.sha256(self.question.encode("utf-8", "surrogatepass")).hexdigest()
+        return question_sha256(self.question)
+
+
+def question_sha256(question: str) -> str:
+    """Return what a question is known by where its text is not kept."""
+    return hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -65,4 +76,4 @@ def _row(line: str, number: int) -> Row:
     question = fields.get("problem") or fields.get("question")
     if not isinstance(question, str):
         raise ValueError(f"line {number}: neither `problem` nor `question` is text")
-    return Row(number, question, fields)
+    return Row(number, question, fields, ({"role": "user", "content": question},))

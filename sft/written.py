@@ -6,7 +6,6 @@ loses nothing that was paid for; the finished file `OUT` has them in the order o
 
 import os
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,18 +42,45 @@ class Written(msgspec.Struct, frozen=True, omit_defaults=True):
 _DECODER = msgspec.json.Decoder(Written)
 
 
-def read(path: Path) -> Iterator[Written]:
-    """Yield the personas of the finished file at `path`.
+class Personas:
+    """The finished file at `path`, looked up by the question; its texts stay on the disk.
 
     Raises:
-        WrittenError: a line of it is no persona.
+        WrittenError: the file cannot be read, or a line of it is no persona.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield _DECODER.decode(line)
-            except msgspec.MsgspecError as error:
-                raise WrittenError(f"{path}, line {number}: {error}") from error
+
+    def __init__(self, path: Path) -> None:
+        self._offsets: dict[str, int] = {}
+        self.models: set[str] = set()
+        self.prompts: set[str] = set()
+        offset = 0
+        self._path = path
+        try:
+            with path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    written = _decoded(line, path, number)
+                    self._offsets[written.question_sha256] = offset
+                    self.models.add(written.model)
+                    self.prompts.add(written.prompt_sha256)
+                    offset += len(line)
+        except OSError as error:
+            raise WrittenError(f"cannot read {path}: {error.strerror}") from error
+
+    def get(self, question_sha256: str) -> Written | None:
+        """Return the persona of a question; `None` if none was written for it."""
+        offset = self._offsets.get(question_sha256)
+        if offset is None:
+            return None
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            return _DECODER.decode(file.readline())
+
+
+def _decoded(line: bytes, path: Path, number: int) -> Written:
+    try:
+        return _DECODER.decode(line)
+    except msgspec.MsgspecError as error:
+        raise WrittenError(f"{path}, line {number}: {error}") from error
 
 
 class Journal:

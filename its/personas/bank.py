@@ -4,6 +4,7 @@ A persona is one or two sentences about a specific person, in one of some sixty 
 ranker is BM25 over the persona and its domain's key words, which needs no model and no network.
 """
 
+import hashlib
 import json
 import logging
 import re
@@ -139,3 +140,11 @@ def load() -> Bank:
     }
     rows = map(json.loads, (folder / "bank.jsonl").read_text("utf-8").splitlines())
     return Bank([Persona(row["persona"], domains[row["domain"]]) for row in rows])
+
+
+@cache
+def sha256() -> str:
+    """Return the hash of the bank's files, for the manifest."""
+    folder = files(__package__)
+    parts = [(folder / name).read_bytes() for name in ("bank.jsonl", "domains.jsonl")]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()

@@ -222,7 +222,7 @@ def test_personas_of_other_rows_are_refused(
     other.write_text('{"problem": "Another?"}\n')
     ended = command("sft", "compose", other, "--strategy", "random", "--personas", out)
     assert ended.returncode == 2
-    assert "line 1: the personas were written for other rows" in ended.stderr
+    assert "line 1: no persona was written for its question" in ended.stderr
     ended = command("sft", "compose", rows, "--strategy", "similar", "--personas", out)
     assert "written for the strategy 'random'" in ended.stderr
 

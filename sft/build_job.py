@@ -1,0 +1,182 @@
+"""The command `its-sft build`: where its rows lie, its bars, its summary."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from . import built
+from .build import Order, begin, finish, rows_of
+from .built import Built
+from .compose import Contexts
+from .decontaminate import TestQuestions
+from .examples import Columns
+from .job import Server, write_all
+from .raw import Raw, SourceError, file_rows, hub_rows
+from .select import Selection, Wanted, select
+from .sources import SETS, SOURCES, Source
+from .written import Personas
+
+STEP = 64
+"""Rows between two looks of the bar: a look costs more than a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options that say which rows are meant."""
+
+    set: str | None
+    source: str | None
+    path: Path | None
+    rows: int | None
+    filters: tuple[str, ...]
+    decontaminate: tuple[Path, ...]
+    columns: Columns
+    skip_bad: bool
+
+
+def build_all(
+    asked: Asked, how: Contexts, out: Path, tokenizer: str | None, file: Path | None,
+    server: Server | None,
+) -> bool:  # fmt: skip
+    """Build the data set `out`; tell whether it is whole (an engine that dies leaves it undone).
+
+    Raises:
+        SourceError: the rows cannot be had, or are not what they should be.
+        RowError: `file` was written for other rows.
+    """
+    console = Console(stderr=True)
+    wanted, source, path = wanted_of(asked, how.seed)
+    order = Order(wanted, how, out, tokenizer)
+    raw = open_rows(source, path, console)
+    begin(order)
+    with _bar(console, "reading", len(raw)) as on_row:
+        selection = select(raw, wanted, on_row)
+    personas = Personas(file) if file else None
+    if server is not None:
+        personas = _generate(order, raw, selection, server)
+        if personas is None:
+            return False
+    with _bar(console, "writing", len(selection.numbers)) as on_row:
+        record = finish(order, raw, selection, personas, on_row)
+    _tell(console, out, record, selection)
+    return True
+
+
+def wanted_of(asked: Asked, seed: int) -> tuple[Wanted, Source | None, Path | None]:
+    """Say which rows are meant, and where they lie: on the hub, or at a path.
+
+    Raises:
+        SourceError: the options name no source, or two.
+    """
+    if (asked.set is None) == (asked.source is None):
+        raise SourceError("give one of --set NAME and --source NAME|FILE")
+    recipe = SETS[asked.set] if asked.set else None
+    name = recipe.source if recipe else str(asked.source)
+    source, path = SOURCES.get(name), asked.path
+    if source is None:
+        path = Path(name)
+        if asked.path or not path.exists():
+            known = ", ".join(SOURCES)
+            raise SourceError(f"--source {name}: no such file; the public ones are {known}")
+    wanted = Wanted(
+        name=asked.set or (name if source else path.stem if path else name),
+        source=source,
+        columns=asked.columns,
+        rows=asked.rows or (recipe.rows if recipe else None),
+        filters=(recipe.filters if recipe else ()) + asked.filters,
+        tests=TestQuestions(asked.decontaminate),
+        seed=seed,
+        skip_bad=asked.skip_bad,
+    )
+    return wanted, source, path
+
+
+def open_rows(source: Source | None, path: Path | None, console: Console) -> Raw:
+    """Open the rows; a public set of another size than was published is not that set.
+
+    Raises:
+        SourceError: the rows cannot be had, or are not what was published.
+    """
+    if source is None or path is not None:
+        assert path is not None
+        raw = file_rows(path, *((source.config, source.columns) if source else ()))
+        if source is not None and len(raw) != source.rows:
+            console.print(
+                f"its-sft: {path} has {len(raw):,} rows where {source.repo} has {source.rows:,}",
+                style="yellow", soft_wrap=True, markup=False,
+            )  # fmt: skip
+        return raw
+    raw = hub_rows(source.repo, source.config, source.columns)
+    if len(raw) != source.rows:
+        raise SourceError(
+            f"{source.repo} has {len(raw):,} rows where {source.rows:,} were published: it was"
+            " changed. Give a copy of the old one with --from PATH"
+        )
+    return raw
+
+
+def _generate(order: Order, raw: Raw, selection: Selection, server: Server) -> Personas | None:
+    """Have a model write the personas of the chosen rows; `None` if it could not finish."""
+    questions, kept = order.part / "questions.jsonl", order.part / "personas.jsonl"
+    if not kept.exists():
+        with questions.open("wb") as file:
+            for row in rows_of(raw, selection, order.wanted.name):
+                file.write(msgspec.json.encode({"question": row.question}) + b"\n")
+        how = order.contexts
+        job = write_all(questions, how.strategy, how.seed, how.shelf, server, kept)
+        if not asyncio.run(job):
+            return None
+        questions.unlink()
+    return Personas(kept)
+
+
+@contextmanager
+def _bar(console: Console, what: str, total: int) -> Iterator[Callable[[], Any]]:
+    """Show progress through `total` rows; yield what to call after each."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as progress:
+        line, done = progress.add_task(what, total=total), 0
+
+        def on_row() -> None:
+            nonlocal done
+            done += 1
+            if done % STEP == 0:
+                progress.update(line, completed=done)
+
+        yield on_row
+        progress.update(line, completed=done)
+
+
+def _tell(console: Console, out: Path, record: Built, selection: Selection) -> None:
+    """Say what was built, and what was left out."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, number in selection.counts.items():
+        table.add_row(name, f"{number:,}")
+    table.add_row("drawn", f"{len(selection.numbers):,}")
+    console.print(table)
+    for reason in selection.bad:
+        console.print(f"left out: {reason}", style="yellow", markup=False, soft_wrap=True)
+    if record.decontaminated is None:
+        console.print("not decontaminated: no --decontaminate FILE was given", style="yellow")
+    names = f"{built.ROWS}, input_time.json, card.md"
+    console.print(f"{out}: {names}", style="green", markup=False, soft_wrap=True)

@@ -1,0 +1,91 @@
+"""The record of a built data set, `input_time.json` beside its `train.jsonl`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from its.manifest import NAME, SCHEMA, Train
+
+ROWS = "train.jsonl"
+
+
+class BuiltError(ValueError):
+    """A data set that was not built, or is not what was built; the message says what helps."""
+
+
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where rows came from: all that were read, their number, and the hash of their content."""
+
+    name: str
+    rows: int
+    sha256: str
+    licence: str | None = None
+
+
+class Tested(msgspec.Struct, frozen=True):
+    """A file of test questions that the rows were compared with."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+class Built(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The whole file: `train` is what a checkpoint's manifest takes over."""
+
+    schema: int
+    train: Train
+    sources: list[Origin]
+    decontaminated: list[Tested] | None = None
+    counts: Mapping[str, int] = {}
+    versions: Mapping[str, str] = {}
+
+
+def write(built: Built, folder: Path) -> None:
+    """Write the record into the data set's folder."""
+    text = msgspec.json.format(msgspec.json.encode(built), indent=2) + b"\n"
+    (folder / NAME).write_bytes(text)
+
+
+def read(folder: Path) -> Built:
+    """Read the record of the data set in `folder`.
+
+    Raises:
+        BuiltError: there is none, or it is broken.
+    """
+    path = folder / NAME
+    try:
+        built = msgspec.json.decode(path.read_bytes(), type=Built)
+    except OSError as error:
+        raise BuiltError(
+            f"cannot read {path}: {error.strerror}; make the data set with `its-sft build`"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise BuiltError(f"{path} is no record of a data set: {error}") from error
+    if not 1 <= built.schema <= SCHEMA:
+        raise BuiltError(f"{path}: schema: is {built.schema}; update input-time-scaling")
+    return built
+
+
+def is_ours(folder: Path) -> bool:
+    """Tell whether `folder` holds what `its-sft build` writes, and so may be written anew."""
+    return (folder / NAME).is_file() and (folder / ROWS).is_file()
+
+
+def part_of(folder: Path) -> Path:
+    """Return where a data set stands until it is whole."""
+    return folder.with_name(folder.name + ".part")
+
+
+def publish(part: Path, folder: Path) -> None:
+    """Put a whole data set in the place of `folder`."""
+    old = folder.with_name(f".{folder.name}.{os.getpid()}")
+    if folder.exists():
+        folder.replace(old)
+    part.replace(folder)
+    if old.exists():
+        for file in old.iterdir():
+            file.unlink()
+        old.rmdir()

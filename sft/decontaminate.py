@@ -1,0 +1,99 @@
+"""Training questions that a test set has: the same words, or thirteen of them in a row.
+
+The 13-gram rule is that of GPT-3 (*Language Models are Few-Shot Learners*, arXiv 2005.14165,
+appendix C); questions that are too short for it are compared whole.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .raw import Bad, Fields, SourceError, file_rows
+
+GRAM = 13
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class TestFile:
+    """A file of test questions, by name and content."""
+
+    __test__ = False  # not a test class of pytest's
+
+    name: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """What a training question shares with a test question."""
+
+    file: str
+    id: str
+    kind: str
+    text: str
+
+
+class TestQuestions:
+    """Finds the overlaps of training questions with files of `{id, problem}` rows.
+
+    Raises:
+        SourceError: a file cannot be read, or a row of it has no question.
+    """
+
+    __test__ = False
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.files: list[TestFile] = []
+        self._whole: dict[str, tuple[str, str]] = {}
+        self._grams: dict[str, tuple[str, str]] = {}
+        for path in paths:
+            self._add(path)
+
+    def overlap(self, question: str) -> Overlap | None:
+        """Return what `question` shares with a test question; `None` if it shares nothing."""
+        if not self.files:
+            return None
+        words = normal(question)
+        if found := self._whole.get("".join(words)):
+            return Overlap(*found, "exact", " ".join(words))
+        for gram in grams(words):
+            if found := self._grams.get(gram):
+                return Overlap(*found, f"{GRAM}-gram", gram)
+        return None
+
+    def _add(self, path: Path) -> None:
+        rows = file_rows(path)
+        for number, fields in rows:
+            text = (
+                None if isinstance(fields, Bad) else fields.get("problem", fields.get("question"))
+            )
+            if isinstance(fields, Bad) or not isinstance(text, str):
+                raise SourceError(
+                    f"{rows.at(number)}: no `problem`; --decontaminate takes rows"
+                    " {id, problem, ...}, as `its-eval task NAME --out FILE` writes them"
+                )
+            words, place = normal(text), (path.name, str(fields.get("id", number)))
+            self._whole.setdefault("".join(words), place)
+            for gram in grams(words):
+                self._grams.setdefault(gram, place)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        self.files.append(TestFile(path.name, sha256, len(rows)))
+
+
+def _question(fields: Fields) -> object:
+    return fields.get("problem") or fields.get("question")
+
+
+def normal(text: str) -> list[str]:
+    """Return the words of `text`: case, punctuation and forms of one character do not count."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+def grams(words: Sequence[str]) -> list[str]:
+    """Return every run of thirteen words."""
+    return [" ".join(words[i : i + GRAM]) for i in range(len(words) - GRAM + 1)]
