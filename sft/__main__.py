@@ -1,18 +1,22 @@
-"""`its-sft`: prepare the training data of a co-designed checkpoint."""
+"""`its-sft`: make the data of a co-designed checkpoint, and train it."""
 
 import typer
 
 from . import data_commands as data
+from . import train_commands as train
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Prepare the training data of a checkpoint that is asked with a context.",
+    help="Make the data of a checkpoint that is asked with a context, and train it.",
 )
 
-for command in (data.build, data.compose, data.personas, data.parity):
+for command in (
+    data.build, data.compose, data.personas, data.parity,
+    train.recipes, train.inspect, train.train, train.merge, train.convert,
+):  # fmt: skip
     app.command()(command)
 
 

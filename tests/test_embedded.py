@@ -15,7 +15,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests import gguf_tokenizer
+from sft import gguf_tokenizer
 from tests.conftest import PLAIN, ROOT, command, require_or_skip
 
 pytestmark = pytest.mark.engine

@@ -1,0 +1,90 @@
+"""Training runs one after the other, and merging, by `axolotl` as a child process."""
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from its import manifest
+
+
+class RunError(Exception):
+    """A run that failed or cannot be started; the message says which and why."""
+
+
+def train_all(configs: Sequence[Path], launcher: Sequence[str], console: Console) -> None:
+    """Train by each file in turn; those that are done are left out.
+
+    Raises:
+        RunError: one failed; those after it were not begun.
+    """
+    for number, config in enumerate(configs, 1):
+        place = f"[{number}/{len(configs)}]"
+        if done(config):
+            console.print(f"{place} {config}: done before", markup=False, style="dim")
+            continue
+        _run(["train", str(config), *launcher], f"{place} ", console)
+        if not done(config):
+            raise RunError(
+                f"{config}: ended without a manifest in its output_dir; is"
+                " sft.axolotl_plugin.InputTimePlugin among its plugins?"
+            )
+
+
+def merge(config: Path, console: Console) -> Path:
+    """Merge the adapter that `config` trained into its base; return the folder.
+
+    Raises:
+        RunError: there is no adapter, or merging failed.
+    """
+    content = _content(config)
+    output = Path(str(content["output_dir"]))
+    if not content.get("adapter"):
+        raise RunError(f"{config}: trains no adapter; {output} is the whole model already")
+    if not (output / manifest.NAME).is_file():
+        raise RunError(f"{output}: has no {manifest.NAME}; train first: its-sft train {config}")
+    _run(["merge-lora", str(config), f"--lora-model-dir={output}"], "", console)
+    merged = output / "merged"
+    # Axolotl's plugin writes it too; whoever merges without the plugin still gets it from here.
+    shutil.copyfile(output / manifest.NAME, merged / manifest.NAME)
+    return merged
+
+
+def done(config: Path) -> bool:
+    """Tell whether the training by this very file has ended."""
+    output = Path(str(_content(config)["output_dir"]))
+    try:
+        found = manifest.read(output / manifest.NAME)
+    except manifest.ManifestError:
+        return False
+    return found.train.config_sha256 == hashlib.sha256(config.read_bytes()).hexdigest()
+
+
+def _content(config: Path) -> dict[str, object]:
+    try:
+        content = yaml.safe_load(config.read_text("utf-8"))
+        if not isinstance(content.get("output_dir"), str):
+            raise RunError(f"{config}: output_dir: is missing")
+    except (OSError, AttributeError, yaml.YAMLError) as error:
+        raise RunError(f"{config}: {error}") from error
+    return dict(content)
+
+
+def _run(args: Sequence[str], place: str, console: Console) -> None:
+    axolotl = Path(sys.executable).with_name("axolotl")
+    found = str(axolotl) if axolotl.exists() else shutil.which("axolotl")
+    if found is None:
+        raise RunError("there is no axolotl here: make train-env")
+    console.print(f"{place}axolotl {shlex.join(args)}", markup=False, style="bold")
+    env = {"AXOLOTL_DO_NOT_TRACK": "1", **os.environ}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), env.get("PYTHONPATH")]))
+    ended = subprocess.run([found, *args], env=env, check=False)
+    if ended.returncode != 0:
+        raise RunError(f"axolotl {args[0]} {args[1]} ended with {ended.returncode}")

@@ -1,0 +1,148 @@
+"""The commands around Axolotl."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .options import fail, told
+
+FOLDER = Path("sft")
+Config = Annotated[Path, typer.Argument(help="A training file of Axolotl's, as sft/NAME.yml.")]
+
+
+class Dtype(StrEnum):
+    """The precision of the written weights."""
+
+    bfloat16 = "bfloat16"
+    float32 = "float32"
+
+
+def recipes(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files to check; else those of the table.")
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write sft/*.yml anew.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Hold files to Axolotl's schema (needs axolotl).")
+    ] = False,
+) -> None:
+    """List the training files, write them from their table, or check them strictly.
+
+    Axolotl drops keys that it does not know without a word; the check names them, and optimizers,
+    schedulers and values that Axolotl would refuse on eight GPUs.
+    """
+    from . import recipes as table
+
+    known = {FOLDER / f"{recipe.name}.yml": recipe for recipe in table.recipes()}
+    if write:
+        with told():
+            for path, recipe in known.items():
+                path.write_text(table.render(recipe), "utf-8")
+        Console(stderr=True).print(f"{len(known)} files written", style="green")
+    if check:
+        raise typer.Exit(0 if _check(files or list(known)) else 1)
+    if not write:
+        _list(list(known.values()))
+
+
+def _list(known: list) -> None:  # type: ignore[type-arg]  # of Recipe, imported late
+    shown = Table(box=None, pad_edge=False)
+    for name in ("sft/NAME.yml", "rows", "epochs", "GPUs", "GB each", "hours"):
+        shown.add_column(name, justify="left" if "yml" in name else "right")
+    for recipe in known:
+        shown.add_row(
+            f"{recipe.name}", f"{recipe.set.rows:,}", f"{recipe.method.epochs}",
+            f"{recipe.hardware.gpus or 'CPU'}", f"{recipe.gpu_memory / 1e9:.0f}",
+            f"{recipe.hours:.1f}" if recipe.hardware.gpus else "",
+        )  # fmt: skip
+    Console().print(shown)
+
+
+def _check(files: list[Path]) -> bool:
+    from .check import CheckError, faults
+
+    console, right = Console(soft_wrap=True), True
+    for path in files:
+        try:
+            found = faults(path)
+        except CheckError as error:
+            fail(f"--check: {error}")
+        right = right and not found
+        for fault in found:
+            console.print(f"{path}: {fault}", style="red", markup=False)
+        if not found:
+            console.print(f"{path}: right", style="green", markup=False)
+    return right
+
+
+def inspect(
+    config: Config,
+    row: Annotated[int, typer.Option(min=1, help="Which row of its data.")] = 1,
+) -> None:
+    """Show one training row token by token: what is trained in green, what is masked dim.
+
+    The question and its context must be masked; the whole answer, its thinking and its end trained.
+    """
+    from .check import CheckError
+    from .inspect import show
+
+    with told():
+        try:
+            show(config, row, Console(soft_wrap=True))
+        except CheckError as error:
+            fail(str(error))
+
+
+def train(
+    configs: Annotated[list[Path], typer.Argument(help="Training files, one after the other.")],
+    launcher: Annotated[
+        str | None, typer.Option(help="How axolotl starts: accelerate, torchrun or python.")
+    ] = None,
+) -> None:
+    """Train by several files in turn; those that are done are left out, the first failure stops.
+
+    The same command goes on after a failure or a kill.
+    """
+    from .runs import RunError, train_all
+
+    with told():
+        try:
+            train_all(configs, ["--launcher", launcher] if launcher else [], Console(stderr=True))
+        except RunError as error:
+            fail(str(error), 1)
+
+
+def merge(config: Config) -> None:
+    """Merge a trained adapter into its base, manifest included: a folder to serve as it is."""
+    from .runs import RunError
+    from .runs import merge as merged
+
+    with told():
+        try:
+            folder = merged(config, Console(stderr=True))
+        except RunError as error:
+            fail(str(error), 1)
+    Console(stderr=True).print(f"{folder}: ready to serve", style="green", markup=False)
+
+
+def convert(
+    model: Annotated[Path, typer.Argument(help="A GGUF file, as `its-proxy model NAME` has them.")],
+    out: Annotated[Path, typer.Argument(help="The folder that is made.")],
+    dtype: Annotated[Dtype, typer.Option(help="Of the weights.")] = Dtype.bfloat16,
+) -> None:
+    """Make the folder that trainers want from a GGUF file: weights, tokenizer, template, checked.
+
+    Needs torch and gguf (make train-env). Weights of four bits stay as coarse as they are.
+    """
+    from .convert import ConvertError
+    from .convert import convert as converted
+
+    with told():
+        try:
+            converted(model, out, dtype.value)
+        except ConvertError as error:
+            fail(str(error))
