@@ -1,14 +1,22 @@
-# Two commands: `make demo` shows the whole system on a real model, `make test` checks all of it.
+# `make demo` shows the whole system on a real model, `make test` checks all of it; `make help` has the rest.
 PYTHON ?= python3
+TRAIN_PYTHON ?= python3.12
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test bench help clean
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/input-time-scaling
+TRAIN_CPU := $(CACHE)/axolotl-0.21.0-cpu
+TRAIN := $(CACHE)/axolotl-0.21.0
+
+.PHONY: demo test bench help clean test-train smoke-135m train-env
 
 help:
 	@echo "make demo   set up, start a real model on the CPU, ask, vote, evaluate (ARGS=... go to its-proxy demo)"
 	@echo "make test   set up and run every check: lint, types, tests (ARGS=... go to pytest)"
 	@echo "make bench  measure the proxy against direct calls (ARGS=--write puts the table into eval/RESULTS.md)"
+	@echo "make test-train  train tiny models with the real Axolotl on the CPU (1.8 GB, cached)"
+	@echo "make smoke-135m  the same with SmolLM2-135M: data, training, merging, checks (10 minutes)"
+	@echo "make train-env   the environment for training on GPUs (Python >= 3.12, 8 GB)"
 	@echo "make clean  remove the environment and what the tools left"
 
 demo: .venv/.demo
@@ -22,6 +30,30 @@ test: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python tests/bench/proxy.py $(ARGS)
+
+test-train: $(TRAIN_CPU)/.made
+	PYTHONPATH=. AXOLOTL_DO_NOT_TRACK=1 $(TRAIN_CPU)/bin/python -m pytest tests/train -p no:cacheprovider -W default $(ARGS)
+
+smoke-135m: $(TRAIN_CPU)/.made
+	PYTHONPATH=. AXOLOTL_DO_NOT_TRACK=1 $(TRAIN_CPU)/bin/python -m tests.train.smoke $(ARGS)
+
+# Axolotl asks for Python 3.12 and CUDA; on a CPU its parts do without both, so it is forced.
+$(TRAIN_CPU)/.made: constraints/train-cpu.txt
+	rm -rf $(TRAIN_CPU)
+	python3.11 -m venv $(TRAIN_CPU)
+	$(TRAIN_CPU)/bin/python -m pip install --quiet --disable-pip-version-check -r constraints/train-cpu.txt
+	$(TRAIN_CPU)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python axolotl==0.21.0 .
+	@touch $@
+
+train-env: $(TRAIN)/.made
+	@echo "activate it: . $(TRAIN)/bin/activate"
+	@$(TRAIN)/bin/python -m tests.train.missing
+
+$(TRAIN)/.made: constraints/train.txt pyproject.toml
+	@$(TRAIN_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12) and "Python >= 3.12 is needed: make train-env TRAIN_PYTHON=python3.12")'
+	$(TRAIN_PYTHON) -m venv $(TRAIN)
+	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/train.txt -e '.[train,sft]'
+	@touch $@
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -17,6 +17,8 @@ from .types import Layout, Placement
 
 SCHEMA = 1
 NAME = "input_time.json"
+MERGED = "merged"
+"""The folder that Axolotl merges an adapter into."""
 
 if TYPE_CHECKING:
     StrategyName = str
@@ -36,7 +38,7 @@ class ManifestError(ValueError):
     """A manifest that is missing or wrong; the message names file, key and remedy."""
 
 
-class Personas(msgspec.Struct, frozen=True, omit_defaults=True):
+class Personas(msgspec.Struct, frozen=True):
     """Where the training contexts came from; hashes are SHA-256 in hex."""
 
     source: str = "bank"
@@ -51,7 +53,7 @@ class Personas(msgspec.Struct, frozen=True, omit_defaults=True):
             raise ValueError(wrong)
 
 
-class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
+class Dataset(msgspec.Struct, frozen=True):
     """The data that the checkpoint was trained on."""
 
     name: str
@@ -59,7 +61,7 @@ class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
     sha256: str | None = None
 
 
-class Train(msgspec.Struct, frozen=True, omit_defaults=True):
+class Train(msgspec.Struct, frozen=True):
     """How the contexts of the training data were chosen and placed, and what was trained."""
 
     strategy: StrategyName
@@ -73,7 +75,7 @@ class Train(msgspec.Struct, frozen=True, omit_defaults=True):
     final_loss: float | None = None
 
 
-class Test(msgspec.Struct, frozen=True, omit_defaults=True):
+class Test(msgspec.Struct, frozen=True):
     """How the checkpoint's makers want it to be asked."""
 
     __test__ = False  # not a test class of pytest's
@@ -108,10 +110,12 @@ def read(path: Path) -> Manifest:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise ManifestError(
-            f"cannot read {path}: {error.strerror}; it stands beside the weights of a checkpoint"
-            " that its-sft made"
-        ) from error
+        remedy = (
+            "merge the adapter with `its-sft merge CONFIG`, which carries it over"
+            if path.parent.name == MERGED
+            else "it stands beside the weights of a checkpoint that its-sft made"
+        )
+        raise ManifestError(f"cannot read {path}: {error.strerror}; {remedy}") from error
     _check_schema(raw, path)
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)

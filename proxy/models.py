@@ -20,6 +20,8 @@ from typing import TypeAlias
 
 from filelock import FileLock
 
+from its import cache
+
 HUB_SECONDS = 5.0
 PART_SECONDS = 900
 _BLOCK = 1 << 20
@@ -113,12 +115,6 @@ MODELS = {
 DEFAULT = "qwen2.5-coder-0.5b"
 
 
-def cache_dir() -> Path:
-    """Return the folder that downloaded files are kept in."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "input-time-scaling"
-
-
 def find(name: str, progress: Progress) -> Path:
     """Return the file of the model `name`: a name of `MODELS`, a `.gguf` file, or a hub repo.
 
@@ -126,7 +122,7 @@ def find(name: str, progress: Progress) -> Path:
         ModelError: there is no such model, or it cannot be had.
     """
     if name in MODELS:
-        return fetch(MODELS[name], cache_dir(), progress)
+        return fetch(MODELS[name], cache.folder(), progress)
     path = Path(name)
     if path.suffix == ".gguf":
         if not path.is_file():

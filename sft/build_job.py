@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from its.cache import first_seen
+
 from . import built
 from .build import Order, begin, finish, rows_of
 from .built import Built
@@ -66,6 +68,8 @@ def build_all(
     begin(order)
     with _bar(console, "reading", len(raw)) as on_row:
         selection = select(raw, wanted, on_row)
+    if source is not None:
+        _compare(console, source, selection.sha256)
     personas = Personas(file) if file else None
     if server is not None:
         personas = _generate(order, raw, selection, server)
@@ -128,6 +132,17 @@ def open_rows(source: Source | None, path: Path | None, console: Console) -> Raw
             " changed. Give a copy of the old one with --from PATH"
         )
     return raw
+
+
+def _compare(console: Console, source: Source, sha256: str) -> None:
+    """Say if a public set is not what it was when it was first loaded here."""
+    before = first_seen(source.repo, sha256)
+    if before not in (None, sha256):
+        console.print(
+            f"its-sft: {source.repo} has other content than when it was first read here (SHA-256"
+            f" {sha256}, then {before}): sets that were built then are other rows",
+            style="yellow", soft_wrap=True, markup=False,
+        )  # fmt: skip
 
 
 def _generate(order: Order, raw: Raw, selection: Selection, server: Server) -> Personas | None:

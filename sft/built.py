@@ -15,7 +15,7 @@ class BuiltError(ValueError):
     """A data set that was not built, or is not what was built; the message says what helps."""
 
 
-class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+class Origin(msgspec.Struct, frozen=True):
     """Where rows came from: all that were read, their number, and the hash of their content."""
 
     name: str
@@ -32,7 +32,7 @@ class Tested(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Built(msgspec.Struct, frozen=True, omit_defaults=True):
+class Built(msgspec.Struct, frozen=True):
     """The whole file: `train` is what a checkpoint's manifest takes over."""
 
     schema: int

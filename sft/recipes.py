@@ -76,7 +76,7 @@ SHORT = Method(
     1e-5, 3, 16, 1_024, warmup=0.05,
 )  # fmt: skip
 SMOKE = Method(
-    "no publication: as many steps as show that the loss falls", 1e-4, 4, 4, 512, warmup=0.1
+    "no publication: as many steps as show that the loss falls", 1e-4, 2, 4, 512, warmup=0.1
 )
 
 

@@ -51,7 +51,7 @@ def merge(config: Path, console: Console) -> Path:
     if not (output / manifest.NAME).is_file():
         raise RunError(f"{output}: has no {manifest.NAME}; train first: its-sft train {config}")
     _run(["merge-lora", str(config), f"--lora-model-dir={output}"], "", console)
-    merged = output / "merged"
+    merged = output / manifest.MERGED
     # Axolotl's plugin writes it too; whoever merges without the plugin still gets it from here.
     shutil.copyfile(output / manifest.NAME, merged / manifest.NAME)
     return merged

@@ -59,8 +59,8 @@ def test_the_commands_exist(line: str) -> None:
         return
     package = name.removeprefix("its-")
     known = command(package, args[0], "--help").stdout
+    assert f"-m {package} {args[0]}" in known
     options = [arg for arg in args if arg.startswith("--")]
-    assert options
     for option in options:
         assert option in known
 

@@ -42,6 +42,12 @@ def thoughts(number: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made up here must not be remembered as the public sets' content."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def save(tmp_path: Path) -> Callable[..., Path]:
     def saved(rows: list[Any], name: str = "rows.jsonl") -> Path:
@@ -349,6 +355,15 @@ def test_the_record_is_the_manifest_s_train_part(save: Callable[..., Path], tmp_
     assert (train.dataset.rows, record.sources[0].rows) == (4, 4)
     make(tmp_path / "n", asked(source=str(save(rows))), "retrieved")
     assert built.read(tmp_path / "n").train.personas.notes_sha256 == NOTES.sha256
+
+
+def test_a_public_set_that_changed_is_named(save: Callable[..., Path], tmp_path: Path) -> None:
+    for rows, changed in ((3, False), (3, False), (4, True)):
+        file = save([thoughts(i) for i in range(rows)])
+        args = ("--set", "ot-1k", "--from", file, "--rows", 2, "--strategy", "none")
+        ended = command("sft", "build", *args, "--out", tmp_path / "d")
+        assert ended.returncode == 0, ended.stderr
+        assert ("has other content than when it was first read" in ended.stderr) == changed
 
 
 def test_killed_it_leaves_no_half_set(save: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""What is kept between runs: downloaded files, and the hashes of public data when first seen."""
+
+import json
+import os
+from pathlib import Path
+
+
+def folder() -> Path:
+    """Return the folder of what is kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "input-time-scaling"
+
+
+def first_seen(name: str, sha256: str) -> str | None:
+    """Return the hash that the public data `name` had when it was first loaded here.
+
+    `None` the first time: then `sha256` is recorded. Whoever cannot write it down loses the
+    comparison, never the data.
+    """
+    path = folder() / "first-seen.json"
+    try:
+        seen = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        seen = {}
+    if not isinstance(seen, dict):
+        seen = {}
+    found = seen.get(name)
+    if isinstance(found, str):
+        return found
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        part.write_text(json.dumps({**seen, name: sha256}, indent=2) + "\n", "utf-8")
+        part.replace(path)
+    except OSError:
+        pass
+    return None

@@ -1,0 +1,117 @@
+"""Estimators against enumeration, simulation and an independent library."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from eval import estimators, scaling
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=9), st.data())
+def test_pass_at_k_is_the_share_of_subsets(correct: list[bool], data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(correct)))
+    subsets = list(combinations(correct, k))
+    expected = sum(any(subset) for subset in subsets) / len(subsets)
+    assert estimators.pass_at_k(len(correct), sum(correct), k) == pytest.approx(expected)
+
+
+def majority(answers: tuple[int, ...], right: set[int]) -> float:
+    """The share of a correct majority, ties shared; 0 stands for no answer."""
+    votes = {a: answers.count(a) for a in answers if a}
+    if not votes:
+        return 0.0
+    leaders = [a for a, count in votes.items() if count == max(votes.values())]
+    return sum(a in right for a in leaders) / len(leaders)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=9), st.sets(st.integers(1, 4), max_size=2))
+def test_maj_at_k_is_the_mean_over_subsets(answers: list[int], right: set[int]) -> None:
+    names = sorted({a for a in answers if a})
+    sizes = [answers.count(name) for name in names]
+    found = estimators.maj_at_k(sizes, [name in right for name in names], answers.count(0))
+    for k, value in enumerate(found, 1):
+        subsets = list(combinations(answers, k))
+        expected = sum(majority(subset, right) for subset in subsets) / len(subsets)
+        assert value == pytest.approx(expected)
+
+
+def test_maj_at_k_of_many_samples_is_quick_and_exact() -> None:
+    found = estimators.maj_at_k([20, 18, 14, 6, 2], [True, False, False, False, False], 4)
+    assert len(found) == 64
+    assert found[0] == pytest.approx(20 / 64)
+    assert found[-1] == 1.0
+
+
+def test_the_bootstrap_covers_what_it_says() -> None:
+    rng = np.random.default_rng(1)
+    hits, trials, chance = 0, 300, 0.6
+    for trial in range(trials):
+        found = estimators.mean_interval([float(x < chance) for x in rng.random(100)], seed=trial)
+        hits += found.low <= chance <= found.high
+    assert 0.90 <= hits / trials <= 0.985
+
+
+def test_thirty_problems_say_little() -> None:
+    """The note that stands under every AIME figure."""
+    found = estimators.mean_interval([True] * 20 + [False] * 10)
+    assert 0.14 < (found.high - found.low) / 2 < 0.19
+
+
+def test_a_run_without_spread_still_has_an_interval() -> None:
+    found = estimators.mean_interval([0.0] * 12)
+    assert found.value == 0
+    assert found.low < 1e-9
+    assert 0.2 < found.high < 0.3
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_mcnemar_is_the_binomial_test(pairs: list[tuple[bool, bool]]) -> None:
+    one, two = zip(*pairs, strict=True)
+    gained = sum(b and not a for a, b in pairs)
+    lost = sum(a and not b for a, b in pairs)
+    expected = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    assert estimators.mcnemar(one, two) == pytest.approx(expected)
+
+
+def test_a_paired_difference_is_narrower_than_an_unpaired_one() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.random(200)
+    found = estimators.paired_difference(list(one), list(one + 0.1))
+    assert found.value == pytest.approx(0.1)
+    assert found.high - found.low < 1e-9
+
+
+def test_coverage_and_its_law() -> None:
+    law = scaling.PowerLaw(-1.2, -0.5, 0.0)
+    curve = [law(k) for k in range(1, 33)]
+    found = scaling.power_law(curve)
+    assert found is not None
+    assert found.a == pytest.approx(-1.2)
+    assert found.b == pytest.approx(-0.5)
+    assert found.error < 1e-9
+    assert scaling.coverage([(4, 1), (4, 4)])[0] == pytest.approx(0.625)
+    assert scaling.coverage([(4, 1), (4, 4)])[-1] == 1.0
+    assert scaling.power_law([0.0, 0.0, 0.0]) is None
+
+
+def test_saturation() -> None:
+    curve = [0.8 * (1 - (1 - 0.3) ** k) for k in range(1, 17)]
+    found = scaling.saturation(curve, gain=0.01)
+    assert found is not None
+    assert found.p == pytest.approx(0.3, abs=0.002)
+    assert found.ceiling == pytest.approx(0.8, abs=0.01)
+    gains = [0.8 * 0.3 * 0.7**n for n in range(30)]
+    assert found.samples == next(n for n, gain in enumerate(gains) if gain <= 0.01)
+    assert scaling.saturation([0.0, 0.0]) is None
+
+
+def test_solved_within_a_budget() -> None:
+    rows = [(True, 10), (True, 30), (False, 5), (True, 90)]
+    assert scaling.solved_within(rows, [5, 10, 50, 100]) == [0, 0.25, 0.5, 0.75]
+    assert math.isclose(scaling.solved_within([], [1])[0], 0)
