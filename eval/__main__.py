@@ -1,12 +1,7 @@
 """`its-eval`: measure a model behind any OpenAI-compatible server."""
 
-import asyncio
 import json
-import os
-import shlex
-import sys
-from dataclasses import replace
-from importlib.metadata import version
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,9 +14,13 @@ from its.methods import METHODS
 from . import grade as grading
 from . import replay as replaying
 from . import report
+from .figures import Prices
+from .hub import HUB_SETS
 from .progress import grading_bar
-from .samples import RunError, RunFolder
-from .tasks import Task, TaskError, load
+from .samples import RunError
+from .tasks import Task, TaskError, load, write_file
+
+TASKS = ", ".join([*HUB_SETS, "arith"])
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,16 +39,34 @@ def _commands() -> None:
 @app.command()
 def run(
     task: Annotated[
-        str, typer.Argument(help="aime24, aime25, arith, or a FILE.jsonl of {id, problem, answer}.")
+        str, typer.Argument(help=f"{TASKS}, or a FILE.jsonl of {{id, problem, answer}}.")
     ],
     base_url: Annotated[str, typer.Option(help="The server, e.g. http://127.0.0.1:8000/v1.")],
     model: Annotated[str, typer.Option(help="The model's name there: a member or a panel.")],
     samples: Annotated[int, typer.Option(min=1, help="Answers asked for each problem.")] = 1,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,
+    top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Nucleus sampling.")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Longest answer; the server's own limit if absent.")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Problems asked at the same time.")] = 8,
+    system: Annotated[str | None, typer.Option(help="A system message.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Overrides how the proxy chooses contexts.")
+    ] = None,
+    persona_per_sample: Annotated[
+        bool, typer.Option("--persona-per-sample", help="A context for each sample, not problem.")
+    ] = False,
+    extra_body: Annotated[
+        str, typer.Option(metavar="JSON", help="Further fields of each request.")
+    ] = "{}",
+    concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 8,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one call may take.")] = 3600,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Times a call is repeated that met a busy or broken server.")
+    ] = 3,
+    stop_on_error: Annotated[
+        bool, typer.Option("--stop-on-error", help="End at the first call that fails for good.")
+    ] = False,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first N problems of the task.")
     ] = None,
@@ -58,6 +75,10 @@ def run(
     ] = 0,
     data: Annotated[
         Path | None, typer.Option(help="Read the task's problems from this JSONL file.")
+    ] = None,
+    prices: Annotated[
+        str | None,
+        typer.Option(metavar="IN,OUT", help="What a million tokens cost, prompt and completion."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; runs/TASK-MODEL if absent.")
@@ -71,27 +92,52 @@ def run(
     A run that was interrupted goes on where it stopped when the same command is given again.
     The key, if the server wants one, is taken from OPENAI_API_KEY.
     """
-    try:
-        loaded = load(task, data=data, seed=seed)
-    except TaskError as error:
-        _fail(str(error), 2)
+    from .ask import Patience
+    from .run import Sampling
+    from .run_job import EndError, Job, measure
+
+    loaded = _loaded(task, data, seed)
     problems = replace(loaded, problems=loaded.problems[:limit])
-    folder = out or Path("runs") / f"{problems.name}-{model.replace('/', '_')}"
-    settings = {
-        "task": problems.name,
-        "task_sha256": problems.sha256,
-        "problems": len(problems.problems),
-        "instruction": problems.instruction,
-        "model": model,
-        "samples": samples,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "seed": seed,
-    }
-    failed = _measured(problems, base_url, settings, folder, concurrency, fresh)
-    _print_report([folder], f"{problems.name}, {model}")
+    job = Job(
+        task=problems,
+        base_url=base_url,
+        sampling=Sampling(
+            model=model, samples=samples, temperature=temperature, top_p=top_p,
+            max_tokens=max_tokens, seed=seed, system=system, strategy=strategy,
+            persona_per_sample=persona_per_sample, extra=_object(extra_body),
+        ),
+        folder=out or Path("runs") / f"{problems.name}-{model.replace('/', '_')}",
+        concurrency=concurrency,
+        patience=Patience(timeout, retries),
+        stop_on_error=stop_on_error,
+        fresh=fresh,
+        prices=_prices(prices),
+    )  # fmt: skip
+    try:
+        failed = measure(job)
+    except RunError as error:
+        _fail(str(error), 2)
+    except EndError as error:
+        _fail(str(error), error.code)
+    _print_report([job.folder], f"{problems.name}, {model}")
     if failed:
         _fail(f"{failed} calls failed; the same command asks them again", 1)
+
+
+@app.command(name="task")
+def task_(
+    name: Annotated[str, typer.Argument(help=f"{TASKS}, or a FILE.jsonl.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL rows {id, problem, answer}.")],
+    seed: Annotated[int, typer.Option(help="For arith: draws the problems.")] = 0,
+) -> None:
+    """Write a task's problems to a file, as `its-sft build --decontaminate` wants them."""
+    loaded = _loaded(name, None, seed)
+    try:
+        write_file(loaded, out)
+    except TaskError as error:
+        _fail(str(error), 1)
+    rows = len(loaded.problems)
+    Console(stderr=True).print(f"{out}: {rows:,} problems, SHA-256 {loaded.sha256}", markup=False)
 
 
 @app.command(name="report")
@@ -104,6 +150,59 @@ def report_(
         _print_report(folders, title)
     except RunError as error:
         _fail(str(error), 2)
+
+
+@app.command(name="compare")
+def compare_(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Two runs; or one of a panel, against its own members.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a pair.")] = False,
+) -> None:
+    """Compare two runs problem by problem: the difference, its interval, McNemar's exact test."""
+    from .compare import compare_folders, within
+    from .matrix_job import comparisons
+
+    try:
+        with Workers() as graders:
+            if len(folders) == 1:
+                made = within(folders[0], graders)
+            elif len(folders) == 2:
+                made = compare_folders(folders[0], folders[1], graders)
+            else:
+                _fail("compare takes one run or two", 2)
+    except RunError as error:
+        _fail(str(error), 2)
+    if as_json:
+        for each in made:
+            print(json.dumps(asdict(each)))
+    else:
+        Console().print(comparisons(made))
+
+
+@app.command(name="matrix")
+def matrix_(
+    plan: Annotated[Path, typer.Argument(help="A plan, a TOML file (docs/eval.md).")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Name the cells and end.")] = False,
+) -> None:
+    """Run train strategy x test strategy: what is missing is run, what is done is kept.
+
+    Prints each cell with its interval, and holds "contexts in both stages" against "in one".
+    """
+    from .matrix import read_plan
+    from .matrix_job import run_all, save, show
+    from .run_job import EndError
+
+    try:
+        read = read_plan(plan)
+        found = run_all(read, plan.parent, Console(stderr=True), dry_run)
+    except (RunError, TaskError) as error:
+        _fail(str(error), 2)
+    except EndError as error:
+        _fail(str(error), error.code)
+    if not dry_run:
+        save(found, plan.parent / read.out / "matrix.json")
+        show(found, Console())
 
 
 @app.command(name="grade")
@@ -160,66 +259,31 @@ def _print_report(folders: list[Path], title: str) -> None:
     Console().print(report.table(rows, title))
 
 
-def _measured(
-    task: Task,
-    base_url: str,
-    settings: dict[str, object],
-    folder: Path,
-    concurrency: int,
-    fresh: bool,
-) -> int:
-    """Open the run's folder and ask what it lacks; return how many samples failed."""
-    about = {
-        "command": shlex.join(sys.argv),
-        "base_url": base_url,
-        "version": version("input-time-scaling"),
-    }
+def _loaded(name: str, data: Path | None, seed: int) -> Task:
     try:
-        RunFolder(folder).open(settings, about, fresh)
-        return asyncio.run(_measure(task, base_url, settings, folder, concurrency))
-    except RunError as error:
+        return load(name, data=data, seed=seed)
+    except TaskError as error:
         _fail(str(error), 2)
-    except OSError as error:
-        _fail(f"cannot write to {folder}: {error.strerror}; what is done is kept", 1)
-    except KeyboardInterrupt:
-        _fail(f"interrupted; what is done is in {folder}: the same command goes on with it", 130)
 
 
-async def _measure(
-    task: Task, base_url: str, settings: dict[str, object], folder: Path, concurrency: int
-) -> int:
-    """Run what is missing under a progress bar; return how many samples failed."""
-    import openai
-
-    from . import run as runner
-    from .progress import bar
-
-    sampling = runner.Sampling(
-        **{field: settings[field] for field in runner.Sampling.__dataclass_fields__}  # type: ignore[arg-type]
-    )
-    kept = RunFolder(folder)
-    before = kept.latest()
+def _object(text: str) -> dict[str, object]:
     try:
-        server = await runner.connect(
-            base_url, os.environ.get("OPENAI_API_KEY") or "none", sampling.model
-        )
-    except openai.OpenAIError as error:
-        _fail(f"cannot ask {base_url}: {error}", 1)
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        _fail(f"--extra-body: not JSON: {error}", 2)
+    if not isinstance(value, dict):
+        _fail("--extra-body: must be a JSON object, as in '{\"top_k\": 20}'", 2)
+    return value
+
+
+def _prices(text: str | None) -> Prices | None:
+    if text is None:
+        return None
     try:
-        total = len(task.problems) * sampling.samples
-        with Workers() as graders, bar(total, before.values()) as on_sample:
-            await runner.run(
-                task,
-                server,
-                sampling,
-                kept,
-                concurrency=concurrency,
-                graders=graders,
-                on_sample=on_sample,
-            )
-    finally:
-        await server.client.close()
-    return sum(sample.error is not None for sample in kept.latest().values())
+        prompt, completion = map(float, text.split(","))
+    except ValueError:
+        _fail(f"--prices: {text!r} is not two numbers, as in 0.5,1.5", 2)
+    return Prices(prompt, completion)
 
 
 def _fail(message: str, code: int) -> NoReturn:

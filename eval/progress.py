@@ -1,5 +1,6 @@
-"""Progress bars, on standard error: done, accuracy so far, time left."""
+"""Progress bars, on standard error: done, accuracy so far, tokens a second, time left."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from .estimators import wilson
 from .grade import Graded
 from .samples import Sample
 
@@ -22,16 +24,18 @@ from .samples import Sample
 def bar(total: int, before: Iterable[Sample]) -> Iterator[Callable[[Sample], None]]:
     """Show progress to `total` samples; yield what to call with each new one."""
     done = [sample for sample in before if sample.error is None]
-    correct = sum(sample.correct for sample in done)
-    count = len(done)
+    correct, count, tokens = sum(sample.correct for sample in done), len(done), 0
+    began = time.monotonic()
     with Progress(*_columns(), console=Console(stderr=True)) as progress:
-        line = progress.add_task(_label(correct, count), total=total, completed=count)
+        line = progress.add_task(_label(correct, count, 0), total=total, completed=count)
 
         def on_sample(sample: Sample) -> None:
-            nonlocal correct, count
+            nonlocal correct, count, tokens
             count += 1
             correct += sample.correct
-            progress.update(line, advance=1, description=_label(correct, count))
+            tokens += sample.tokens
+            speed = tokens / max(time.monotonic() - began, 1e-3)
+            progress.update(line, advance=1, description=_label(correct, count, speed))
 
         yield on_sample
 
@@ -54,5 +58,8 @@ def _columns() -> tuple[ProgressColumn, ...]:
     )
 
 
-def _label(correct: int, count: int) -> str:
-    return f"solved {correct}/{count}"
+def _label(correct: int, count: int, speed: float) -> str:
+    if count == 0:
+        return "solved 0/0"
+    low, high = wilson(correct / count, count)
+    return f"solved {correct}/{count} ({low:.0%} - {high:.0%}), {speed:.0f} tokens/s"

@@ -8,50 +8,70 @@ from rich.table import Table
 
 from its.answers.workers import Workers
 
-from .metrics import Score, score
+from .figures import Figures, Prices, figures, scaled
 from .run import graded
-from .samples import RunFolder, Sample
+from .samples import RunError, RunFolder, Sample
+
+NOTE = (
+    "Intervals are bootstraps over problems: {problems} of them. One run of 30 problems is"
+    " uncertain by about 17 points either way."
+)
 
 
-def table(rows: Sequence[tuple[str, Score]], title: str) -> Table:
+def table(rows: Sequence[tuple[str, Figures]], title: str) -> Table:
     """Return the figures of `(strategy, score)` rows as a table that fits 80 columns."""
     shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
     shown.add_column("model")
     shown.add_column("context", no_wrap=True)
-    some_failed = any(figures.failed for _, figures in rows)
+    some_failed = any(found.failed for _, found in rows)
+    most = max((len(found.maj_at_k) for _, found in rows), default=1)
+    more = [f"pass@{most}", f"maj@{most}"] if most > 1 else []
     counts = ("abstained", "cut", *(["failed"] if some_failed else []), "tokens")
-    for column in ("solved", "pass@1", "95% interval", *counts):
+    for column in ("solved", "pass@1", "95% interval", *more, *counts):
         shown.add_column(column, justify="right", no_wrap=True)
-    for strategy, figures in rows:
+    for strategy, found in rows:
+        share = found.pass_at_1
         shown.add_row(
-            figures.name,
+            found.name,
             strategy,
-            f"{figures.pass_at_1 * figures.problems:.4g}/{figures.problems}",
-            f"{figures.pass_at_1:.1%}",
-            f"{figures.low:.0%} - {figures.high:.0%}",
-            str(figures.abstained),
-            str(figures.cut),
-            *([str(figures.failed)] if some_failed else []),
-            f"{figures.tokens:.0f}",
+            f"{share.value * found.problems:.4g}/{found.problems}",
+            f"{share.value:.1%}",
+            f"{share.low:.0%} - {share.high:.0%}",
+            *_last(found, most),
+            str(found.abstained),
+            str(found.cut),
+            *([str(found.failed)] if some_failed else []),
+            f"{found.tokens.mean:.0f}",
         )
     return shown
 
 
-def grades(figures: Mapping[str, float], title: str) -> Table:
+def _last(found: Figures, most: int) -> list[str]:
+    """Return pass@k and maj@k at the largest k of the table, where the run has as many samples."""
+    if most == 1:
+        return []
+    if len(found.maj_at_k) < most:
+        return ["-", "-"]
+    return [f"{found.pass_at_k[-1]:.1%}", f"{found.maj_at_k[-1]:.1%}"]
+
+
+def grades(found: Mapping[str, float], title: str) -> Table:
     """Return the figures of a graded file (`grade.summary`) as a table of one row."""
     shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
     for column in ("right", "false neg.", "false pos.", "undecided", "ms p50", "p95", "max"):
         shown.add_column(column, justify="right", no_wrap=True)
-    total = figures["total"] or 1
+    total = found["total"] or 1
     shown.add_row(
-        f"{figures['right']}/{figures['total']} ({figures['right'] / total:.2%})",
-        *(str(figures[key]) for key in ("false_negatives", "false_positives", "undecided")),
-        *(f"{figures[key]:.2f}" for key in ("ms_p50", "ms_p95", "ms_max")),
+        f"{found['right']}/{found['total']} ({found['right'] / total:.2%})",
+        *(str(found[key]) for key in ("false_negatives", "false_positives", "undecided")),
+        *(f"{found[key]:.2f}" for key in ("ms_p50", "ms_p95", "ms_max")),
     )
     return shown
 
 
-def scores(folder: Path, graders: Workers) -> list[tuple[str, Score]]:
+def scores(
+    folder: Path, graders: Workers, prices: Prices | None = None
+) -> list[tuple[str, Figures]]:
     """Return the rows of one run: a panel's members, as its ballots show them, then the panel.
 
     Raises:
@@ -60,15 +80,56 @@ def scores(folder: Path, graders: Workers) -> list[tuple[str, Score]]:
     run = RunFolder(folder)
     model = run.settings()["model"]
     samples = list(run.latest().values())
+    judge = graders.judge()
     rows = [
-        (strategy, score(member, [graded(ballot, graders) for ballot in cast]))
-        for member, strategy, cast in _by_member(samples)
-        if cast
+        (strategy, figures(member, cast, judge))
+        for member, strategy, cast in _members(samples, graders)
     ]
     if not samples:
         return rows
     label = f"vote of {len(rows)}" if rows else _strategy(samples)
-    return [*rows, (label, score(model, samples))]
+    return [*rows, (label, figures(model, samples, judge, prices))]
+
+
+def samples_by_model(folder: Path, graders: Workers) -> dict[str, list[Sample]]:
+    """Return a run's samples: a panel's members as its ballots show them, then its own model.
+
+    Raises:
+        RunError: there is no run in `folder`, or nothing in it yet.
+    """
+    run = RunFolder(folder)
+    samples = list(run.latest().values())
+    if not samples:
+        raise RunError(f"{folder} has no samples yet")
+    members = {name: cast for name, _, cast in _members(samples, graders)}
+    return {**members, run.settings()["model"]: samples}
+
+
+def summary(folder: Path, graders: Workers, prices: Prices | None = None) -> dict[str, Any]:
+    """Return the run's figures as `summary.json` has them.
+
+    Raises:
+        RunError: there is no run in `folder`.
+    """
+    run = RunFolder(folder)
+    samples = list(run.latest().values())
+    rows, settings = scores(folder, graders, prices), run.settings()
+    return {
+        "settings": settings,
+        "partial": len(samples) < settings["problems"] * settings["samples"],
+        "models": [{"context": context, **found.plain()} for context, found in rows],
+        "scaling": scaled(samples) if samples else None,
+        "note": NOTE.format(problems=rows[-1][1].problems if rows else 0),
+    }
+
+
+def _members(samples: Sequence[Sample], graders: Workers) -> list[tuple[str, str, list[Sample]]]:
+    """Return name, strategy and graded ballots of each member."""
+    return [
+        (name, strategy, [graded(ballot, graders) for ballot in cast])
+        for name, strategy, cast in _by_member(samples)
+        if cast
+    ]
 
 
 def _by_member(samples: Sequence[Sample]) -> list[tuple[str, str, list[Sample]]]:

@@ -1,60 +1,71 @@
 """Ask a model every problem, a bounded number at a time, and keep every answer as it comes."""
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import openai
 
 from its import answers, seeds
 from its.answers.workers import Workers
 
+from .ask import CallError, Patience, Reply, ask
 from .problem import Problem
 from .samples import RunFolder, Sample
 from .tasks import Task
 
-CALL_SECONDS = 3600.0
+
+class Stopped(Exception):
+    """A call failed, and the run was to stop then; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What is asked of the model. `seed` is the run's; every sample gets one of its own."""
+    """What is asked of the model. `seed` is the run's; every sample gets one of its own.
+
+    `strategy` overrides how the proxy chooses contexts; `persona_per_sample` draws one for each
+    sample of a problem instead of one for all. `extra` is added to each request as it is.
+    """
 
     model: str
-    samples: int
-    temperature: float
-    max_tokens: int | None
-    seed: int
+    samples: int = 1
+    temperature: float = 0.0
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int = 0
+    system: str | None = None
+    strategy: str | None = None
+    persona_per_sample: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An OpenAI-compatible server; `card` is what it says of the model under `input_time`."""
+    """An OpenAI-compatible server; `cards` is what it says of its models."""
 
     client: openai.AsyncOpenAI
-    card: Mapping[str, Any] | None
+    cards: Mapping[str, Mapping[str, Any]]
+
+    def knows(self, model: str) -> Mapping[str, Any] | None:
+        """Return what a proxy of ours says of `model`; `None` from any other server."""
+        return self.cards.get(model, {}).get("input_time")
 
 
-async def connect(base_url: str, api_key: str, model: str) -> Server:
-    """Open `base_url` and look up `model`.
+async def connect(base_url: str, api_key: str) -> Server:
+    """Open `base_url` and look up its models.
 
     Raises:
         openai.OpenAIError: the server cannot be reached, or refuses.
     """
-    # The harness repeats no call behind its own back: a repeated panel is paid three times.
-    client = openai.AsyncOpenAI(
-        base_url=base_url, api_key=api_key, max_retries=0, timeout=CALL_SECONDS
-    )
+    client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0)
     try:
-        cards = [card async for card in client.models.list()]
+        cards = {card.id: card.model_dump() async for card in client.models.list()}
     except openai.OpenAIError:
         await client.close()
         raise
-    card = next((card for card in cards if card.id == model), None)
-    return Server(client, (card.model_extra or {}).get("input_time") if card else None)
+    return Server(client, cards)
 
 
 async def run(
@@ -64,10 +75,16 @@ async def run(
     folder: RunFolder,
     *,
     concurrency: int,
+    patience: Patience,
+    stop_on_error: bool,
     graders: Workers,
     on_sample: Callable[[Sample], None],
 ) -> None:
-    """Ask what `folder` does not hold yet. Samples that failed before are asked again."""
+    """Ask what `folder` does not hold yet. Samples that failed before are asked again.
+
+    Raises:
+        Stopped: a call failed, and `stop_on_error` was wanted.
+    """
     done = {key for key, sample in folder.latest().items() if sample.error is None}
     todo = iter(
         (problem, index)
@@ -78,71 +95,92 @@ async def run(
 
     async def worker() -> None:
         for problem, index in todo:
-            asked = await _ask(server, sampling, problem, index, task.instruction)
-            sample = await asyncio.to_thread(graded, asked, graders)
+            asked = _asked(sampling, problem, index, task.instruction)
+            answered = await _answer(server, sampling, asked, patience, task.choice)
+            sample = await asyncio.to_thread(graded, answered, graders)
             folder.append(sample)
             on_sample(sample)
+            if sample.error and stop_on_error:
+                raise Stopped(f"{sample.id}: {sample.error}")
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(concurrency):
-            group.create_task(worker())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(worker())
+    except* Stopped as failed:
+        raise failed.exceptions[0] from None
 
 
-async def _ask(
-    server: Server, sampling: Sampling, problem: Problem, index: int, instruction: str
-) -> Sample:
-    prompt = f"{problem.problem}\n\n{instruction}"
+def _asked(sampling: Sampling, problem: Problem, index: int, instruction: str) -> Sample:
+    prompt = f"{problem.problem}\n\n{instruction}" if instruction else problem.problem
     # One seed for all samples would make them all alike.
     seed = seeds.derive("sample", sampling.seed, problem.id, index)
-    asked = Sample(problem.id, index, seed, problem.answer, prompt)
+    return Sample(problem.id, index, seed, problem.answer, prompt)
+
+
+async def _answer(
+    server: Server, sampling: Sampling, asked: Sample, patience: Patience, choice: bool
+) -> Sample:
     started = time.monotonic()
     try:
-        raw = await server.client.chat.completions.with_raw_response.create(
-            model=sampling.model,
-            messages=[{"role": "user", "content": prompt}],
-            temperature=sampling.temperature,
-            seed=seed,
-            max_tokens=sampling.max_tokens if sampling.max_tokens else openai.omit,
-            extra_body=_extra_body(server, sampling),
-        )
-        body = json.loads(raw.text)
-        return _answered(asked, body, time.monotonic() - started)
-    except (openai.OpenAIError, ValueError, LookupError, TypeError) as error:
-        return replace(asked, seconds=time.monotonic() - started, error=_reason(error))
+        reply = await ask(server.client, _body(server, sampling, asked), patience)
+    except CallError as error:
+        return replace(asked, seconds=time.monotonic() - started, error=str(error))
+    return _answered(asked, reply, time.monotonic() - started, choice)
 
 
-def _extra_body(server: Server, sampling: Sampling) -> dict[str, Any]:
-    """Fix the contexts by the run's seed and ask for ballots, where the server knows of them."""
-    if server.card is None:
-        return {}
-    panel = server.card.get("kind") == "panel"
-    return {"input_time": {"seed": sampling.seed, **({"return_ballots": True} if panel else {})}}
+def _body(server: Server, sampling: Sampling, asked: Sample) -> dict[str, Any]:
+    """Return the request; contexts are fixed by the run's seed, ballots asked for, where known."""
+    chat = [{"role": "user", "content": asked.prompt}]
+    if sampling.system:
+        chat.insert(0, {"role": "system", "content": sampling.system})
+    body: dict[str, Any] = {
+        "model": sampling.model, "messages": chat, "temperature": sampling.temperature,
+        "seed": asked.seed, **sampling.extra,
+    }  # fmt: skip
+    if sampling.top_p is not None:
+        body["top_p"] = sampling.top_p
+    if sampling.max_tokens is not None:
+        body["max_tokens"] = sampling.max_tokens
+    known = server.knows(sampling.model)
+    if known is not None or sampling.strategy:
+        extras: dict[str, Any] = {"seed": _context_seed(sampling, asked)}
+        if sampling.strategy:
+            extras["strategy"] = sampling.strategy
+        if known and known.get("kind") == "panel":
+            extras["return_ballots"] = True
+        body["input_time"] = {**extras, **(body.get("input_time") or {})}
+    return body
 
 
-def _answered(asked: Sample, body: Mapping[str, Any], seconds: float) -> Sample:
-    choice = body["choices"][0]
-    text = choice["message"].get("content") or ""
-    finish_reason = choice.get("finish_reason")
-    answer = answers.read(text, finish_reason=finish_reason)
+def _context_seed(sampling: Sampling, asked: Sample) -> int:
+    if not sampling.persona_per_sample:
+        return sampling.seed
+    return seeds.derive("context", sampling.seed, asked.sample)
+
+
+def _answered(asked: Sample, reply: Reply, seconds: float, choice: bool) -> Sample:
+    kind: Literal["choice", "math"] = "choice" if choice else "math"
+    answer = answers.read(reply.text, kind=kind, finish_reason=reply.finish_reason)
+    thinking = reply.thinking_tokens
     return replace(
         asked,
-        text=text,
+        text=reply.text,
+        reasoning=reply.reasoning or None,
         answer=answer.text if answer else None,
-        finish_reason=finish_reason,
-        tokens=(body.get("usage") or {}).get("completion_tokens") or 0,
+        finish_reason=reply.finish_reason,
+        tokens=reply.tokens,
+        thinking_tokens=thinking,
+        prompt_tokens=int(reply.usage.get("prompt_tokens") or 0),
         seconds=round(seconds, 3),
-        input_time=body.get("input_time") or {},
+        input_time=reply.input_time,
     )
 
 
 def graded(sample: Sample, graders: Workers) -> Sample:
     """Return `sample` with its answer held against the gold answer; no answer is not correct."""
-    given, wanted = answers.parse(sample.answer or ""), answers.parse(sample.gold)
+    given, wanted = answers.parse(sample.answer or ""), answers.read_or_parse(sample.gold)
     if given is None or wanted is None:
         return replace(sample, correct=False)
     outcome = answers.compare(wanted, given, graders.judge())
     return replace(sample, correct=outcome is answers.Comparison.EQUAL)
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:500]

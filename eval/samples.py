@@ -22,13 +22,20 @@ class Sample:
     gold: str
     prompt: str
     text: str | None = None
+    reasoning: str | None = None
     answer: str | None = None
     correct: bool = False
     finish_reason: str | None = None
     tokens: int = 0
+    thinking_tokens: int = 0
+    prompt_tokens: int = 0
     seconds: float = 0.0
     input_time: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+
+    @property
+    def response_tokens(self) -> int:
+        return self.tokens - self.thinking_tokens
 
     @property
     def key(self) -> tuple[str, int]:
@@ -57,10 +64,13 @@ class RunFolder:
             if self._run.exists():
                 self._hold_to(settings)
                 self._mend()
-            text = json.dumps({"settings": settings, **about}, indent=2) + "\n"
-            _replace(self._run, text)
+            self.note(settings, about)
         except OSError as error:
             raise RunError(f"cannot write to {self.path}: {error.strerror}") from error
+
+    def note(self, settings: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        """Write down the run's settings and all that is known about it."""
+        _replace(self._run, json.dumps({"settings": settings, **about}, indent=2) + "\n")
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that the run was made with."""

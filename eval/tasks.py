@@ -1,21 +1,20 @@
-"""Where problems come from: a JSONL file, a public data set, or our own generator.
-
-Only ids of data sets and loaders stand here, never a problem text.
-"""
+"""Where problems come from: a JSONL file, a public data set, or our own generator."""
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from its.cache import first_seen
+
 from . import arith
+from .hub import HUB_SETS, INSTRUCTION, HubSet, columns
 from .problem import Problem
 
 ARITH_ROWS = 200
-
-INSTRUCTION = "Reason step by step and put the final answer into \\boxed{}."
 BRIEFLY = "Calculate in one short line, then put the final answer into \\boxed{}. No explanation."
 
 
@@ -27,35 +26,18 @@ class TaskError(Exception):
 class Task:
     """A named list of problems; `instruction` stands after each, so that an answer can be read.
 
-    `sha256` is the hash of the problems' ids, texts and answers.
+    `sha256` is the hash of the problems' ids, texts and answers. `choice`: answers are letters.
     """
 
     name: str
     problems: tuple[Problem, ...]
     instruction: str = INSTRUCTION
+    choice: bool = False
 
     @property
     def sha256(self) -> str:
         rows = [[p.id, p.problem, p.answer] for p in self.problems]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class HubSet:
-    """A data set on the Hugging Face hub: its id, split, columns and number of rows."""
-
-    id: str
-    split: str
-    rows: int
-    key: str = "id"
-    problem: str = "problem"
-    answer: str = "answer"
-
-
-HUB_SETS = {
-    "aime24": HubSet("HuggingFaceH4/aime_2024", "train", 30),
-    "aime25": HubSet("MathArena/aime_2025", "train", 30, key="problem_idx"),
-}
 
 
 def load(name: str, *, data: Path | None, seed: int) -> Task:
@@ -65,11 +47,16 @@ def load(name: str, *, data: Path | None, seed: int) -> Task:
         TaskError: there is no such task, or its rows are not what they should be.
     """
     if data is not None:
-        return Task(name, tuple(read_file(data)))
+        public = HUB_SETS.get(name)
+        problems = tuple(read_file(data))
+        if public is None:
+            return Task(name, problems)
+        _hold_to_size(public, len(problems), str(data))
+        return Task(name, problems, public.instruction, public.choice)
     if name == "arith":
         return Task(name, tuple(arith.problems(ARITH_ROWS, seed)), BRIEFLY)
     if name in HUB_SETS:
-        return Task(name, tuple(_from_hub(HUB_SETS[name])))
+        return _remembered(_from_hub(name, HUB_SETS[name]), HUB_SETS[name])
     path = Path(name)
     if path.suffix == ".jsonl":
         return Task(path.stem, tuple(read_file(path)))
@@ -87,28 +74,36 @@ def read_file(path: Path) -> list[Problem]:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"cannot read {path}: {error}") from error
-    rows = [_row(line, f"{path}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
+    rows = [_row(line, n, f"{path}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
     return _distinct(rows, str(path))
 
 
-def _row(line: str, at: str) -> Problem:
+def write_file(task: Task, path: Path) -> None:
+    """Write the problems as rows that `read_file` and `its-sft build --decontaminate` take.
+
+    Raises:
+        TaskError: the file cannot be written.
+    """
+    rows = ({"id": p.id, "problem": p.problem, "answer": p.answer} for p in task.problems)
+    try:
+        path.write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8"
+        )
+    except OSError as error:
+        raise TaskError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _row(line: str, number: int, at: str) -> Problem:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
         raise TaskError(f"{at}: not JSON: {error}") from error
     if not isinstance(row, dict):
         raise TaskError(f"{at}: not an object")
-    return _problem(row, HubSet("", "", 0), at)
-
-
-def _problem(row: dict[str, Any], columns: HubSet, at: str) -> Problem:
-    values = []
-    for column in (columns.key, columns.problem, columns.answer):
-        value = row.get(column)
-        if not isinstance(value, str | int | float) or str(value).strip() == "":
-            raise TaskError(f"{at}: {column!r} is missing or empty; rows are id, problem, answer")
-        values.append(str(value))
-    return Problem(*values)
+    try:
+        return columns("problem", "answer", "id")(row, number)
+    except ValueError as error:
+        raise TaskError(f"{at}: {error}; rows are id, problem, answer") from error
 
 
 def _distinct(rows: Iterable[Problem], at: str) -> list[Problem]:
@@ -122,21 +117,46 @@ def _distinct(rows: Iterable[Problem], at: str) -> list[Problem]:
     return list(found.values())
 
 
-def _from_hub(wanted: HubSet) -> list[Problem]:
+def _from_hub(name: str, wanted: HubSet) -> Task:
     try:
         from datasets import load_dataset
     except ImportError as error:
         raise TaskError("public data sets need the extra `eval`: pip install '.[eval]'") from error
     load_rows: Callable[..., Any] = load_dataset
     try:
-        rows = list(load_rows(wanted.id, split=wanted.split))
+        rows = list(load_rows(wanted.id, wanted.config, split=wanted.split))
     except Exception as error:
         # The library raises what its transports raise; whatever it was, the remedy is the same.
+        asked = (
+            f" {wanted.id} is gated: ask for it on its page, then log in with `hf auth login`."
+            if wanted.gated
+            else ""
+        )
         raise TaskError(
-            f"cannot load {wanted.id} from the hub ({type(error).__name__}: {error});"
-            " give the problems with --data FILE.jsonl (id, problem, answer)"
+            f"cannot load {wanted.id} from the hub ({type(error).__name__}: {error}).{asked}"
+            " Or give the problems with --data FILE.jsonl (id, problem, answer)"
         ) from error
-    if len(rows) != wanted.rows:
-        raise TaskError(f"{wanted.id} has {len(rows)} rows where {wanted.rows} were expected")
-    problems = [_problem(row, wanted, f"{wanted.id}[{n}]") for n, row in enumerate(rows)]
-    return _distinct(problems, wanted.id)
+    _hold_to_size(wanted, len(rows), wanted.id)
+    try:
+        problems = [wanted.read(row, number) for number, row in enumerate(rows)]
+    except ValueError as error:
+        raise TaskError(f"{wanted.id}: {error}: its columns were changed") from error
+    found = tuple(_distinct(problems, wanted.id))
+    return Task(name, found, wanted.instruction, wanted.choice)
+
+
+def _hold_to_size(wanted: HubSet, rows: int, at: str) -> None:
+    if rows != wanted.rows:
+        raise TaskError(f"{at} has {rows} rows where {wanted.rows} were expected")
+
+
+def _remembered(task: Task, source: HubSet) -> Task:
+    """Say on standard error if a public set is not what it was when first loaded here."""
+    before = first_seen(f"{source.id} {source.config or ''} {source.split}", task.sha256)
+    if before not in (None, task.sha256):
+        print(
+            f"its-eval: {source.id} has other content than when it was first loaded here (SHA-256"
+            f" {task.sha256}, then {before}): figures are not comparable",
+            file=sys.stderr,
+        )
+    return task

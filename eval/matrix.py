@@ -1,0 +1,171 @@
+"""Train strategy x test strategy: the paper's claim, measured cell by cell.
+
+Input-Time Scaling (arXiv 2508.13654), section 4: contexts in both stages help, in one stage only
+they hurt. A plan (TOML) names a model for each train strategy, and the test strategies.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import msgspec
+
+from . import estimators
+from .estimators import Interval
+from .figures import by_problem
+from .samples import RunError, RunFolder, Sample
+
+STRATEGIES = ("none", "similar", "unsimilar", "random", "mixed", "retrieved")
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is measured. `train` gives the served model of each train strategy."""
+
+    task: str
+    base_url: str
+    out: str
+    train: Mapping[str, str]
+    test: Sequence[str]
+    data: str | None = None
+    limit: int | None = None
+    samples: int = 1
+    temperature: float = 0.0
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int = 0
+    concurrency: int = 8
+    retries: int = 3
+    timeout: float = 3600.0
+
+    def __post_init__(self) -> None:
+        for name in [*self.train, *self.test]:
+            if name not in STRATEGIES:
+                raise ValueError(f"no strategy {name!r}; there are: {', '.join(STRATEGIES)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A model trained one way and asked one way."""
+
+    train: str
+    test: str
+    model: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.train}-{self.test}"
+
+    @property
+    def co_designed(self) -> bool:
+        """Contexts in both stages, or in none."""
+        return (self.train == "none") == (self.test == "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Contexts in both stages less contexts in one, paired by problem."""
+
+    name: str
+    both: float
+    one: float
+    difference: Interval
+    p: float
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        RunError: the file cannot be read, or a key of it is wrong.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Plan)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RunError(f"cannot read {path}: {error}") from error
+    except msgspec.ValidationError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def cells(plan: Plan) -> Iterator[Cell]:
+    """Yield the cells, row by row."""
+    for train, model in plan.train.items():
+        for test in plan.test:
+            yield Cell(train, test, model)
+
+
+def folder_of(plan: Plan, cell: Cell, base: Path) -> Path:
+    """Return a cell's run folder; `out` is relative to the plan's own folder."""
+    return base / plan.out / cell.name
+
+
+def shares(folder: Path) -> dict[str, float]:
+    """Return each problem's share of correct samples.
+
+    Raises:
+        RunError: there is no finished run in `folder`.
+    """
+    run = RunFolder(folder)
+    samples: Sequence[Sample] = list(run.latest().values())
+    settings = run.settings()
+    if len(samples) < settings["problems"] * settings["samples"]:
+        raise RunError(f"{folder} is not finished")
+    return {key: fmean(s.correct for s in group) for key, group in by_problem(samples).items()}
+
+
+def interval(found: Mapping[str, float]) -> Interval:
+    """Return the mean of one cell with its interval."""
+    return estimators.mean_interval(list(found.values()))
+
+
+def contrasts(found: Mapping[Cell, Mapping[str, float]]) -> list[Contrast]:
+    """Hold "a context in both stages" against each way of having it in one, and against none.
+
+    A group's share of a problem is the mean over its cells; groups without cells are left out.
+    """
+    both = _group(found, trained=True, asked=True)
+    groups = (
+        ("in training only", _group(found, trained=True, asked=False)),
+        ("in testing only", _group(found, trained=False, asked=True)),
+        ("in neither", _group(found, trained=False, asked=False)),
+    )
+    made = []
+    for name, group in groups:
+        if not both or not group:
+            continue
+        keys = [key for key in both if key in group]
+        x, y = [group[key] for key in keys], [both[key] for key in keys]
+        solved = [[share > 0.5 for share in side] for side in (x, y)]
+        difference = estimators.paired_difference(x, y)
+        made.append(Contrast(name, fmean(y), fmean(x), difference, estimators.mcnemar(*solved)))
+    return made
+
+
+def _group(
+    found: Mapping[Cell, Mapping[str, float]], *, trained: bool, asked: bool
+) -> dict[str, float]:
+    picked = [
+        cell_shares
+        for cell, cell_shares in found.items()
+        if (cell.train != "none") == trained and (cell.test != "none") == asked
+    ]
+    if not picked:
+        return {}
+    return {key: fmean(each[key] for each in picked if key in each) for key in picked[0]}
+
+
+def result(found: Mapping[Cell, Mapping[str, float]]) -> dict[str, Any]:
+    """Return cells and contrasts as `matrix.json` has them."""
+    return {
+        "cells": [
+            {
+                "train": cell.train, "test": cell.test, "model": cell.model,
+                "co_designed": cell.co_designed, "problems": len(cell_shares),
+                "pass_at_1": msgspec.to_builtins(interval(cell_shares)),
+            }
+            for cell, cell_shares in found.items()
+        ],
+        "contrasts": [msgspec.to_builtins(contrast) for contrast in contrasts(found)],
+    }  # fmt: skip
