@@ -144,12 +144,35 @@ def task_(
 def report_(
     folders: Annotated[list[Path], typer.Argument(help="Folders that `its-eval run` wrote.")],
     title: Annotated[str, typer.Option(help="Stands over the table.")] = "",
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page too: plots, and every answer to read."),
+    ] = None,
 ) -> None:
-    """Print one table over runs: each model, and each member of a panel by its ballots."""
+    """Print one table over runs: each model, and each member of a panel by its ballots.
+
+    --html writes one file that needs no network. A folder that `its-eval matrix` made may be given.
+    """
     try:
-        _print_report(folders, title)
+        if html is not None:
+            _write_page(folders, title or ", ".join(folder.name for folder in folders), html)
+        _print_report([f for f in folders if not (f / "matrix.json").is_file()], title)
     except RunError as error:
         _fail(str(error), 2)
+
+
+def _write_page(folders: list[Path], title: str, path: Path) -> None:
+    try:
+        from .html import gather, render
+    except ImportError as error:
+        _fail(f"--html needs the extra `eval`: pip install '.[eval]' ({error})", 2)
+    with Workers() as graders:
+        page = gather(folders, title, graders)
+    try:
+        path.write_text(render(page), "utf-8")
+    except OSError as error:
+        _fail(f"cannot write {path}: {error.strerror}", 1)
+    Console(stderr=True).print(f"{path} written", style="green", markup=False)
 
 
 @app.command(name="compare")

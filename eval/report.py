@@ -19,15 +19,15 @@ NOTE = (
 
 
 def table(rows: Sequence[tuple[str, Figures]], title: str) -> Table:
-    """Return the figures of `(strategy, score)` rows as a table that fits 80 columns."""
+    """Return the figures of `(context, figures)` rows as a table that fits 80 columns."""
     shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
-    shown.add_column("model")
+    shown.add_column("model", overflow="fold", min_width=6)
     shown.add_column("context", no_wrap=True)
     some_failed = any(found.failed for _, found in rows)
     most = max((len(found.maj_at_k) for _, found in rows), default=1)
     more = [f"pass@{most}", f"maj@{most}"] if most > 1 else []
-    counts = ("abstained", "cut", *(["failed"] if some_failed else []), "tokens")
-    for column in ("solved", "pass@1", "95% interval", *more, *counts):
+    counts = ("no\nanswer", "cut", *(["failed"] if some_failed else []), "tokens")
+    for column in ("solved", "pass@1", "95%\ninterval", *more, *counts):
         shown.add_column(column, justify="right", no_wrap=True)
     for strategy, found in rows:
         share = found.pass_at_1
@@ -36,7 +36,7 @@ def table(rows: Sequence[tuple[str, Figures]], title: str) -> Table:
             strategy,
             f"{share.value * found.problems:.4g}/{found.problems}",
             f"{share.value:.1%}",
-            f"{share.low:.0%} - {share.high:.0%}",
+            f"{share.low:.0%}-{share.high:.0%}",
             *_last(found, most),
             str(found.abstained),
             str(found.cut),

@@ -73,12 +73,25 @@ class RunFolder:
         _replace(self._run, json.dumps({"settings": settings, **about}, indent=2) + "\n")
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that the run was made with."""
+        """Return the settings that the run was made with.
+
+        Raises:
+            RunError: there is no run in the folder.
+        """
+        return dict(self.about()["settings"])
+
+    def about(self) -> dict[str, Any]:
+        """Return all that was written down about the run.
+
+        Raises:
+            RunError: there is no run in the folder.
+        """
         try:
-            settings = json.loads(self._run.read_text("utf-8"))["settings"]
+            about: dict[str, Any] = json.loads(self._run.read_text("utf-8"))
+            dict(about["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self._run} is not a run's ({type(error).__name__})") from error
-        return dict(settings)
+        return {"command": "", "commit": None, **about}
 
     def append(self, sample: Sample) -> None:
         """Write one row, whole: a single write to a file opened for appending."""

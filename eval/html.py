@@ -1,0 +1,193 @@
+"""`its-eval report --html`: one self-contained page over runs, with a section for each problem."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from its.answers.workers import Workers
+
+from . import plots, report
+from .figures import BUDGETS, Figures, by_problem
+from .published import PUBLISHED
+from .samples import RunFolder, Sample
+from .scaling import solved_within
+
+MOST_TEXT = 20_000
+"""Characters of an answer that are shown; a run of thousands of long ones must still open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model of one run, as the page shows it."""
+
+    run: str
+    context: str
+    figures: Figures
+    samples: Sequence[Sample]
+
+    @property
+    def name(self) -> str:
+        return f"{self.run}: {self.figures.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the page shows."""
+
+    title: str
+    runs: Sequence[Mapping[str, Any]]
+    rows: Sequence[Row]
+    matrix: Mapping[str, Any] | None
+
+
+def gather(folders: Sequence[Path], title: str, graders: Workers) -> Page:
+    """Read runs, and the matrix of a folder of cells.
+
+    Raises:
+        RunError: there is no run in a folder.
+    """
+    matrix, places = None, []
+    for folder in folders:
+        if (folder / "matrix.json").is_file():
+            matrix = msgspec.json.decode((folder / "matrix.json").read_bytes())
+            places += sorted(path for path in folder.iterdir() if (path / "run.json").is_file())
+        else:
+            places.append(folder)
+    rows, runs = [], []
+    for place in places:
+        run = RunFolder(place)
+        samples = report.samples_by_model(place, graders)
+        runs.append({"name": place.name, **run.about()})
+        for context, found in report.scores(place, graders):
+            rows.append(Row(place.name, context, found, samples[found.name]))
+    return Page(title, runs, rows, matrix)
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML."""
+    text: str = _template().render(
+        page=page, published=PUBLISHED, pictures=_pictures(page), problems=_problems(page),
+        percent="{:.1%}".format,
+    )  # fmt: skip
+    return text
+
+
+def _pictures(page: Page) -> list[str]:
+    made = []
+    if page.matrix:
+        made.append(_heat_map(page.matrix))
+    most = max((len(row.figures.maj_at_k) for row in page.rows), default=1)
+    if most > 1:
+        several = [row for row in page.rows if len(row.figures.maj_at_k) > 1]
+        lines = {f"{row.name}, pass@k": row.figures.pass_at_k for row in several}
+        lines |= {f"{row.name}, maj@k": row.figures.maj_at_k for row in several}
+        made.append(plots.curves(lines, "With more samples", "samples k", "share solved"))
+    within = {
+        row.name: solved_within([(s.correct, s.tokens) for s in row.samples], BUDGETS)
+        for row in page.rows
+    }
+    made.append(
+        plots.curves(within, "Within a token budget", "completion tokens", "share solved", BUDGETS)
+    )
+    own = _own_samples(page)
+    groups = {
+        "right": [s.tokens for s in own if s.correct],
+        "wrong": [s.tokens for s in own if not s.correct and s.error is None],
+    }
+    made.append(plots.histogram(groups, "Length of answers", "completion tokens"))
+    return made
+
+
+def _own_samples(page: Page) -> list[Sample]:
+    """Return the runs' own samples: a panel's ballots are in its sums already."""
+    last = {row.run: row for row in page.rows}
+    return [sample for row in last.values() for sample in row.samples]
+
+
+def _heat_map(matrix: Mapping[str, Any]) -> str:
+    cells = matrix["cells"]
+    rows = list(dict.fromkeys(cell["train"] for cell in cells))
+    columns = list(dict.fromkeys(cell["test"] for cell in cells))
+    values = {(cell["train"], cell["test"]): cell["pass_at_1"]["value"] for cell in cells}
+    marked = frozenset((c["train"], c["test"]) for c in cells if c["co_designed"])
+    title = "Solved; framed: contexts in both stages or in none"
+    return plots.heat_map(rows, columns, values, marked, title)
+
+
+def _problems(page: Page) -> list[dict[str, Any]]:
+    """Return each problem with what every model said to it."""
+    grouped = [by_problem(row.samples) for row in page.rows]
+    ids = dict.fromkeys(key for group in grouped for key in group)
+    found = []
+    for number, key in enumerate(ids):
+        said = [group.get(key, []) for group in grouped]
+        first = next(samples[0] for samples in said if samples)
+        found.append(
+            {
+                "anchor": f"p{number}",
+                "id": key,
+                "prompt": first.prompt,
+                "gold": first.gold,
+                "cells": [_cell(samples) for samples in said],
+                "said": [
+                    _said(row, sample)
+                    for row, samples in zip(page.rows, said, strict=True)
+                    for sample in samples
+                ],
+            }
+        )
+    return found
+
+
+def _cell(samples: Sequence[Sample]) -> dict[str, Any]:
+    if not samples:
+        return {"class": "none", "text": ""}
+    right = sum(sample.correct for sample in samples)
+    kind = "right" if right == len(samples) else "wrong" if right == 0 else "some"
+    return {
+        "class": kind,
+        "text": f"{right}/{len(samples)}" if len(samples) > 1 else "+-"[not right],
+    }
+
+
+def _said(row: Row, sample: Sample) -> dict[str, Any]:
+    known = sample.input_time
+    text = sample.text or ""
+    return {
+        "who": row.name,
+        "context": row.context,
+        "sample": sample.sample,
+        "correct": sample.correct,
+        "answer": sample.answer,
+        "persona": known.get("persona"),
+        "reasoning": (sample.reasoning or "")[:MOST_TEXT],
+        "text": text[:MOST_TEXT],
+        "left": max(0, len(text) - MOST_TEXT),
+        "finish": sample.finish_reason,
+        "tokens": sample.tokens,
+        "seconds": sample.seconds,
+        "error": sample.error,
+        "tally": _tally(known),
+    }
+
+
+def _tally(known: Mapping[str, Any]) -> str:
+    """Say who voted for what, where the sample is a panel's."""
+    ballots = known.get("ballots") or []
+    cast = [f"{ballot['member']}: {ballot.get('answer') or 'no answer'}" for ballot in ballots]
+    return ", ".join(cast)
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string((files(__package__) / "report.html.jinja").read_text("utf-8"))
