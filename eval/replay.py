@@ -75,11 +75,11 @@ def replay(outputs: Sequence[Output], method: str, graders: Workers) -> list[Alo
     for output in outputs:
         problems.setdefault(output.problem, []).append(output)
     voted = {name: group for name, group in problems.items() if len(group) >= FEWEST_MODELS}
-    won = {name: _vote(group, method, graders) for name, group in voted.items()}
+    won = {name: vote(group, method, graders) for name, group in voted.items()}
     rows: dict[str, list[tuple[bool, bool]]] = {}
     for name, group in voted.items():
         for output in group:
-            solved = _right(output.answer, output.gold, graders)
+            solved = right(output.answer, output.gold, graders)
             rows.setdefault(output.model, []).append((solved, won[name]))
     alone = [
         Alone(model, len(pairs), sum(own for own, _ in pairs), sum(vote for _, vote in pairs))
@@ -89,7 +89,8 @@ def replay(outputs: Sequence[Output], method: str, graders: Workers) -> list[Alo
     return [*alone, Alone("all of them, voting", len(won), sum(won.values()), sum(won.values()))]
 
 
-def _vote(outputs: Sequence[Output], method: str, graders: Workers) -> bool:
+def vote(outputs: Sequence[Output], method: str, graders: Workers) -> bool:
+    """Tell whether the vote over one problem's outputs is right."""
     ordered = sorted(outputs, key=lambda output: output.model)
     calls = [Call(output.model) for output in ordered]
     ballots = [
@@ -97,10 +98,11 @@ def _vote(outputs: Sequence[Output], method: str, graders: Workers) -> bool:
         for call, output in zip(calls, ordered, strict=True)
     ]
     verdict = METHODS[method]().decide(ballots, calls, graders.judge())
-    return _right(verdict.winner.answer, ordered[0].gold, graders)
+    return right(verdict.winner.answer, ordered[0].gold, graders)
 
 
-def _right(answer: Answer | None, gold: Answer, graders: Workers) -> bool:
+def right(answer: Answer | None, gold: Answer, graders: Workers) -> bool:
+    """Tell whether an answer equals the gold answer; no answer does not."""
     if answer is None:
         return False
     return answers.compare(gold, answer, graders.judge()) is Comparison.EQUAL
