@@ -1,11 +1,10 @@
 """A GGUF file as the folder that trainers want: weights, tokenizer, chat template, EOS, checked."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-
-from . import gguf_tokenizer
 
 SAME_MATRIX = 0.2
 """Mean relative difference up to which two quantised matrices are taken for one."""
@@ -27,13 +26,16 @@ def convert(model: Path, out: Path, dtype: str) -> None:
         ConvertError: an extra is missing, or a check fails.
     """
     console = Console(stderr=True, soft_wrap=True)
-    try:
-        import torch
-        from gguf import GGUFReader
-    except ImportError as error:
-        raise ConvertError(f"needs torch and gguf ({error}): make train-env") from error
+    missing = [name for name in ("torch", "gguf", "transformers") if find_spec(name) is None]
+    if missing:
+        raise ConvertError(f"needs {' and '.join(missing)}: make train-env")
     if not model.is_file():
         raise ConvertError(f"{model}: no such file; `its-proxy model NAME` has some")
+    import torch
+    from gguf import GGUFReader
+
+    from . import gguf_tokenizer
+
     reader = GGUFReader(str(model))
     try:
         gguf_tokenizer.write(model, out)
@@ -87,6 +89,8 @@ def _tie(loaded: Any, reader: Any) -> bool:
 def _settle(loaded: Any, out: Path) -> Any:
     """Give the model the tokens that end and fill a text."""
     from transformers import AutoTokenizer, GenerationConfig
+
+    from . import gguf_tokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(out)
     ends = [tokenizer.eos_token_id]

@@ -79,7 +79,11 @@ def show(config: Path, number: int, console: Console) -> None:
     try:
         lines = data.read_bytes().splitlines()
         row = msgspec.json.decode(lines[number - 1])
-    except (OSError, IndexError, msgspec.DecodeError) as error:
+    except OSError as error:
+        raise CheckError(
+            f"cannot read {data}: {error.strerror}; the file's first lines say how it is built"
+        ) from error
+    except (IndexError, msgspec.DecodeError) as error:
         raise CheckError(f"{data}: has no row {number} ({error})") from error
     found = label(config, row)
     shown = Text()

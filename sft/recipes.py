@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 LETTERS = {"none": "n", "similar": "s", "unsimilar": "u", "random": "r"}
 """The paper's letters, which end a file's name."""
@@ -217,6 +218,19 @@ def recipes() -> Iterator[Recipe]:
         yield Recipe("qwen2.5-coder-0.5b-instruct", "gsm8k-1k", strategy, ONE_FP32)
     yield Recipe("smollm2-135m", "smoke", "random", CPU)
     yield Recipe("smollm2-135m", "smoke", "random", CPU, lora=True)
+
+
+def supply(folder: Path) -> None:
+    """Put what the files name beside them, where it is not: templates and DeepSpeed's settings.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    for name in ("templates", "deepspeed"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for file in (files(__package__) / name).iterdir():
+            if not (folder / name / file.name).exists():
+                (folder / name / file.name).write_bytes(file.read_bytes())
 
 
 def render(recipe: Recipe) -> str:

@@ -40,6 +40,7 @@ def recipes(
     known = {FOLDER / f"{recipe.name}.yml": recipe for recipe in table.recipes()}
     if write:
         with told():
+            table.supply(FOLDER)
             for path, recipe in known.items():
                 path.write_text(table.render(recipe), "utf-8")
         Console(stderr=True).print(f"{len(known)} files written", style="green")

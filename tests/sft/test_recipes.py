@@ -2,7 +2,10 @@
 
 import difflib
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,6 +109,18 @@ def test_the_command_lists_and_writes(tmp_path: Path) -> None:
     checked = command("sft", "recipes", "--check")
     assert checked.returncode == 2
     assert "needs axolotl: make train-env" in checked.stderr
+
+
+def test_who_has_no_clone_gets_all_that_the_files_name(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, "-m", "sft", "recipes", "--write"]
+    ended = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    for file in (tmp_path / "sft").glob("*.yml"):
+        said = yaml.safe_load(file.read_text("utf-8"))
+        for key in ("deepspeed", "chat_template_jinja"):
+            assert said.get(key) is None or (tmp_path / said[key]).is_file()
+        assert file.read_text("utf-8") == content(file.stem)
 
 
 def test_a_recipe_is_a_value() -> None:
