@@ -5,15 +5,14 @@ environment of its own, as a process of its own.
 import json
 import os
 import subprocess
-import venv
 from pathlib import Path
 
 import httpx
 import pytest
-from filelock import FileLock
 from starlette.responses import JSONResponse, Response
 
-from tests.conftest import MEMBERS, Proxy, require_or_skip
+from tests.conftest import MEMBERS, Proxy
+from tests.environments import environment
 from tests.scripted import (
     CHUNKS,
     Body,
@@ -30,23 +29,6 @@ VERSIONS = ["2.8.0", "3.54.0"]
 CLIENT = Path(__file__).with_name("sdk_client.py")
 
 
-def environment(version: str) -> Path:
-    """Return the interpreter of a cached environment that has openai `version`."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "input-time-scaling" / f"openai-{version}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    python = folder / "bin" / "python"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "complete").exists():
-            venv.create(folder, with_pip=True, clear=True)
-            install = [str(python), "-m", "pip", "install", "--quiet", f"openai=={version}"]
-            done = subprocess.run(install, capture_output=True, text=True, timeout=300)
-            if done.returncode:
-                require_or_skip(f"openai {version} cannot be installed: {done.stderr[-300:]}")
-            (folder / "complete").touch()
-    return python
-
-
 CONFIG = (
     MEMBERS
     + "".join(
@@ -59,7 +41,7 @@ CONFIG = (
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_sdk_works_as_it_does_elsewhere(start: Proxy, engine: Engine, version: str) -> None:
-    python = environment(version)
+    python = environment("openai", version)
     proxy: httpx.Client = start("[server]\nretries = 0\n" + CONFIG)
     for name in "sur":
         engine.scripts[name] = says(r"\boxed{7}")
