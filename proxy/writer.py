@@ -107,6 +107,7 @@ class Writer:
             self._metrics.persona("store")
             return _kept(stored)
         if not self._writes:
+            self._metrics.persona("bank")
             return Served(_of_bank(pick), None, None)
         usage: dict[str, int] = {}
         try:
@@ -118,6 +119,7 @@ class Writer:
             self._metrics.persona_fault(getattr(error, "kind", "timeout"))
             stored = await self._store.keep(key, _of_bank(pick), FALLBACK_SECONDS)
         await self._store.release(key)
+        self._metrics.persona(stored.source)
         return Served(stored, usage or None, _kept(stored).until)
 
     async def _write(
@@ -148,7 +150,6 @@ class Writer:
             self._metrics.persona_fault(fault)
         if written.persona is None:
             return await self._store.keep(key, _of_bank(pick), FALLBACK_SECONDS)
-        self._metrics.persona("generate")
         return await self._store.keep(key, Stored(written.persona, "generate", pick.domain), None)
 
     async def _wait_for_lease(self, key: str) -> Stored | None:

@@ -15,8 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis.core.result import Ok
 
 from proxy import logs
+from proxy.metrics import Metrics
 from proxy.settings import LogSettings
-from tests.conftest import MEMBERS, Proxy
+from tests.conftest import MEMBERS, ROOT, Proxy
 from tests.proxy.test_member import ASK, CHAT, wait_until
 from tests.scripted import Engine, fails, says, says_after, speaks
 
@@ -216,3 +217,12 @@ def test_what_the_description_promises_holds(start: Proxy, engine: Engine) -> No
         try_one()
     assert answered[200] > 0
     assert answered[404] > 0
+
+
+def test_every_series_is_in_the_docs() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    own = [m for m in Metrics().registry.collect() if m.name.startswith("its_")]
+    assert len(own) > 10
+    for series in own:
+        name = f"{series.name}_total" if series.type == "counter" else series.name
+        assert f"`{name}`" in page, name

@@ -298,6 +298,7 @@ def test_metrics_count_sources_and_faults(writing: httpx.Client, engine: Engine)
     text = writing.get("/metrics").text
     assert 'its_persona_faults_total{fault="disclaimer"} 3.0' in text
     assert 'its_persona_memory_total{result="hit"} 1.0' in text
+    assert 'its_personas_total{source="bank"} 1.0' in text, "the bank served, and that is counted"
 
 
 MIXED = (
