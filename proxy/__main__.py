@@ -93,6 +93,42 @@ def check(
 
 
 @app.command()
+def init(
+    checkpoints: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of checkpoints with their input_time.json.")
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="An engine that runs; for CHECKPOINTS: where they will."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The configuration.")] = Path(
+        "panels.toml"
+    ),
+) -> None:
+    """Write a commented configuration, from engines that run or from checkpoints' folders.
+
+    An engine is asked for its models and, if it is SGLang on this machine, for their manifests.
+    """
+    from . import init as writer
+
+    urls = engine or [writer.DEFAULT_ENGINE]
+    try:
+        if checkpoints:
+            found = [writer.look_at(folder, urls[0]) for folder in checkpoints]
+        else:
+            found = [each for url in urls for each in writer.ask_engine(url)]
+        with out.open("x", encoding="utf-8") as file:
+            file.write(writer.render(found))
+    except writer.InitError as error:
+        _fail(str(error), 1)
+    except FileExistsError:
+        _fail(f"{out} exists; name another with --out, or delete it", 1)
+    except OSError as error:
+        _fail(f"cannot write {out}: {error.strerror}", 1)
+    check(out)
+
+
+@app.command()
 def model(
     name: Annotated[
         str, typer.Argument(help=f"{', '.join(models.MODELS)}, a FILE.gguf, or a hub REPO.")
