@@ -1,11 +1,15 @@
 """`its-proxy`: serve panels and members, check a configuration, fetch a model, show it all."""
 
+import json
+import os
 import socket
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from its.manifest import CoDesign
@@ -129,6 +133,34 @@ def init(
 
 
 @app.command()
+def conformance(
+    base_url: Annotated[str, typer.Option(help="The engine, up to /v1.")],
+    model: Annotated[str, typer.Option(help="Its name for the model.")],
+    api_key: Annotated[
+        str | None, typer.Option(metavar="env:NAME", help="Where the engine's key stands.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a check.")] = False,
+) -> None:
+    """Ask an engine for everything that the proxy relies on; end with 1 if it lacks what it must.
+
+    Any OpenAI-compatible server will do, the proxy itself too.
+    """
+    from .conformance import run
+
+    lacks = False
+    for result in run(base_url, model, _secret(api_key)):
+        lacks = lacks or (result.required and not result.passed)
+        if as_json:
+            print(json.dumps(asdict(result)), flush=True)
+            continue
+        mark = "[green]yes[/]" if result.passed else "[red]NO [/]" if result.required else "no "
+        kind = "required" if result.required else "optional"
+        told = f"{mark} {result.name:<14} {kind}  {result.seconds:5.1f} s  {escape(result.remark)}"
+        Console(soft_wrap=True, highlight=False).print(told)
+    raise typer.Exit(1 if lacks else 0)
+
+
+@app.command()
 def model(
     name: Annotated[
         str, typer.Argument(help=f"{', '.join(models.MODELS)}, a FILE.gguf, or a hub REPO.")
@@ -157,6 +189,16 @@ def demo(
         _fail(str(error), 1)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _secret(reference: str | None) -> str | None:
+    """Return the key that `--api-key env:NAME` names."""
+    if reference is None:
+        return None
+    kind, _, name = reference.partition(":")
+    if kind != "env" or not os.environ.get(name):
+        _fail("--api-key: must be env:NAME, and the environment must have it", 2)
+    return os.environ[name]
 
 
 def _explain(config: Path) -> None:

@@ -306,3 +306,15 @@ def test_a_chat_keeps_its_persona_and_the_engines_prefix_cache(served: str) -> N
             ]
     assert len(personas) == 1
     assert cached[0] < cached[1] < cached[2]
+
+
+def test_the_embedded_engine_has_what_the_proxy_relies_on(served: str) -> None:
+    """Through the proxy, so that it is held to the same: a member without a context."""
+    ended = command(
+        "proxy", "conformance", "--base-url", served, "--model", "n", "--json", timeout=200
+    )
+    found = {row["name"]: row for row in map(json.loads, ended.stdout.splitlines())}
+    lacks = {name: row["remark"] for name, row in found.items() if not row["passed"]}
+    assert {name for name in lacks if found[name]["required"]} == set(), lacks
+    assert ended.returncode == 0
+    assert set(lacks) <= {"regex", "cached", "unknown_model"}, lacks

@@ -1,0 +1,273 @@
+"""What the proxy relies on of an engine, asked of a real one: `its-proxy conformance`.
+
+A check is a function that returns a remark, or raises `Missing`. Required ones carry members and
+panels; the others are passed on where an engine has them.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+SECONDS = 300.0
+FEW = 24
+"""Tokens that most checks ask for: slow engines are engines too."""
+
+SUM = [{"role": "user", "content": "What is 2 + 3? Answer with the number only."}]
+TALE = [{"role": "user", "content": "Tell a very long story about a lighthouse."}]
+LEFT_SECONDS = 2.0
+
+
+class Missing(Exception):
+    """The engine does not do what the check asks; the message says what it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one check ended."""
+
+    name: str
+    required: bool
+    passed: bool
+    remark: str
+    seconds: float
+
+
+class Engine:
+    """Asks the engine at a base URL (up to /v1) for one model."""
+
+    def __init__(self, client: httpx.Client, url: str, model: str) -> None:
+        self.client, self.url, self.model = client, url.rstrip("/"), model
+        self.root = self.url.removesuffix("/v1")
+
+    def post(self, path: str, **body: Any) -> httpx.Response:
+        return self.client.post(f"{self.url}/{path}", json={"model": self.model, **body})
+
+    def chat(self, **body: Any) -> Any:
+        """Return a chat completion.
+
+        Raises:
+            Missing: it was not a 200 with JSON.
+        """
+        answer = self.post("chat/completions", **{"messages": SUM, "max_tokens": FEW, **body})
+        return _json(answer)
+
+    def events(self, **body: Any) -> Iterator[Any]:
+        """Yield the events of a streamed chat; the last one is the text `[DONE]`."""
+        asked = {"model": self.model, "messages": SUM, "max_tokens": FEW, **body, "stream": True}
+        with self.client.stream("POST", f"{self.url}/chat/completions", json=asked) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                raise Missing(f"answered {answer.status_code}: {answer.text[:100]}")
+            for line in answer.iter_lines():
+                data = line.removeprefix("data:").strip()
+                if line.startswith("data:"):
+                    yield data if data == "[DONE]" else json.loads(data)
+
+
+def models(engine: Engine) -> str:
+    """The model is listed."""
+    names = [card["id"] for card in _json(engine.client.get(f"{engine.url}/models"))["data"]]
+    _must(engine.model in names, f"lists {', '.join(names) or 'none'}")
+    return f"{len(names)} listed"
+
+
+def chat(engine: Engine) -> str:
+    """A chat has text, a finish_reason and usage."""
+    body = engine.chat()
+    choice = body["choices"][0]
+    _must(bool(choice["message"]["content"]), "no content")
+    _must(
+        choice["finish_reason"] in {"stop", "length"}, f"finish_reason {choice['finish_reason']!r}"
+    )
+    _must(body["usage"]["completion_tokens"] > 0, "no usage")
+    return f"said {choice['message']['content'].strip()[:30]!r}"
+
+
+def stream(engine: Engine) -> str:
+    """A stream ends with a finish_reason and [DONE]."""
+    events = list(engine.events())
+    _must(events[-1] == "[DONE]", "no [DONE]")
+    choices = [choice for event in events[:-1] for choice in event.get("choices") or ()]
+    reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
+    _must(len(reasons) == 1, f"finish_reasons {reasons}")
+    _must(any((choice.get("delta") or {}).get("content") for choice in choices), "no content")
+    return f"{len(events)} events"
+
+
+def stream_usage(engine: Engine) -> str:
+    """`stream_options.include_usage` gives the usage of a stream."""
+    events = list(engine.events(stream_options={"include_usage": True}))
+    used = [event["usage"] for event in events[:-1] if event.get("usage")]
+    _must(bool(used), "no usage in the stream")
+    return f"{used[-1]['completion_tokens']} tokens"
+
+
+def length(engine: Engine) -> str:
+    """`max_tokens` ends an answer with finish_reason `length`."""
+    body = engine.chat(messages=TALE, max_tokens=4)
+    reason, tokens = body["choices"][0]["finish_reason"], body["usage"]["completion_tokens"]
+    _must((reason, tokens) == ("length", 4), f"finish_reason {reason!r} after {tokens} tokens")
+    return ""
+
+
+def stop(engine: Engine) -> str:
+    """`stop` ends an answer, and is no part of it."""
+    body = engine.chat(messages=TALE, stop=[" "])
+    text, reason = (
+        body["choices"][0]["message"]["content"] or "",
+        body["choices"][0]["finish_reason"],
+    )
+    _must(" " not in text.strip() and reason == "stop", f"{text[:30]!r}, {reason!r}")
+    return ""
+
+
+def unknown_field(engine: Engine) -> str:
+    """A field that the engine does not know is no error."""
+    engine.chat(its_unknown_field={"a": 1})
+    return ""
+
+
+def bad_request(engine: Engine) -> str:
+    """Nonsense is a 4xx, and the engine lives on."""
+    answer = engine.post("chat/completions", messages="nonsense")
+    _must(400 <= answer.status_code < 500, f"answered {answer.status_code}")
+    engine.chat(max_tokens=1)
+    return f"{answer.status_code}"
+
+
+def leaves(engine: Engine) -> str:
+    """A client that leaves frees its place: the next answer comes at once."""
+    before = time.monotonic()
+    engine.chat(max_tokens=1)
+    usual = time.monotonic() - before
+    for _ in range(4):
+        for number, _event in enumerate(engine.events(messages=TALE, max_tokens=4096)):
+            if number == 1:
+                break  # leaving the `with` closes the connection
+    before = time.monotonic()
+    engine.chat(max_tokens=1)
+    took = time.monotonic() - before
+    _must(took < usual + LEFT_SECONDS, f"the next answer took {took:.1f} s, not {usual:.1f}")
+    return f"{took:.1f} s after four that left"
+
+
+def seed(engine: Engine) -> str:
+    """`seed` gives the same answer twice."""
+    said = {
+        engine.chat(messages=TALE, seed=7, temperature=1.0)["choices"][0]["message"]["content"]
+        for _ in range(2)
+    }
+    _must(len(said) == 1, "two answers to one seed")
+    return ""
+
+
+def several(engine: Engine) -> str:
+    """`n` gives several choices."""
+    body = engine.chat(n=2, temperature=1.0)
+    _must(len(body["choices"]) == 2, f"{len(body['choices'])} choices")
+    return ""
+
+
+def logprobs(engine: Engine) -> str:
+    """`logprobs` come back."""
+    found = engine.chat(logprobs=True, top_logprobs=2)["choices"][0].get("logprobs")
+    _must(bool(found and found.get("content")), "none")
+    return ""
+
+
+def json_schema(engine: Engine) -> str:
+    """`response_format` holds an answer to a JSON schema."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"],
+              "additionalProperties": False}  # fmt: skip
+    wanted = {"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}}
+    text = engine.chat(response_format=wanted)["choices"][0]["message"]["content"]
+    try:
+        _must(isinstance(json.loads(text)["n"], int), f"said {text[:40]!r}")
+    except (ValueError, LookupError, TypeError) as error:
+        raise Missing(f"said {text[:40]!r}") from error
+    return ""
+
+
+def regex(engine: Engine) -> str:
+    """`regex` holds an answer to an expression (SGLang)."""
+    text = engine.chat(regex="[ab]{3}")["choices"][0]["message"]["content"]
+    _must(set(text) <= {"a", "b"} and len(text) == 3, f"said {text[:40]!r}")
+    return ""
+
+
+def tokenize(engine: Engine) -> str:
+    """`/tokenize` takes a chat: parity of training and serving is checked with it."""
+    answer = engine.client.post(
+        f"{engine.root}/tokenize", json={"model": engine.model, "messages": SUM}
+    )
+    tokens = _json(answer).get("tokens")
+    _must(isinstance(tokens, list) and len(tokens) > 5, f"{tokens!r}"[:60])
+    return f"{len(tokens)} tokens"
+
+
+def completions(engine: Engine) -> str:
+    """`/v1/completions` completes a bare prompt."""
+    body = _json(engine.post("completions", prompt="1, 2, 3,", max_tokens=4))
+    _must(bool(body["choices"][0]["text"]), "no text")
+    return ""
+
+
+def cached(engine: Engine) -> str:
+    """Usage says how much of a prompt was cached (SGLang: --enable-cache-report)."""
+    long = [{"role": "user", "content": "Remember: " + "a lighthouse stands here. " * 40}]
+    engine.chat(messages=long, max_tokens=1)
+    details = engine.chat(messages=long, max_tokens=1)["usage"].get("prompt_tokens_details") or {}
+    tokens = details.get("cached_tokens") or 0
+    _must(tokens > 0, "none")
+    return f"{tokens} tokens"
+
+
+def unknown_model(engine: Engine) -> str:
+    """A model that is not served is an error, not another model's answer."""
+    answer = engine.post("chat/completions", messages=SUM, max_tokens=1, model="no-such-model")
+    _must(answer.status_code >= 400, f"answered {answer.status_code}")
+    return f"{answer.status_code}"
+
+
+Check = Callable[[Engine], str]
+REQUIRED: tuple[Check, ...] = (
+    models, chat, stream, stream_usage, length, stop, unknown_field, bad_request, leaves,
+)  # fmt: skip
+OPTIONAL: tuple[Check, ...] = (
+    seed, several, logprobs, json_schema, regex, tokenize, completions, cached, unknown_model,
+)  # fmt: skip
+
+
+def run(url: str, model: str, api_key: str | None) -> Iterator[Result]:
+    """Yield the result of each check, as it ends."""
+    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    with httpx.Client(timeout=SECONDS, trust_env=False, headers=headers) as client:
+        engine = Engine(client, url, model)
+        for check in (*REQUIRED, *OPTIONAL):
+            began = time.monotonic()
+            passed, remark = _ended(check, engine)
+            took = time.monotonic() - began
+            yield Result(check.__name__, check in REQUIRED, passed, remark, took)
+
+
+def _ended(check: Check, engine: Engine) -> tuple[bool, str]:
+    try:
+        return True, check(engine)
+    except Missing as error:
+        return False, str(error)
+    except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return False, f"{type(error).__name__}: {error}"[:120]
+
+
+def _json(answer: httpx.Response) -> Any:
+    _must(answer.status_code == 200, f"answered {answer.status_code}: {answer.text[:100]}")
+    return answer.json()
+
+
+def _must(holds: bool, told: str) -> None:
+    if not holds:
+        raise Missing(told)

@@ -1,0 +1,43 @@
+"""An engine that lacks something is told so, check by check."""
+
+import json
+
+from tests.conftest import command
+from tests.scripted import Engine, says, speaks
+
+
+def results(url: str, *more: object) -> tuple[int, dict[str, tuple[bool, str]]]:
+    args = ("--base-url", f"{url}/v1", "--model", "m", "--json", *more)
+    ended = command("proxy", "conformance", *args)
+    rows = map(json.loads, ended.stdout.splitlines())
+    return ended.returncode, {row["name"]: (row["passed"], row["remark"]) for row in rows}
+
+
+def test_an_engine_that_lacks_much(engine: Engine, engine_url: str) -> None:
+    engine.scripts["m"] = says("5")
+    code, found = results(engine_url)
+    assert code == 1
+    assert found["models"] == (False, "lists none")
+    assert found["chat"] == (True, "said '5'")
+    assert found["stream"][0] is False
+    assert found["logprobs"] == (False, "none")
+    assert found["bad_request"] == (False, "answered 200")
+    assert len(found) == 18
+
+
+def test_an_engine_that_streams(engine: Engine, engine_url: str) -> None:
+    engine.scripts["m"] = speaks("5", " it is")
+    _, found = results(engine_url)
+    assert found["stream"][0] is True
+    assert found["stream_usage"] == (True, "2 tokens")
+    assert found["leaves"][0] is True
+    assert found["several"] == (False, "1 choices")
+
+
+def test_a_dead_engine_is_no_traceback() -> None:
+    ended = command("proxy", "conformance", "--base-url", "http://127.0.0.1:9/v1", "--model", "m")
+    assert ended.returncode == 1
+    assert "NO  chat" in ended.stdout
+    assert "Traceback" not in ended.stderr
+    wrong = ("--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--api-key", "sk-1")
+    assert command("proxy", "conformance", *wrong).returncode == 2
