@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import httpx
 import pytest
@@ -118,7 +118,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
 
 
-def require_or_skip(reason: str) -> None:
+def require_or_skip(reason: str) -> NoReturn:
     """Skip a test for want of set-up, visibly; where everything must run (CI), fail."""
     if os.environ.get("ITS_REQUIRE"):
         pytest.fail(reason)

@@ -1,8 +1,11 @@
 """Other people's software, each version in a cached environment of its own."""
 
+import shutil
 import subprocess
 import venv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -12,15 +15,33 @@ from tests.conftest import require_or_skip
 
 def environment(package: str, version: str) -> Path:
     """Return the interpreter of an environment that has `package` of that version."""
+
+    def made(place: Path) -> list[Any]:
+        venv.create(place, with_pip=True, clear=True)
+        return [place / "bin" / "python", "-m", "pip", "install", "-q", f"{package}=={version}"]
+
+    return _cached(package, version, made) / "bin" / "python"
+
+
+def node_program(package: str, version: str) -> Path:
+    """Return the program that the npm package of that version installs under its own name."""
+
+    def made(place: Path) -> list[Any]:
+        npm = shutil.which("npm") or require_or_skip("npm is not installed")
+        quiet = ["--silent", "--no-fund", "--no-audit"]
+        return [npm, "install", *quiet, "--prefix", place, f"{package}@{version}"]
+
+    return _cached(package, version, made) / "node_modules" / ".bin" / package
+
+
+def _cached(package: str, version: str, made: Callable[[Path], list[Any]]) -> Path:
+    """Return the folder that `made` readies and whose command fills it, once."""
     place = folder() / f"{package}-{version}"
     place.parent.mkdir(parents=True, exist_ok=True)
-    python = place / "bin" / "python"
     with FileLock(f"{place}.lock"):
         if not (place / "complete").exists():
-            venv.create(place, with_pip=True, clear=True)
-            install = [str(python), "-m", "pip", "install", "--quiet", f"{package}=={version}"]
-            done = subprocess.run(install, capture_output=True, text=True, timeout=600)
+            done = subprocess.run(made(place), capture_output=True, text=True, timeout=600)
             if done.returncode:
                 require_or_skip(f"{package} {version} cannot be installed: {done.stderr[-300:]}")
             (place / "complete").touch()
-    return python
+    return place
