@@ -7,8 +7,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/input-time-scaling
 TRAIN_CPU := $(CACHE)/axolotl-0.21.0-cpu
 TRAIN := $(CACHE)/axolotl-0.21.0
+SGLANG := $(CACHE)/sglang-0.5.23-cpu
 
-.PHONY: demo test bench help clean test-train smoke-135m train-env
+.PHONY: demo test bench help clean test-train smoke-135m train-env test-sglang sglang-env
 
 help:
 	@echo "make demo   set up, start a real model on the CPU, ask, vote, evaluate (ARGS=... go to its-proxy demo)"
@@ -17,6 +18,7 @@ help:
 	@echo "make test-train  train tiny models with the real Axolotl on the CPU (1.8 GB, cached)"
 	@echo "make smoke-135m  the same with SmolLM2-135M: data, training, merging, checks (10 minutes)"
 	@echo "make train-env   the environment for training on GPUs (Python >= 3.12, 8 GB)"
+	@echo "make test-sglang  ask the real SGLang, on the CPU, for all that the proxy relies on (2.7 GB, cached)"
 	@echo "make clean  remove the environment and what the tools left"
 
 demo: .venv/.demo
@@ -53,6 +55,20 @@ $(TRAIN)/.made: constraints/train.txt pyproject.toml
 	@$(TRAIN_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12) and "Python >= 3.12 is needed: make train-env TRAIN_PYTHON=python3.12")'
 	$(TRAIN_PYTHON) -m venv $(TRAIN)
 	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/train.txt -e '.[train,sft]'
+	@touch $@
+
+test-sglang: .venv/.dev $(SGLANG)/.made
+	ITS_SGLANG=$(SGLANG) $(BIN)/pytest tests/sglang -p no:cacheprovider -rP $(ARGS)
+
+sglang-env: $(SGLANG)/.made
+
+# Without a GPU, SGLang does without its CUDA kernels and what they need (tests/sglang/stand_in).
+$(SGLANG)/.made: constraints/sglang.txt
+	rm -rf $(SGLANG)
+	python3.11 -m venv $(SGLANG)
+	$(SGLANG)/bin/python -m pip install --quiet --disable-pip-version-check -r constraints/sglang.txt
+	$(SGLANG)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  sglang==0.5.23 sglang-router==0.3.2 torchvision==0.28.0
 	@touch $@
 
 clean:

@@ -17,7 +17,10 @@ from proxy.config import load
 from tests.scripted import Engine, serving
 
 ROOT = Path(__file__).parent.parent
-collect_ignore = [] if find_spec("axolotl") else ["train"]  # they run by make test-train
+collect_ignore = [
+    *([] if find_spec("axolotl") else ["train"]),  # they run by make test-train
+    *([] if os.environ.get("ITS_SGLANG") else ["sglang"]),  # and by make test-sglang
+]
 PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 """The environment in which what a command prints is the same everywhere."""
 

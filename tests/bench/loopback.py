@@ -1,8 +1,9 @@
 """The benchmark's engine: as little HTTP as there can be, so that the proxy is what is measured.
 
 Run: `python tests/bench/loopback.py`; it prints its port and ends when its standard input closes.
-The model's name says how it answers: `instant`, `slow` (after 50 ms), and with `"stream":true`
-200 events, all at once for `instant` (a task switch between two) and 5 ms apart for `slow`.
+The model's name says how it answers: `instant`, `slow` (after 50 ms), `long` (10,000 tokens at
+once), `waits` (after 12 s), and with `"stream":true` 200 events, all at once for `instant` (a task
+switch between two) and 5 ms apart for `slow`.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import uvloop
 
 EVENTS = 200
 SLOW_SECONDS = 0.05
+WAITS_SECONDS = 12.0
 PACE_SECONDS = 0.005
 
 ANSWER = (
@@ -22,9 +24,8 @@ ANSWER = (
     b' is \\\\boxed{7}."},"finish_reason":"stop"}],"usage":{"prompt_tokens":30,'
     b'"completion_tokens":15,"total_tokens":45}}'
 )
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(
-    ANSWER
-)
+LONG = ANSWER.replace(b"Three", b"Let x be the number of ducks, so $3x$ hens; " * 900 + b"Three")
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 )
@@ -61,13 +62,14 @@ class Connection(asyncio.Protocol):
         slow = b'"slow"' in body
         if b'"stream":true' in body:
             self.streaming = asyncio.ensure_future(self.stream(PACE_SECONDS if slow else 0))
-        elif slow:
-            asyncio.get_running_loop().call_later(SLOW_SECONDS, self.answer)
+        elif slow or b'"waits"' in body:
+            seconds = SLOW_SECONDS if slow else WAITS_SECONDS
+            asyncio.get_running_loop().call_later(seconds, self.answer, ANSWER)
         else:
-            self.answer()
+            self.answer(LONG if b'"long"' in body else ANSWER)
 
-    def answer(self) -> None:
-        self.transport.write(HEAD + ANSWER)
+    def answer(self, body: bytes) -> None:
+        self.transport.write(HEAD % len(body) + body)
 
     async def stream(self, pause: float) -> None:
         self.transport.write(STREAM_HEAD)

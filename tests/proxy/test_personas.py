@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +205,19 @@ def test_only_what_is_kept_is_used_where_nothing_may_be_written(
     reads = start(MEMBERS + order)
     assert ask(reads, question="Kept?").json()["input_time"]["persona"] == kept
     assert ask(reads, question="Not kept?").json()["input_time"]["source"] == "bank"
+    assert len(engine.bodies("writer")) == 1
+
+
+def test_a_store_is_backed_up_while_it_is_used_and_put_back(
+    writing: httpx.Client, engine: Engine, start: Proxy, tmp_path: Path
+) -> None:
+    kept = ask(writing, question="Kept?").json()["input_time"]["persona"]
+    file, copy = tmp_path / "personas.db", tmp_path / "copy.db"
+    with closing(sqlite3.connect(file)) as db, closing(sqlite3.connect(copy)) as out:
+        db.backup(out)  # what the shell's .backup does
+    reads = start(MEMBERS + WRITES.replace("personas.db", "copy.db"))
+    answer = ask(reads, question="Kept?").json()["input_time"]
+    assert (answer["persona"], answer["source"]) == (kept, "store")
     assert len(engine.bodies("writer")) == 1
 
 
