@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from its import notes
+from its.personas import bank
 
 from .checks import Checks
 from .settings import (
@@ -53,6 +54,7 @@ class PersonaResolver(Checks):
             order=tuple(order),
             generator=generator,
             store=store,
+            bank=self._bank(table),
             notes=self._notes(table),
         )
 
@@ -97,6 +99,14 @@ class PersonaResolver(Checks):
                 'must be "sqlite:PATH", "redis://HOST:PORT/0", or "env:NAME" of one',
             )
         return StoreSettings(url, table.store_rows)
+
+    def _bank(self, table: Personas) -> bank.Bank | None:
+        if table.bank is None:
+            return None
+        try:
+            return bank.read(self.path.parent / table.bank)
+        except bank.BankError as error:
+            raise self.fail("personas.bank", str(error)) from error
 
     def _notes(self, table: Personas) -> notes.Notes | None:
         self.at_least("personas.notes_each", table.notes_each, 1)

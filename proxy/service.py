@@ -136,7 +136,7 @@ class Service:
         return Generation(settings, contexts, engines, self._graders, self.metrics)
 
     def _contexts(self, settings: PersonaSettings, engines: Mapping[str, Engine]) -> Contexts:
-        shelf, writer = Shelf(bank.load(), notes=settings.notes), None
+        shelf, writer = Shelf(settings.bank or bank.load(), notes=settings.notes), None
         if settings.generator and engines:
             store = self._store(settings.store) if settings.store else None
             writer = Writer(settings, engines, store, shelf.bank, self.metrics)

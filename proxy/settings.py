@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
 from its.notes import Notes
+from its.personas.bank import Bank
 from its.types import Layout
 
 StreamMode: TypeAlias = Literal["verdict", "leader"]
@@ -126,6 +127,8 @@ class PersonaSettings:
     order: tuple[Source, ...]
     generator: Generator | None
     store: StoreSettings | None
+    bank: Bank | None
+    """The user's own; `None`: ours."""
     notes: Notes | None
 
 

@@ -88,6 +88,7 @@ class Personas(Table, frozen=True):
     generate: Generate | None = None
     store: str | None = None
     store_rows: int = 1_000_000
+    bank: str | None = None
     notes: str | None = None
     notes_each: int = NOTES_EACH
 

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from its import manifest
-from its.personas import bank
 
 from . import built
 from .built import Built, Origin, Tested
@@ -143,12 +142,12 @@ def _personas(how: Contexts, written: Personas | None) -> manifest.Personas:
         notes = how.shelf.notes
         return manifest.Personas(source="notes", notes_sha256=notes.sha256 if notes else None)
     if written is None:
-        return manifest.Personas(source="bank", bank_sha256=bank.sha256(), mix=mix)
+        return manifest.Personas(source="bank", bank_sha256=how.shelf.bank.sha256, mix=mix)
     return manifest.Personas(
         source="generate",
         model=", ".join(sorted(written.models)),
         prompt_sha256=", ".join(sorted(written.prompts)),
-        bank_sha256=bank.sha256(),
+        bank_sha256=how.shelf.bank.sha256,
         mix=mix,
     )
 

@@ -16,6 +16,7 @@ from .compose import compose as composed
 from .examples import Columns
 from .options import (
     ApiKey,
+    Bank,
     Extra,
     How,
     MaxConcurrency,
@@ -66,10 +67,12 @@ def build(
     placement: Where = Placement.before,
     mix: Mix = None,
     notes: Notes = None,
+    bank: Bank = None,
     personas: Annotated[
         str,
         typer.Option(
-            metavar="bank|generate|FILE", help="Our bank, a model (--engine), or a file of them."
+            metavar="bank|generate|FILE",
+            help="The bank, a model (--engine), or a file of each question's.",
         ),
     ] = "bank",
     filter_: Annotated[
@@ -117,7 +120,7 @@ def build(
             tuple(name.value for name in filter_ or ()), tuple(decontaminate or ()),
             Columns(question_column, answer_column, thinking_column), skip_bad,
         )  # fmt: skip
-        shelf = shelf_of(strategy, mix, notes)
+        shelf = shelf_of(strategy, mix, notes, bank)
         how = Contexts(strategy.value, Layout(placement.value), seed, shelf)
         file = None if personas in {"bank", "generate"} else Path(personas)
         complete = build_all(asked, how, out, tokenizer, file, server)
@@ -131,8 +134,9 @@ def compose(
     seed: Seed = 0,
     mix: Mix = None,
     notes: Notes = None,
+    bank: Bank = None,
     personas: Annotated[
-        Path | None, typer.Option(help="What `its-sft personas` wrote for FILE; else our bank.")
+        Path | None, typer.Option(help="What `its-sft personas` wrote for FILE; else the bank.")
     ] = None,
 ) -> None:
     """Print FILE's rows with the `messages` that training would see, one JSON object a line.
@@ -140,7 +144,7 @@ def compose(
     The prompt is composed by the code that composes it in the proxy.
     """
     with told():
-        shelf = shelf_of(strategy, mix, notes)
+        shelf = shelf_of(strategy, mix, notes, bank)
         how = Contexts(strategy.value, Layout(placement.value), seed, shelf)
         written = Personas(personas) if personas else None
         for row in composed(read(file), how, written):

@@ -42,6 +42,10 @@ Mix = Annotated[
 Notes = Annotated[
     Path | None, typer.Option(help="For `retrieved`: JSONL of `text` and, if any, its `question`.")
 ]
+Bank = Annotated[
+    Path | None,
+    typer.Option(help="Personas to choose from: JSONL of `persona` and `domain`; else our bank."),
+]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Of one persona.")]
 Temperature = Annotated[float, typer.Option(min=0, help="Of the model that writes personas.")]
 Extra = Annotated[str, typer.Option(metavar="JSON", help="Further fields of each request.")]
@@ -53,11 +57,14 @@ MaxConcurrency = Annotated[
 ]
 
 
-def shelf_of(strategy: Strategy, mix: str | None, notes: Path | None) -> Shelf:
+def shelf_of(
+    strategy: Strategy, mix: str | None, notes: Path | None, personas: Path | None = None
+) -> Shelf:
     """Return what the strategy chooses from."""
     if strategy.value == "retrieved" and notes is None:
         fail("--strategy retrieved needs --notes FILE")
-    return Shelf(bank.load(), mix_of(mix), notes_.load(notes) if notes else None)
+    people = bank.read(personas) if personas else bank.load()
+    return Shelf(people, mix_of(mix), notes_.load(notes) if notes else None)
 
 
 def mix_of(text: str | None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Our own bank of personas, ranked against a question.
+"""A bank of personas, our own or a user's, ranked against a question.
 
 A persona is one or two sentences about a specific person, in one of some sixty domains. The
 ranker is BM25 over the persona and its domain's key words, which needs no model and no network.
@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import TypeAlias
 
 import bm25s
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -43,6 +45,10 @@ NUMBER_PRIOR = 1.0
 farm story of a school book wants a teacher of word problems, not a farmer."""
 
 
+class BankError(ValueError):
+    """A bank that cannot be read; the message names file and line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Domain:
     """A field of life; `quantitative` ones live on numbers."""
@@ -61,10 +67,13 @@ class Persona:
 
 
 class Bank:
-    """Personas by domain, and a ranker over them. Nothing changes after construction."""
+    """Personas by domain, and a ranker over them. Nothing changes after construction.
 
-    def __init__(self, personas: Sequence[Persona]) -> None:
-        self.personas = tuple(personas)
+    `sha256` is of the files, for the manifest.
+    """
+
+    def __init__(self, personas: Sequence[Persona], sha256: str = "") -> None:
+        self.personas, self.sha256 = tuple(personas), sha256
         self.domains = tuple(dict.fromkeys(p.domain for p in self.personas))
         self._by_domain: dict[Domain, list[Persona]] = {domain: [] for domain in self.domains}
         for persona in self.personas:
@@ -134,17 +143,51 @@ def asks_for_a_number(question: str) -> bool:
 def load() -> Bank:
     """Read the bank that ships with the package."""
     folder = files(__package__)
-    domains = {
-        row["name"]: Domain(row["name"], row["quantitative"], " ".join(row["keywords"]))
-        for row in map(json.loads, (folder / "domains.jsonl").read_text("utf-8").splitlines())
-    }
-    rows = map(json.loads, (folder / "bank.jsonl").read_text("utf-8").splitlines())
-    return Bank([Persona(row["persona"], domains[row["domain"]]) for row in rows])
+    raw = [(folder / name).read_bytes() for name in ("bank.jsonl", "domains.jsonl")]
+    rows = map(json.loads, raw[0].splitlines())
+    personas = [Persona(row["persona"], _domains()[row["domain"]]) for row in rows]
+    return Bank(personas, hashlib.sha256(b"\0".join(raw)).hexdigest())
+
+
+def read(path: Path) -> Bank:
+    """Read a user's bank: JSONL of `persona` and `domain`.
+
+    A domain of ours keeps its key words; another one is known by its name, which is all that its
+    personas add to their own words where they are ranked.
+
+    Raises:
+        BankError: the file cannot be read, a row is no persona, or there is but one domain.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BankError(f"cannot read {path}: {error.strerror}") from error
+    lines = enumerate(raw.splitlines(), 1)
+    personas = [_persona(line, f"{path}, line {number}") for number, line in lines if line.strip()]
+    if len({persona.domain.name for persona in personas}) < 2:
+        raise BankError(f"{path}: needs personas of two domains or more")
+    return Bank(personas, hashlib.sha256(raw).hexdigest())
+
+
+class _Row(msgspec.Struct):
+    persona: str
+    domain: str
+
+
+def _persona(line: bytes, at: str) -> Persona:
+    try:
+        row = msgspec.json.decode(line, type=_Row)
+    except msgspec.MsgspecError as error:
+        raise BankError(f"{at}: {error}") from error
+    if not row.persona.strip() or not row.domain.strip():
+        raise BankError(f"{at}: `persona` or `domain` is empty")
+    return Persona(row.persona, _domains().get(row.domain) or Domain(row.domain, False, ""))
 
 
 @cache
-def sha256() -> str:
-    """Return the hash of the bank's files, for the manifest."""
-    folder = files(__package__)
-    parts = [(folder / name).read_bytes() for name in ("bank.jsonl", "domains.jsonl")]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+def _domains() -> dict[str, Domain]:
+    lines = (files(__package__) / "domains.jsonl").read_text("utf-8").splitlines()
+    return {
+        row["name"]: Domain(row["name"], row["quantitative"], " ".join(row["keywords"]))
+        for row in map(json.loads, lines)
+    }

@@ -11,7 +11,7 @@ import pytest
 
 from its.notes import Note, Notes, NotesError
 from its.notes import load as load_notes
-from its.personas.bank import asks_for_a_number, load
+from its.personas.bank import BankError, asks_for_a_number, load, read
 from its.strategies import MIXABLE, STRATEGIES, Shelf, choose, mix_fault
 from tests.conftest import ROOT
 
@@ -169,3 +169,42 @@ def test_notes_that_cannot_be_read_name_their_line(tmp_path: Path, text: str, wr
     file.write_text(text)
     with pytest.raises(NotesError, match=wrong):
         load_notes(file)
+
+
+OWN = (
+    '{"persona": "You sell 12 hens.", "domain": "farming"}\n\n'
+    '{"persona": "You tune pianos.", "domain": "pianos of my town"}\n'
+)
+
+
+def test_a_bank_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "bank.jsonl"
+    file.write_text(OWN)
+    own = read(file)
+    texts = {persona.text for persona in own.personas}
+    assert texts == {"You sell 12 hens.", "You tune pianos."}
+    picked = choose("similar", "Who tunes my pianos?", shelf=Shelf(own), seed=0, member="m")
+    assert picked is not None
+    assert picked.text in texts
+    assert own.nearest("Who tunes my pianos?", 1)[0].domain.name == "pianos of my town"
+    far = choose("unsimilar", "Who tunes my pianos?", shelf=Shelf(own), seed=0, member="m")
+    assert far is not None
+    assert far.text == "You sell 12 hens."
+    assert own.sha256 not in ("", BANK.sha256)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("", "two domains or more"),
+        (OWN.splitlines()[0], "two domains or more"),
+        ("[]", "line 1"),
+        ('{"persona": "a"}', "line 1: Object missing required field `domain`"),
+        (OWN + '{"persona": " ", "domain": "b"}', "line 4: `persona` or `domain` is empty"),
+    ],
+)
+def test_a_bank_that_cannot_be_read_names_its_line(tmp_path: Path, text: str, wrong: str) -> None:
+    file = tmp_path / "bank.jsonl"
+    file.write_text(text)
+    with pytest.raises(BankError, match=wrong):
+        read(file)

@@ -62,6 +62,7 @@ BAD = [
     ),
     ("[members.m]\nengine='e'\nmodel='m'\nstrategy='retrieved'", "personas.notes", "members.m"),
     ("[personas]\nnotes = 'no.jsonl'", "personas.notes", "cannot read"),
+    ("[personas]\nbank = 'no.jsonl'", "personas.bank", "cannot read"),
     ("[personas]\norder = ['store', 'bank']", "personas.order", "set personas.store too"),
     ("[personas]\norder = []", "personas.order", "end with"),
     ("[personas]\nstore = 'sqlite:p.db'", "personas.generate", "is needed by personas.store"),

@@ -348,7 +348,7 @@ def test_the_record_is_the_manifest_s_train_part(save: Callable[..., Path], tmp_
     record = built.read(tmp_path / "d")
     train = record.train
     assert (train.strategy, train.placement, train.seed) == ("similar", "after", 5)
-    assert train.personas.bank_sha256 == bank.sha256()
+    assert train.personas.bank_sha256 == bank.load().sha256
     assert train.dataset
     data = (tmp_path / "d" / "train.jsonl").read_bytes()
     assert train.dataset.sha256 == hashlib.sha256(data).hexdigest()

@@ -10,7 +10,7 @@ from its import prompts, strategies
 from its.personas import bank
 from its.types import Layout, Placement
 from sft.compose import MEMBER
-from tests.conftest import command
+from tests.conftest import MEMBERS, Proxy, command
 
 QUESTION = "How many are 3 and 4? \\boxed{}"
 
@@ -65,6 +65,21 @@ def test_a_mix_and_notes_train_as_they_serve(tmp_path: Path) -> None:
     how = ("--strategy", "retrieved", "--notes", str(notes))
     retrieved = command("sft", "compose", rows, *how).stdout.splitlines()
     assert {json.loads(line)["persona"] for line in retrieved} <= {"Draw it.", "Count it."}
+
+
+@pytest.mark.parametrize("strategy", ["similar", "unsimilar", "random"])
+def test_a_bank_of_ones_own_trains_as_it_serves(
+    start: Proxy, rows: Path, tmp_path: Path, strategy: str
+) -> None:
+    own = [f'{{"persona": "You keep {n} bees.", "domain": "{"xyz"[n % 3]}"}}\n' for n in range(9)]
+    (tmp_path / "own.jsonl").write_text("".join(own))
+    how = ("--strategy", strategy, "--bank", tmp_path / "own.jsonl")
+    row = json.loads(command("sft", "compose", rows, *how).stdout)
+    assert row["persona"].endswith(" bees.")
+    served = start(MEMBERS + '[personas]\nbank = "own.jsonl"\n')
+    body = {"model": strategy[0], "messages": [{"role": "user", "content": QUESTION}]}
+    composed = served.post("/v1/input_time/compose", json=body).json()
+    assert composed["input_time"]["persona"].endswith(" bees.")
 
 
 @pytest.mark.parametrize(
