@@ -1,7 +1,8 @@
 """Train strategy x test strategy: the paper's claim, measured cell by cell.
 
 Input-Time Scaling (arXiv 2508.13654), section 4: contexts in both stages help, in one stage only
-they hurt. A plan (TOML) names a model for each train strategy, and the test strategies.
+they hurt. A plan (TOML) names the models of each train strategy - one, or one for each training
+seed - and the test strategies. `base` is the model before training: a row, no side of a contrast.
 """
 
 import tomllib
@@ -18,16 +19,17 @@ from .estimators import Interval
 from .figures import by_problem
 from .samples import RunError, RunFolder, Sample
 
+BASE = "base"
 STRATEGIES = ("none", "similar", "unsimilar", "random", "mixed", "retrieved")
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is measured. `train` gives the served model of each train strategy."""
+    """What is measured. `train` gives the served models of each train strategy."""
 
     task: str
     base_url: str
     out: str
-    train: Mapping[str, str]
+    train: Mapping[str, str | Sequence[str]]
     test: Sequence[str]
     data: str | None = None
     limit: int | None = None
@@ -42,7 +44,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name in [*self.train, *self.test]:
-            if name not in STRATEGIES:
+            if name not in STRATEGIES and not (name == BASE and name in self.train):
                 raise ValueError(f"no strategy {name!r}; there are: {', '.join(STRATEGIES)}")
 
 
@@ -56,12 +58,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        return f"{self.train}-{self.test}"
+        """The cell's folder."""
+        return f"{self.model.replace('/', '_')}-{self.test}"
 
     @property
     def co_designed(self) -> bool:
         """Contexts in both stages, or in none."""
-        return (self.train == "none") == (self.test == "none")
+        return self.train != BASE and (self.train == "none") == (self.test == "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,23 @@ def read_plan(path: Path) -> Plan:
 
 def cells(plan: Plan) -> Iterator[Cell]:
     """Yield the cells, row by row."""
-    for train, model in plan.train.items():
-        for test in plan.test:
-            yield Cell(train, test, model)
+    for train, models in plan.train.items():
+        for model in [models] if isinstance(models, str) else models:
+            for test in plan.test:
+                yield Cell(train, test, model)
+
+
+def pooled(found: Mapping[Cell, Mapping[str, float]]) -> dict[Cell, Mapping[str, float]]:
+    """Return one cell for each train and test strategy: a problem's mean over the models."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in found:
+        groups.setdefault((cell.train, cell.test), []).append(cell)
+    return {
+        Cell(train, test, ", ".join(cell.model for cell in group)): _mean(
+            [found[cell] for cell in group]
+        )
+        for (train, test), group in groups.items()
+    }
 
 
 def folder_of(plan: Plan, cell: Cell, base: Path) -> Path:
@@ -149,23 +166,30 @@ def _group(
     picked = [
         cell_shares
         for cell, cell_shares in found.items()
-        if (cell.train != "none") == trained and (cell.test != "none") == asked
+        if cell.train != BASE
+        and (cell.train != "none") == trained
+        and (cell.test != "none") == asked
     ]
-    if not picked:
-        return {}
-    return {key: fmean(each[key] for each in picked if key in each) for key in picked[0]}
+    return _mean(picked) if picked else {}
+
+
+def _mean(every: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: fmean(each[key] for each in every if key in each) for key in every[0]}
 
 
 def result(found: Mapping[Cell, Mapping[str, float]]) -> dict[str, Any]:
-    """Return cells and contrasts as `matrix.json` has them."""
+    """Return cells and contrasts as `matrix.json` has them; `models`: each model by itself."""
+    whole = pooled(found)
     return {
-        "cells": [
-            {
-                "train": cell.train, "test": cell.test, "model": cell.model,
-                "co_designed": cell.co_designed, "problems": len(cell_shares),
-                "pass_at_1": msgspec.to_builtins(interval(cell_shares)),
-            }
-            for cell, cell_shares in found.items()
-        ],
-        "contrasts": [msgspec.to_builtins(contrast) for contrast in contrasts(found)],
+        "cells": [_told(cell, each) for cell, each in whole.items()],
+        "models": [_told(cell, each) for cell, each in found.items()],
+        "contrasts": [msgspec.to_builtins(contrast) for contrast in contrasts(whole)],
+    }
+
+
+def _told(cell: Cell, found: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "train": cell.train, "test": cell.test, "model": cell.model,
+        "co_designed": cell.co_designed, "problems": len(found),
+        "pass_at_1": msgspec.to_builtins(interval(found)),
     }  # fmt: skip

@@ -10,7 +10,18 @@ from rich.table import Table
 
 from .ask import Patience
 from .compare import Comparison
-from .matrix import Cell, Contrast, Plan, cells, contrasts, folder_of, interval, result, shares
+from .matrix import (
+    Cell,
+    Contrast,
+    Plan,
+    cells,
+    contrasts,
+    folder_of,
+    interval,
+    pooled,
+    result,
+    shares,
+)  # fmt: skip
 from .run import Sampling
 from .run_job import Job, measure
 from .samples import RunError
@@ -58,6 +69,7 @@ def save(found: Mapping[Cell, Mapping[str, float]], path: Path) -> None:
 
 def show(found: Mapping[Cell, Mapping[str, float]], console: Console) -> None:
     """Print the matrix, co-designed cells in bold, and what the contrasts say."""
+    found = pooled(found)
     tests = list(dict.fromkeys(cell.test for cell in found))
     table = Table(title="pass@1 with its 95% interval; * contexts in both stages or in none",
                   title_justify="left", padding=(0, 1, 0, 0))  # fmt: skip

@@ -66,6 +66,8 @@ class Job:
 def measure(job: Job) -> int:
     """Ask what the folder lacks, write `summary.json`; return how many samples failed.
 
+    A finished run needs no server, and keeps the record of when it was made.
+
     Raises:
         RunError: another run is in the folder.
         EndError: the server cannot be asked, a call failed, or somebody interrupted.
@@ -77,6 +79,9 @@ def measure(job: Job) -> int:
         "commit": commit(),
     }
     folder = RunFolder(job.folder)
+    if not job.fresh and folder.finished(job.settings):
+        _summarise(job)
+        return 0
     try:
         folder.open(job.settings, about, job.fresh)
         asyncio.run(_measure(job, folder, about))

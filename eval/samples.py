@@ -68,6 +68,19 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"cannot write to {self.path}: {error.strerror}") from error
 
+    def finished(self, settings: Mapping[str, Any]) -> bool:
+        """Tell whether the run with these settings is here, and nothing of it failed or lacks.
+
+        Raises:
+            RunError: another run is in the folder.
+        """
+        if not self._run.exists():
+            return False
+        self._hold_to(settings)
+        self._mend()
+        done = [sample for sample in self.latest().values() if sample.error is None]
+        return len(done) >= int(settings["problems"]) * int(settings["samples"])
+
     def note(self, settings: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Write down the run's settings and all that is known about it."""
         _replace(self._run, json.dumps({"settings": settings, **about}, indent=2) + "\n")

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from eval.ask import Reply
 from eval.hub import gpqa, gsm8k, olympiad
-from eval.matrix import Cell, contrasts
+from eval.matrix import Cell, contrasts, result
 from tests.conftest import Proxy, command
 from tests.eval.test_eval import its_eval, problems, rows
 from tests.scripted import Body, Engine, chunk, completion, fails, says, speaks, streams, usage
@@ -248,9 +248,12 @@ def test_the_matrix_runs_what_is_missing_and_tests_the_claim(
     assert by_name["in training only"]["difference"]["value"] == 1
     assert by_name["in training only"]["p"] == pytest.approx(2 / 2**8)
     assert by_name["in neither"]["difference"]["value"] == 0.5
-    asked = len(engine.received)
-    assert command("eval", "matrix", plan).returncode == 0
-    assert len(engine.received) == asked, "what is done is not run again"
+    recorded = (tmp_path / "cells" / "trained-r-random" / "run.json").read_text()
+    away = plan.read_text().replace(str(proxy.base_url), "http://127.0.0.1:9")
+    plan.write_text(away)
+    again = command("eval", "matrix", plan)
+    assert again.returncode == 0, "what is done is not run again, and needs no server"
+    assert (tmp_path / "cells" / "trained-r-random" / "run.json").read_text() == recorded
 
 
 @pytest.mark.parametrize(
@@ -268,6 +271,23 @@ def test_a_bad_plan_is_one_line(tmp_path: Path, text: str, told: str) -> None:
     ended = command("eval", "matrix", plan)
     assert ended.returncode == 2
     assert told in ended.stderr
+
+
+def test_seeds_are_one_row_and_the_base_is_no_side() -> None:
+    found = {
+        Cell("base", "random", "b"): {"a": 1.0, "b": 1.0},
+        Cell("none", "none", "n"): {"a": 0.0, "b": 0.0},
+        Cell("random", "random", "r0"): {"a": 1.0, "b": 0.0},
+        Cell("random", "random", "r1"): {"a": 1.0, "b": 1.0},
+    }
+    told = result(found)
+    values = {(c["train"], c["test"]): c["pass_at_1"]["value"] for c in told["cells"]}
+    assert values == {("base", "random"): 1, ("none", "none"): 0, ("random", "random"): 0.75}
+    assert [each["model"] for each in told["models"]] == ["b", "n", "r0", "r1"]
+    assert [c["model"] for c in told["cells"]][-1] == "r0, r1"
+    assert not told["cells"][0]["co_designed"]
+    (contrast,) = told["contrasts"]
+    assert (contrast["name"], contrast["both"], contrast["one"]) == ("in neither", 0.75, 0.0)
 
 
 def test_contrasts_pair_problems_over_groups() -> None:
