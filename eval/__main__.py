@@ -228,6 +228,48 @@ def matrix_(
         show(found, Console())
 
 
+@app.command(name="codesign")
+def codesign_(
+    plan: Annotated[Path, typer.Argument(help="A plan, such as eval/codesign/cpu.toml.")],
+    section: Annotated[
+        str | None, typer.Option(help="A smaller plan of it: a name under `sections` in the file.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; else runs/codesign-NAME.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(metavar="STAGE", help="Do this stage alone.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run.")] = False,
+) -> None:
+    """Train, serve and measure train strategy x test strategy, and the vote: all by commands.
+
+    Interrupted or killed, the same command goes on: what is done is kept. Run it in a clone, where
+    the Axolotl files are.
+    """
+    from .codesign.plan import PlanError, read
+    from .codesign.run import Run, StepError
+    from .codesign.steps import STAGES, steps
+
+    console, root = Console(stderr=True), Path(__file__).parent.parent
+    if only is not None and only not in STAGES:
+        _fail(f"--only {only}: stages are {', '.join(STAGES)}", 2)
+    try:
+        asked = read(plan, section)
+        name = f"codesign-{asked.name}{f'-{section}' if section else ''}"
+        folder = (out or Path("runs") / name).absolute()
+        every = steps(asked, folder, root)
+        if dry_run:
+            for step in every:
+                print("\n".join([f"# {step.name}", *step.lines, ""]))
+            return
+        Run(folder, root, console).do(asked, every, only)
+    except PlanError as error:
+        _fail(str(error), 2)
+    except StepError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on with what is missing", 130)
+
+
 @app.command(name="grade")
 def grade_(
     file: Annotated[

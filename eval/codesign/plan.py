@@ -1,0 +1,156 @@
+"""A plan of a co-design experiment: a TOML file, with sections that make a smaller one of it."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+STRATEGIES = ("none", "similar", "unsimilar", "random")
+
+
+class PlanError(Exception):
+    """A plan that cannot be used; the message names the file and the key."""
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file; an unknown key is an error."""
+
+
+class Base(Table, frozen=True):
+    """The model before training: a folder or hub id, or a `command` that makes a folder `{out}`."""
+
+    model: str | None = None
+    command: str | None = None
+
+
+class Data(Table, frozen=True):
+    """Training rows and test problems.
+
+    `arithmetic`: our own, made by a generator; else `build` are the options of `its-sft build` that
+    name the rows, and `test` is a task of `its-eval`, or a JSONL file.
+    """
+
+    arithmetic: bool = False
+    rows: int = 1000
+    test_problems: int = 1000
+    build: tuple[str, ...] = ()
+    test: str | None = None
+    task: str | None = None
+
+
+class Train(Table, frozen=True):
+    """`file` is an Axolotl file; `set` changes keys of it. `command` gets `{file}`."""
+
+    file: str
+    command: str
+    set: Mapping[str, Any] = {}
+
+
+class Engine(Table, frozen=True):
+    """`command` gets `{model}`, `{name}`, `{port}`; `{number}` counts engines that run together."""
+
+    command: str
+    starts_within: int = 600
+
+
+class Measure(Table, frozen=True):
+    """How every cell is asked."""
+
+    max_tokens: int
+    concurrency: int
+    temperature: float = 0.0
+    top_p: float | None = None
+    samples: int = 1
+    timeout: float = 3600.0
+
+
+class Vote(Table, frozen=True):
+    """The panel of the checkpoints that were trained with a context, on `problems` of the test."""
+
+    problems: int | None = None
+    samples: int = 4
+    temperature: float = 0.7
+
+
+class Plan(Table, frozen=True):
+    """All of it. `contexts` are kinds of personas: `bank` (ours) or `numbers` (made here)."""
+
+    name: str
+    base: Base
+    data: Data
+    train: Train
+    engine: Engine
+    measure: Measure
+    vote: Vote | None = None
+    strategies: tuple[str, ...] = STRATEGIES
+    contexts: tuple[str, ...] = ("bank",)
+    seeds: tuple[int, ...] = (0,)
+    base_row: bool = True
+    port: int = 18600
+    hours: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.base.model is None) == (self.base.command is None):
+            raise ValueError("base needs `model` or `command`, and not both")
+        for name in self.strategies:
+            if name not in STRATEGIES:
+                raise ValueError(f"no strategy {name!r}; there are: {', '.join(STRATEGIES)}")
+        for kind in self.contexts:
+            if kind not in ("bank", "numbers"):
+                raise ValueError(f"no contexts {kind!r}; there are: bank, numbers")
+            if kind == "numbers" and not self.data.arithmetic:
+                raise ValueError("contexts 'numbers' are made with data.arithmetic only")
+        if not self.data.arithmetic and not (
+            self.data.build and (self.data.task or self.data.test)
+        ):
+            raise ValueError("data needs `build` and `test` or `task`, or arithmetic = true")
+        if self.data.arithmetic and self.data.test_problems < 1:
+            raise ValueError("data.test_problems must be at least 1")
+
+
+def read(path: Path, section: str | None = None) -> Plan:
+    """Read a plan; `section` names a table of the file whose keys replace the plan's own.
+
+    Raises:
+        PlanError: it cannot be read, has no such section, or a key is wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PlanError(f"cannot read {path}: {error}") from error
+    sections = table.pop("sections", {})
+    if section is not None:
+        if section not in sections:
+            known = ", ".join(sections) or "none"
+            raise PlanError(f"{path}: no section {section!r}; there are: {known}")
+        table = _merged(table, sections[section])
+    try:
+        plan = msgspec.convert(table, Plan)
+        build = tuple(map(_expanded, plan.data.build))
+        test = _expanded(plan.data.test) if plan.data.test else None
+    except (msgspec.ValidationError, ValueError) as error:
+        raise PlanError(f"{path}: {error}") from error
+    return msgspec.structs.replace(
+        plan, data=msgspec.structs.replace(plan.data, build=build, test=test)
+    )
+
+
+def _expanded(text: str) -> str:
+    """Return `text` with the environment's variables in it."""
+    found = os.path.expandvars(text)
+    if "$" in found:
+        raise ValueError(f"{text} names a variable that is not set")
+    return found
+
+
+def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `table` with the keys of `changes`, table by table."""
+    merged = dict(table)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(value, Mapping) and isinstance(old, Mapping)
+        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged

@@ -1,0 +1,184 @@
+"""Does the steps of a plan: what is done is skipped, what fails says where to look."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from ..run_job import commit
+from .plan import Plan
+from .steps import Command, Server, Step
+
+TAIL = 15
+"""Lines of a log that an error shows."""
+
+ENDS_WITHIN = 30.0
+
+
+class StepError(Exception):
+    """A step that failed; the message says which log tells why."""
+
+
+class Run:
+    """A run folder: results, logs, and the plan that they belong to."""
+
+    def __init__(self, out: Path, root: Path, console: Console) -> None:
+        self.out, self.root, self.console = out, root, console
+        self.results, self.logs = out / "results", out / "logs"
+
+    def do(self, plan: Plan, steps: Sequence[Step], only: str | None) -> None:
+        """Do what is not done.
+
+        Raises:
+            StepError: a command or a server failed, or the folder is of another plan.
+        """
+        for folder in (self.out, self.results, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.out / "lock", timeout=0):
+                self._hold_to(plan)
+                for number, step in enumerate(steps, 1):
+                    if only is None or step.stage == only:
+                        self._step(step, f"[{number}/{len(steps)}] {step.name}")
+        except Timeout:
+            raise StepError(f"{self.out}: another process is at work here") from None
+
+    def _hold_to(self, plan: Plan) -> None:
+        file, text = (
+            self.out / "plan.json",
+            msgspec.json.format(msgspec.json.encode(plan), indent=2),
+        )
+        if file.exists() and file.read_bytes() != text:
+            raise StepError(f"{file} is another plan: choose another --out, or delete that folder")
+        file.write_bytes(text)
+
+    def _step(self, step: Step, title: str) -> None:
+        record, wanted = self.results / f"{step.name}.json", digest(step)
+        if record.exists() and json.loads(record.read_bytes())["digest"] == wanted:
+            self.console.print(f"{title}: done before", style="dim", markup=False)
+            return
+        began = time.monotonic()
+        with self.console.status(f"{title} ..."):
+            self._done(step)
+        seconds = time.monotonic() - began
+        about = {
+            "step": step.name, "digest": wanted, "seconds": round(seconds, 1),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(),
+            "commands": [str(command) for command in step.commands],
+            "results": {str(path.relative_to(self.out)): _small(path) for path in step.keep
+                        if path.is_relative_to(self.out)},
+        }  # fmt: skip
+        part = record.with_suffix(".part")
+        part.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+        part.replace(record)
+        self.console.print(f"{title}: {seconds / 60:.1f} min", markup=False)
+
+    def _done(self, step: Step) -> None:
+        for path, text in step.files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        log = self.logs / f"{step.name}.log"
+        with ExitStack() as stack, log.open("ab") as out:
+            for server in step.servers:
+                stack.enter_context(self._serving(server, step.name))
+            for command in step.commands:
+                out.write(f"\n$ {command}\n".encode())
+                out.flush()
+                self._command(command, out, f"{step.name} failed", log)
+
+    def _command(self, command: Command, out: Any, failed: str, log: Path) -> None:
+        with ExitStack() as stack:
+            if command.output:
+                out = stack.enter_context(command.output.open("wb"))
+            process = self._start(command, out)
+            try:
+                code = process.wait()
+            finally:
+                end(process)
+        if code:
+            raise StepError(f"{failed} (status {code}); {log} ends with:\n{tail(log)}")
+
+    @contextmanager
+    def _serving(self, server: Server, step: str) -> Iterator[None]:
+        log = self.logs / f"{step}.{server.name}.log"
+        if _answers(server.url):
+            raise StepError(f"{server.url} is taken by another server: change `port` of the plan")
+        with log.open("ab") as out:
+            process = self._start(server.command, out)
+            try:
+                ends = time.monotonic() + server.starts_within
+                while not _answers(server.url):
+                    if process.poll() is not None or time.monotonic() > ends:
+                        why = "ended" if process.poll() is not None else "was not there in time"
+                        said = f"{server.name} {why} ({server.command}); {log} ends with:"
+                        raise StepError(f"{said}\n{tail(log)}")
+                    time.sleep(0.5)
+                yield
+            finally:
+                end(process)
+
+    def _start(self, command: Command, out: Any) -> subprocess.Popen[bytes]:
+        path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+        # The parts are run from this tree, whatever is installed; training reads a plugin of it.
+        env = {**os.environ, "PATH": path, "PYTHONPATH": str(self.root), "COLUMNS": "120"}
+        return subprocess.Popen(
+            command.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
+            cwd=self.root, start_new_session=True, preexec_fn=_ends_with_parent,
+        )  # fmt: skip
+
+
+def digest(step: Step) -> str:
+    """Return the hash of all that a step does."""
+    said = [str(step.commands), str(sorted(map(str, step.files.items()))), str(step.servers)]
+    return sha256("\n".join(said).encode()).hexdigest()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    for number, seconds in ((signal.SIGTERM, ENDS_WITHIN), (signal.SIGKILL, ENDS_WITHIN)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(seconds)
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait(ENDS_WITHIN)
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log, as a terminal would have shown them."""
+    lines = log.read_text("utf-8", errors="replace").splitlines()
+    return "\n".join(line.rpartition("\r")[2][:300] for line in lines[-TAIL:])
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=10, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _ends_with_parent() -> None:
+    """Have the kernel end the child when this process is killed (Linux; elsewhere it is left)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _small(path: Path) -> Mapping[str, Any] | None:
+    """Return a result; a file that is not there is no result."""
+    return json.loads(path.read_bytes()) if path.exists() else None

@@ -1,0 +1,261 @@
+"""The experiment's plans, what they would run, and the runner: with commands that are quick."""
+
+import json
+import operator
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from eval.codesign import power, problems
+from eval.codesign.plan import PlanError, read
+from eval.codesign.steps import steps
+from tests.conftest import PLAIN, ROOT, command
+
+PLANS = ROOT / "eval" / "codesign"
+SECTIONS = [("cpu", None), ("cpu", "quick"), ("gpu", None), ("gpu", "short"), ("gpu", "smoke"),
+            ("paper", None)]  # fmt: skip
+
+SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
+
+TRAINER = """
+import json, sys, yaml
+from pathlib import Path
+from its import manifest
+asked = yaml.safe_load(open(sys.argv[1]))
+rows = [json.loads(line) for line in open(asked["datasets"][0]["path"])]
+how = asked["input_time"]
+assert all((row["persona"] is None) == (how["strategy"] == "none") for row in rows)
+out = Path(asked["output_dir"])
+out.mkdir(parents=True, exist_ok=True)
+trained = manifest.Manifest(1, "base", manifest.Train(how["strategy"], seed=asked["seed"]))
+manifest.write(trained, out / manifest.NAME)
+"""
+
+ENGINE = r"""
+import json, re, sys
+from pathlib import Path
+import uvicorn
+from starlette.responses import JSONResponse
+from tests.scripted import Engine, speaks, says
+folder, name, port = sys.argv[1:4]
+how = json.loads((Path(folder) / "input_time.json").read_text())["train"]["strategy"]
+
+def answers(body):
+    "Right if and only if a context stands where one stood in training."
+    text = body["messages"][-1]["content"]
+    context = not text.startswith("What is")
+    right = context == (how != "none")
+    said = r"\boxed{%s}" % ("1" if right else "0")
+    return (speaks if body.get("stream") else says)(said)(body)
+
+engine = Engine()
+engine.scripts[name] = answers
+uvicorn.run(engine.app(), port=int(port), log_level="critical")
+"""
+
+PLAN = """
+name = "tiny"
+contexts = ["bank"]
+strategies = ["none", "random", "similar"]
+base_row = false
+port = {port}
+[base]
+model = "{folder}"
+[data]
+rows = 6
+build = ["--source", "{folder}/train.jsonl"]
+test = "{folder}/test.jsonl"
+test_problems = 4
+[train]
+file = "sft/smoke-cpu.yml"
+command = "{python} {folder}/trainer.py {{file}}"
+[engine]
+command = "{python} {folder}/engine.py {{model}} {{name}} {{port}}"
+starts_within = 60
+[measure]
+max_tokens = 8
+concurrency = 4
+[vote]
+samples = 2
+"""
+
+
+@pytest.mark.parametrize(("name", "section"), SECTIONS)
+def test_plans_say_what_they_would_run(
+    name: str, section: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ITS_DATA", "/data")
+    plan = read(PLANS / f"{name}.toml", section)
+    every = steps(plan, tmp_path, ROOT)
+    names = [step.name for step in every]
+    assert len(names) == len(set(names))
+    assert all(step.lines for step in every)
+    trained = [step for step in every if step.stage == "train"]
+    contexts = len(plan.strategies) - 1
+    assert len(trained) == len(plan.seeds) * (1 + contexts * len(plan.contexts))
+    assert sum(step.stage == "cells" for step in every) == (
+        len(plan.seeds) * len(plan.strategies) * len(plan.contexts) + plan.base_row
+    )
+    for step in trained:
+        text = next(iter(step.files.values()))
+        assert "InputTimePlugin" in text
+        assert str(tmp_path) in text
+    ports = [server.url for step in every for server in step.servers]
+    assert all(str(plan.port) in url or str(plan.port + 1)[:4] in url for url in ports)
+    assert list(tmp_path.iterdir()) == [], "a plan has no effect until it is done"
+
+
+def test_the_dry_run_of_the_paper() -> None:
+    ended = command("eval", "codesign", PLANS / "paper.toml", "--dry-run")
+    assert ended.returncode == 0, ended.stderr
+    assert "--set ot-1k --rows 1000 --strategy unsimilar" in ended.stdout
+    assert "--tp-size 2" in ended.stdout
+    assert not (ROOT / "runs" / "codesign-paper").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("rows = 6", "rows = 'six'"), "Expected `int`, got `str` - at `$.data.rows`"),
+        (('["bank"]', '["stars"]'), "no contexts 'stars'"),
+        (('"similar"]', '"sinister"]'), "no strategy 'sinister'"),
+        (("rows = 6", "rows = 6\nmore = 1"), "unknown field `more` - at `$.data`"),
+        (("test.jsonl", "$NO_SUCH_VARIABLE"), "names a variable that is not set"),
+        (('model = "', 'command = "x"\nmodel = "'), "needs `model` or `command`, and not both"),
+        (('["bank"]', '["numbers"]'), "are made with data.arithmetic only"),
+    ],
+)
+def test_a_bad_plan_is_one_line(tiny: Path, change: tuple[str, str], told: str) -> None:
+    tiny.write_text(tiny.read_text().replace(*change))
+    with pytest.raises(PlanError) as error:
+        read(tiny)
+    assert told in str(error.value)
+    assert str(tiny) in str(error.value)
+    assert command("eval", "codesign", tiny, "--dry-run").returncode == 2
+
+
+def test_a_section_is_named_or_told() -> None:
+    with pytest.raises(PlanError, match="no section 'big'; there are: quick"):
+        read(PLANS / "cpu.toml", "big")
+    assert command("eval", "codesign", PLANS / "cpu.toml", "--only", "tea").returncode == 2
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A plan whose training writes a manifest only, and whose engine knows how it was trained."""
+    (tmp_path / "trainer.py").write_text(TRAINER)
+    (tmp_path / "engine.py").write_text(ENGINE)
+    rows = ({"question": f"What is {n} - {n - 1}?", "solution": r"\boxed{1}"} for n in range(6))
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tests = ({"id": n, "problem": f"What is {n} - {n - 1}?", "answer": "1"} for n in range(10, 14))
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in tests))
+    port = Random(str(tmp_path)).randrange(20000, 30000)
+    plan = tmp_path / "tiny.toml"
+    plan.write_text(PLAN.format(folder=tmp_path, python=sys.executable, port=port))
+    return plan
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "out"
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True)
+    assert left.stdout == "", "a process was left"
+
+
+def test_the_whole_way_and_nothing_twice(tiny: Path, out: Path) -> None:
+    ended = command("eval", "codesign", tiny, "--out", out, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads((out / "results" / "report.json").read_text())
+    matrix = report["results"]["cells/bank/matrix.json"]
+    found = {(c["train"], c["test"]): c["pass_at_1"]["value"] for c in matrix["cells"]}
+    assert len(found) == 9
+    assert found == {(a, b): float((a == "none") == (b == "none")) for a, b in found}
+    assert matrix["contrasts"][0]["difference"]["value"] == 1
+    vote = json.loads((out / "results" / "vote-bank.json").read_text())["results"]
+    assert set(vote) == {f"vote/bank/{run}/summary.json" for run in ("greedy", "early", "drawn")}
+    assert (out / "report.html").stat().st_size > 10_000
+    again = command("eval", "codesign", tiny, "--out", out)
+    assert again.returncode == 0
+    assert again.stderr.count("done before") == len(list((out / "results").iterdir()))
+
+
+def test_a_killed_run_goes_on_and_leaves_no_server(tiny: Path, out: Path) -> None:
+    line = [sys.executable, "-m", "eval", "codesign", str(tiny), "--out", str(out)]
+    env = {**os.environ, **PLAIN}
+    process = subprocess.Popen(line, cwd=ROOT, env=env, stderr=subprocess.DEVNULL)
+    ends = time.monotonic() + 100
+    while not list((out / "logs").glob("cells-*.proxy.log")):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime for path in (out / "results").iterdir()}
+    assert done
+    ended = command("eval", "codesign", tiny, "--out", out, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert all(path.stat().st_mtime == time_ for path, time_ in done.items())
+
+
+def test_what_fails_says_where_to_look(tiny: Path, out: Path) -> None:
+    tiny.with_name("trainer.py").write_text("raise SystemExit('no memory')")
+    ended = command("eval", "codesign", tiny, "--out", out)
+    assert ended.returncode == 1
+    assert "train-n-0 failed (status 1)" in ended.stderr
+    assert "no memory" in ended.stderr
+    tiny.write_text(tiny.read_text().replace("rows = 6", "rows = 5"))
+    ended = command("eval", "codesign", tiny, "--out", out)
+    assert ended.returncode == 1
+    assert "is another plan" in ended.stderr
+
+
+def test_an_engine_that_does_not_start(tiny: Path, out: Path) -> None:
+    tiny.with_name("engine.py").write_text("raise SystemExit('no GPU')")
+    ended = command("eval", "codesign", tiny, "--out", out)
+    assert ended.returncode == 1
+    assert "engine-n-0 ended" in ended.stderr
+    assert "no GPU" in ended.stderr
+
+
+def test_problems_are_right_and_disjoint(tmp_path: Path) -> None:
+    problems.write(tmp_path, 300, 200, seed=0)
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    tests = [json.loads(line) for line in (tmp_path / "test.jsonl").read_text().splitlines()]
+    assert (len(rows), len(tests)) == (300, 200)
+    trained = {row["question"].partition("\n")[0] for row in rows}
+    assert len(trained) == 300
+    assert not trained & {test["problem"] for test in tests}
+    for row in rows:
+        sums = re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", row["solution"])
+        assert all(SIGNS[sign](int(a), int(b)) == int(c) for a, sign, b, c in sums)
+        assert row["solution"].endswith(f"= {sums[-1][3]}.\n\\boxed{{{sums[-1][3]}}}")
+    again = tmp_path / "again"
+    problems.write(again, 300, 200, seed=0)
+    assert (again / "test.jsonl").read_bytes() == (tmp_path / "test.jsonl").read_bytes()
+    people = (tmp_path / "numbers.jsonl").read_text().splitlines()
+    assert len(people) == 440
+    assert all(any(c.isdigit() for c in json.loads(line)["persona"]) for line in people)
+
+
+def test_power_by_simulation() -> None:
+    """At the difference that is said to be found four times in five, McNemar's test finds it so."""
+    from scipy.stats import binomtest
+
+    problems_, discordant = 400, 0.2
+    effect = power.detectable(problems_, discordant)
+    rng, found, runs = Random(0), 0, 400
+    gain, loss = (discordant + effect) / 2, (discordant - effect) / 2
+    for _ in range(runs):
+        draws = [rng.random() for _ in range(problems_)]
+        gained = sum(draw < gain for draw in draws)
+        lost = sum(gain <= draw < gain + loss for draw in draws)
+        found += binomtest(gained, gained + lost).pvalue < 0.05
+    assert 0.70 < found / runs < 0.88
+    assert power.detectable(1000, 0.25, 9, 3) < power.detectable(1000, 0.25)
