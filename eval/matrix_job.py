@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -112,9 +113,9 @@ def _contrasts(made: Sequence[Contrast]) -> Table:
 
 def comparisons(made: Sequence[Comparison]) -> Table:
     """Return comparisons as a table."""
-    table = Table(padding=(0, 1, 0, 0))
-    for name in ("first", "second", "problems", "pass@1", "then", "difference", "95% interval",
-                 "gained", "lost", "McNemar p"):  # fmt: skip
+    table = Table(padding=(0, 1, 0, 0), box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("first", "second", "problems", "pass@1", "then", "difference", "95%\ninterval",
+                 "gained", "lost", "McNemar\np"):  # fmt: skip
         table.add_column(name, justify="left" if name in {"first", "second"} else "right")
     for each in made:
         share = each.difference

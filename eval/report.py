@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from its.answers.workers import Workers
@@ -20,21 +21,24 @@ NOTE = (
 
 def table(rows: Sequence[tuple[str, Figures]], title: str) -> Table:
     """Return the figures of `(context, figures)` rows as a table that fits 80 columns."""
-    shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
+    # Nothing but the columns: eleven of them are to fit into 80 characters.
+    shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0),
+                  box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
     shown.add_column("model", overflow="fold", min_width=6)
     shown.add_column("context", no_wrap=True)
     some_failed = any(found.failed for _, found in rows)
     most = max((len(found.maj_at_k) for _, found in rows), default=1)
     more = [f"pass@{most}", f"maj@{most}"] if most > 1 else []
     counts = ("no\nanswer", "cut", *(["failed"] if some_failed else []), "tokens")
-    for column in ("solved", "pass@1", "95%\ninterval", *more, *counts):
+    solved = ["solved"] if most == 1 else []  # a mean over samples is no count
+    for column in (*solved, "pass@1", "95%\ninterval", *more, *counts):
         shown.add_column(column, justify="right", no_wrap=True)
     for strategy, found in rows:
         share = found.pass_at_1
         shown.add_row(
             found.name,
             strategy,
-            f"{share.value * found.problems:.4g}/{found.problems}",
+            *([f"{share.value * found.problems:.4g}/{found.problems}"] if solved else []),
             f"{share.value:.1%}",
             f"{share.low:.0%}-{share.high:.0%}",
             *_last(found, most),

@@ -18,7 +18,7 @@ import httptools
 
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 4.0
-"""Shorter than uvicorn's and llama.cpp's 5 s, so that a reused connection is never a dead one."""
+"""Shorter than uvicorn's and llama.cpp's 5 s, so that a reused connection is seldom a dead one."""
 
 MOST_HEAD = 64 * 1024
 MOST_BODY = 64 * 1024 * 1024
@@ -122,6 +122,8 @@ class _Connection(asyncio.Protocol):
         self._heard = 0.0
         self._paused = self._hold_back = self._reusable = False
         self.idle_since = 0.0
+        self.spoke = False
+        """Whether any byte has come since the last request."""
 
     # What the pool and the response ask for ------------------------------------------------
 
@@ -136,7 +138,7 @@ class _Connection(asyncio.Protocol):
         """
         assert self._transport is not None
         response = self._response = Response(self)
-        self._hold_back = False
+        self._hold_back = self.spoke = False
         self._seconds, self._heard = seconds, self._loop.time()
         self._timer = self._loop.call_later(seconds, self._check_silence)
         self._transport.write(request)
@@ -195,6 +197,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         self._heard = self._loop.time()
+        self.spoke = True
         if not response.status:
             response.head_size += len(data)
             if response.head_size > MOST_HEAD + len(data):
@@ -298,7 +301,9 @@ class Pool:
     ) -> Response:
         """Send a request; return its response, to be used as a `with` block.
 
-        `headers` are whole lines, each ending in CRLF; `seconds` is the longest silence.
+        `headers` are whole lines, each ending in CRLF; `seconds` is the longest silence. A kept
+        connection that the server closes before it says anything was closed for being idle, just
+        as we used it: the request goes out once more, on a new one.
 
         Raises:
             HttpError: no connection could be made, or it failed before an answer began.
@@ -306,7 +311,15 @@ class Pool:
         request = b"%s %s %s%scontent-length: %d\r\n\r\n%s" % (
             method, path, self._head, headers, len(body), body,
         )  # fmt: skip
-        connection = self._reuse() or await self._connect()
+        if kept := self._reuse():
+            try:
+                return await self._exchange(kept, request, seconds)
+            except HttpError as error:
+                if error.kind != "broken" or kept.spoke:
+                    raise
+        return await self._exchange(await self._connect(), request, seconds)
+
+    async def _exchange(self, connection: _Connection, request: bytes, seconds: float) -> Response:
         try:
             return await connection.exchange(request, seconds)
         except BaseException:

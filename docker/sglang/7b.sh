@@ -15,4 +15,6 @@ arguments=(
 [[ -z "${REASONING:-}" ]] || arguments+=(--reasoning-parser "$REASONING")
 # Seeds that give the same answer whatever else is in the batch; it costs speed.
 [[ -z "${REPRODUCIBLE:-}" ]] || arguments+=(--enable-deterministic-inference)
+# How often an answer that is not streamed looks whether its client is still there; 4 s by default.
+export SGLANG_REQUEST_STATE_WAIT_TIMEOUT=1
 exec python3 -m sglang.launch_server "${arguments[@]}"

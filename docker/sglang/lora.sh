@@ -16,4 +16,6 @@ arguments=(
   --enable-cache-report
 )
 [[ -z "${REASONING:-}" ]] || arguments+=(--reasoning-parser "$REASONING")
+# How often an answer that is not streamed looks whether its client is still there; 4 s by default.
+export SGLANG_REQUEST_STATE_WAIT_TIMEOUT=1
 exec python3 -m sglang.launch_server "${arguments[@]}"

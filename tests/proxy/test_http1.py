@@ -106,6 +106,57 @@ BROKEN = [
 ]
 
 
+def closes_second(first_words: bytes = b"", first_closes: bool = False) -> tuple[Talk, list[int]]:
+    """A server that answers a connection's first request and closes on its second one.
+
+    `first_words` are what it says before it closes; with `first_closes` it never answers at all.
+    """
+    asked: list[int] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in range(2):
+            await reader.readuntil(b"{}")
+            asked.append(number)
+            if number or first_closes:
+                writer.write(first_words)
+                return
+            writer.write(WHOLE)
+
+    return talk, asked
+
+
+async def test_a_connection_that_was_closed_while_idle_is_no_fault() -> None:
+    talk, asked = closes_second()
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        assert [await ask(pool) for _ in range(3)] == [(200, b"ok")] * 3
+        pool.close()
+    assert asked == [0, 1, 0, 1, 0], "each repeat went out on a new connection"
+
+
+@pytest.mark.parametrize("words", [b"HTTP/1.1 200 OK\r\n", WHOLE[:-1]])
+async def test_what_had_begun_to_answer_is_not_asked_again(words: bytes) -> None:
+    talk, asked = closes_second(words)
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        await ask(pool)
+        with pytest.raises(HttpError) as error:
+            await ask(pool)
+        pool.close()
+    assert error.value.kind == "broken"
+    assert asked == [0, 1]
+
+
+async def test_a_new_connection_that_closes_is_a_fault() -> None:
+    talk, asked = closes_second(first_closes=True)
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        with pytest.raises(HttpError):
+            await ask(pool)
+        pool.close()
+    assert asked == [0]
+
+
 @pytest.mark.parametrize(("response", "kind"), BROKEN)
 async def test_a_broken_answer_is_an_error(response: bytes, kind: str) -> None:
     async with serving(answers(response)) as port:

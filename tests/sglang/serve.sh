@@ -13,4 +13,6 @@ arguments=(
   --enable-cache-report
   --skip-server-warmup
 )
+# How often an answer that is not streamed looks whether its client is still there; 4 s by default.
+export SGLANG_REQUEST_STATE_WAIT_TIMEOUT=1
 exec "$environment/bin/python" -m sglang.launch_server "${arguments[@]}" "${@:4}"

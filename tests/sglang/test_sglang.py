@@ -104,11 +104,12 @@ def test_a_stream_of_a_panel(client: openai.OpenAI) -> None:
     assert ends[0].model_dump()["input_time"]["method"] == "majority"
 
 
-def test_conformance(served: str, engine: str) -> None:
+def test_conformance(served: str, engine: str, sglang: str) -> None:
     """The engine by itself, and a member through the proxy, have all but the seed."""
+    lost = set() if engine == sglang else {"tokenize"}  # the router does not know that path
     for url, model, lacks in (
-        (f"{engine}/v1", MODEL, LACKS | {"unknown_model"}),
-        (served, "n", LACKS),
+        (f"{engine}/v1", MODEL, LACKS | lost | {"unknown_model"}),
+        (served, "n", LACKS | lost),
     ):
         ended = command(
             "proxy", "conformance", "--base-url", url, "--model", model, "--json", timeout=300
@@ -199,7 +200,7 @@ def test_an_aborted_call_is_no_ballot(sglang: str, direct: str) -> None:
     verdict = abort(sglang, direct, "vote3", "its-test-s-0")["input_time"]
     assert verdict["failed"] == 1
     failed = next(ballot for ballot in verdict["ballots"] if ballot["member"] == "s")
-    assert failed["status"] == "aborted", failed
+    assert failed["error"] == "aborted", failed
 
 
 def test_a_second_turn_is_cached(direct: str) -> None:
