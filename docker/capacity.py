@@ -47,7 +47,7 @@ RATES = (0.1, 1.0, 10.0, 100.0, 1000.0)
 GPU_BYTES, GPU_BANDWIDTH, REACHED = 80e9, 3.35e12, 0.6
 
 # Measured on two shared cores: python -m tests.bench.capacity, and make bench for the events.
-PANEL_CPU_S = 1.4e-3
+PANEL_CPU_S = 1.6e-3
 EVENT_CPU_S = 0.010e-3
 IN_FLIGHT_BYTES = 46e3
 PERSONA_BYTES = 509
