@@ -228,7 +228,7 @@ class _Steps:
 
     def _cells(self, checkpoint: Checkpoint, kind: str) -> Step:
         place = self.out / "cells" / kind
-        name = f"{kind}-{checkpoint.name}"
+        name = checkpoint.name if checkpoint.name.startswith(kind) else f"{kind}-{checkpoint.name}"
         config, plan = place / f"{checkpoint.name}.panels.toml", place / f"{checkpoint.name}.toml"
         row = {checkpoint.strategy or "base": [checkpoint.name]}
         cells = [place / f"{checkpoint.name}-{test}" for test in self.plan.strategies]
