@@ -17,7 +17,7 @@ from . import report
 from .figures import Prices
 from .hub import HUB_SETS
 from .progress import grading_bar
-from .samples import RunError
+from .samples import RunError, runs_in
 from .tasks import Task, TaskError, load, write_file
 
 TASKS = ", ".join([*HUB_SETS, "arith"])
@@ -151,12 +151,13 @@ def report_(
 ) -> None:
     """Print one table over runs: each model, and each member of a panel by its ballots.
 
-    --html writes one file that needs no network. A folder that `its-eval matrix` made may be given.
+    --html writes one file that needs no network. A folder of runs, such as a matrix's cells, may be
+    given too.
     """
     try:
         if html is not None:
             _write_page(folders, title or ", ".join(folder.name for folder in folders), html)
-        _print_report([f for f in folders if not (f / "matrix.json").is_file()], title)
+        _print_report(runs_in(folders), title)
     except RunError as error:
         _fail(str(error), 2)
 

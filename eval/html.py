@@ -14,7 +14,7 @@ from its.answers.workers import Workers
 from . import plots, report
 from .figures import BUDGETS, Figures, by_problem
 from .published import PUBLISHED
-from .samples import RunFolder, Sample
+from .samples import RunFolder, Sample, runs_in
 from .scaling import solved_within
 
 MOST_TEXT = 20_000
@@ -51,21 +51,21 @@ def gather(folders: Sequence[Path], title: str, graders: Workers) -> Page:
     Raises:
         RunError: there is no run in a folder.
     """
-    matrix, places = None, []
-    for folder in folders:
-        if (folder / "matrix.json").is_file():
-            matrix = msgspec.json.decode((folder / "matrix.json").read_bytes())
-            places += sorted(path for path in folder.iterdir() if (path / "run.json").is_file())
-        else:
-            places.append(folder)
     rows, runs = [], []
-    for place in places:
+    for place in runs_in(folders):
         run = RunFolder(place)
         samples = report.samples_by_model(place, graders)
         runs.append({"name": place.name, **run.about()})
         for context, found in report.scores(place, graders):
             rows.append(Row(place.name, context, found, samples[found.name]))
-    return Page(title, runs, rows, matrix)
+    return Page(title, runs, rows, _matrix(folders))
+
+
+def _matrix(folders: Sequence[Path]) -> Mapping[str, Any] | None:
+    for file in (folder / "matrix.json" for folder in folders):
+        if file.is_file():
+            return dict(msgspec.json.decode(file.read_bytes()))
+    return None
 
 
 def render(page: Page) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,19 @@ class Sample:
     @property
     def key(self) -> tuple[str, int]:
         return self.id, self.sample
+
+
+def runs_in(folders: Iterable[Path]) -> list[Path]:
+    """Return run folders: those given, and for a folder of runs (a matrix's cells) those in it."""
+    found: list[Path] = []
+    for folder in folders:
+        inside = [] if _is_run(folder) else sorted(filter(_is_run, folder.glob("*/")))
+        found += inside or [folder]
+    return found
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "run.json").is_file()
 
 
 class RunFolder:

@@ -125,7 +125,7 @@ class _Steps:
                     yield self._cells(checkpoint, kind)
         if plan.base_row:
             yield self._cells(Checkpoint(None, plan.contexts[0], 0), plan.contexts[0])
-        if plan.vote and len(self._voters(plan.contexts[0])) > 1:
+        if self._votes():
             yield from (self._vote(kind) for kind in plan.contexts)
         yield self._report()
 
@@ -263,6 +263,9 @@ class _Steps:
         rows = self._row(kind, self.plan.seeds[0])
         return [checkpoint for checkpoint in rows if checkpoint.strategy != "none"]
 
+    def _votes(self) -> bool:
+        return self.plan.vote is not None and len(self._voters(self.plan.contexts[0])) > 1
+
     def _vote(self, kind: str) -> Step:
         assert self.plan.vote
         place, voters, vote = self.out / "vote" / kind, self._voters(kind), self.plan.vote
@@ -298,20 +301,23 @@ class _Steps:
         )  # fmt: skip
 
     def _report(self) -> Step:
-        files, commands, keep, shown = {}, [], [], []
+        """Put each kind's cells together, and show them with the votes on a page."""
+        files, commands, keep = {}, [], []
         for kind in self.plan.contexts:
-            place = self.out / "cells" / kind
+            place, vote = self.out / "cells" / kind, self.out / "vote" / kind
             rows: dict[str, list[str]] = {}
             if self.plan.base_row and kind == self.plan.contexts[0]:
                 rows["base"] = ["base"]
             for strategy in self.plan.strategies:
                 rows[strategy] = [Checkpoint(strategy, kind, s).name for s in self.plan.seeds]
             files[place / "matrix.toml"] = self._matrix(rows)
-            commands.append(_python("eval", "matrix", place / "matrix.toml"))
             keep.append(place / "matrix.json")
-            shown.append(place)
-        page = self.out / "report.html"
-        commands += [_python("eval", "report", place, "--html", page) for place in shown[:1]]
+            shown = [place, vote] if self._votes() else [place]
+            page = ("--title", f"{self.plan.name}, {kind}", "--html", self.out / f"{kind}.html")
+            commands += [
+                _python("eval", "matrix", place / "matrix.toml"),
+                _python("eval", "report", *shown, *page),
+            ]
         return Step("report", "report", tuple(commands), files=files, keep=tuple(keep))
 
 
