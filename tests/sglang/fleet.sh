@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# SGLang on each core of a CPU, and its router in front: fleet.sh COUNT MODEL NAME PORT [more flags].
+# An engine keeps one core busy; two of them on two cores answer 1.8 times as fast as one.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+environment=${ITS_SGLANG:-${XDG_CACHE_HOME:-$HOME/.cache}/input-time-scaling/sglang-0.5.23-cpu}
+workers=()
+for ((i = 1; i <= $1; i++)); do
+  port=$(($4 + 100 * i))
+  "$here/serve.sh" "$2" "$3" "$port" "${@:5}" &
+  workers+=("http://127.0.0.1:$port")
+done
+export PYTHONPATH=$here/stand_in
+# It refuses what comes before its workers are there, and so do its callers' checks.
+exec "$environment/bin/python" -m sglang_router.launch_router --host 127.0.0.1 --port "$4" \
+  --worker-urls "${workers[@]}" --policy round_robin --retry-max-retries 1 --disable-circuit-breaker \
+  --worker-startup-timeout-secs 600
