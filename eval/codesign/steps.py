@@ -123,10 +123,10 @@ class _Steps:
                     built.add(checkpoint.data)
                     trained.add(checkpoint.name)
                     yield self._cells(checkpoint, kind)
-        if plan.base_row:
-            yield self._cells(Checkpoint(None, plan.contexts[0], 0), plan.contexts[0])
         if self._votes():
             yield from (self._vote(kind) for kind in plan.contexts)
+        if plan.base_row:
+            yield self._cells(Checkpoint(None, plan.contexts[0], 0), plan.contexts[0])
         yield self._report()
 
     def _row(self, kind: str, seed: int) -> list[Checkpoint]:

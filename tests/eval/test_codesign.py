@@ -143,7 +143,7 @@ def test_a_bad_plan_is_one_line(tiny: Path, change: tuple[str, str], told: str) 
 
 
 def test_a_section_is_named_or_told() -> None:
-    with pytest.raises(PlanError, match="no section 'big'; there are: quick"):
+    with pytest.raises(PlanError, match="no section 'big'; there are: bank, numbers, quick"):
         read(PLANS / "cpu.toml", "big")
     assert command("eval", "codesign", PLANS / "cpu.toml", "--only", "tea").returncode == 2
 
