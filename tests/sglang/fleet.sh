@@ -11,7 +11,8 @@ for ((i = 1; i <= $1; i++)); do
   workers+=("http://127.0.0.1:$port")
 done
 export PYTHONPATH=$here/stand_in
+# Its port of metrics is one for all routers of a machine unless it is told another.
 # It refuses what comes before its workers are there, and so do its callers' checks.
 exec "$environment/bin/python" -m sglang_router.launch_router --host 127.0.0.1 --port "$4" \
   --worker-urls "${workers[@]}" --policy round_robin --retry-max-retries 1 --disable-circuit-breaker \
-  --worker-startup-timeout-secs 600
+  --worker-startup-timeout-secs 600 --prometheus-port "$(($4 + 50))"
