@@ -58,10 +58,9 @@ class Run:
             raise StepError(f"{self.out}: another process is at work here") from None
 
     def _hold_to(self, plan: Plan) -> None:
-        file, text = (
-            self.out / "plan.json",
-            msgspec.json.format(msgspec.json.encode(plan), indent=2),
-        )
+        measured = msgspec.structs.replace(plan, hours="")  # words about it do not make it another
+        file = self.out / "plan.json"
+        text = msgspec.json.format(msgspec.json.encode(measured), indent=2)
         if file.exists() and file.read_bytes() != text:
             raise StepError(f"{file} is another plan: choose another --out, or delete that folder")
         file.write_bytes(text)
@@ -115,8 +114,12 @@ class Run:
     @contextmanager
     def _serving(self, server: Server, step: str) -> Iterator[None]:
         log = self.logs / f"{step}.{server.name}.log"
-        if _answers(server.url):
-            raise StepError(f"{server.url} is taken by another server: change `port` of the plan")
+        free_by = time.monotonic() + ENDS_WITHIN
+        while _answers(server.url):  # a server of a run just killed may still be ending
+            if time.monotonic() > free_by:
+                said = f"{server.url} is taken by another server: change `port` of the plan"
+                raise StepError(said)
+            time.sleep(0.5)
         with log.open("ab") as out:
             process = self._start(server.command, out)
             try:
