@@ -238,7 +238,10 @@ def codesign_(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; else runs/codesign-NAME.")
     ] = None,
-    only: Annotated[str | None, typer.Option(metavar="STAGE", help="Do this stage alone.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="STAGE", help="Do this stage, or this step of --dry-run, alone."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run.")] = False,
 ) -> None:
     """Train, serve and measure train strategy x test strategy, and the vote: all by commands.
@@ -251,18 +254,19 @@ def codesign_(
     from .codesign.steps import STAGES, steps
 
     console, root = Console(stderr=True), Path(__file__).parent.parent
-    if only is not None and only not in STAGES:
-        _fail(f"--only {only}: stages are {', '.join(STAGES)}", 2)
     try:
         asked = read(plan, section)
         name = f"codesign-{asked.name}{f'-{section}' if section else ''}"
         folder = (out or Path("runs") / name).absolute()
         every = steps(asked, folder, root)
+        wanted = [step for step in every if only in {None, step.stage, step.name}]
+        if not wanted:
+            _fail(f"--only {only}: stages are {', '.join(STAGES)}; --dry-run names the steps", 2)
         if dry_run:
-            for step in every:
+            for step in wanted:
                 print("\n".join([f"# {step.name}", *step.lines, ""]))
             return
-        Run(folder, root, console).do(asked, every, only)
+        Run(folder, root, console).do(asked, wanted)
     except PlanError as error:
         _fail(str(error), 2)
     except StepError as error:

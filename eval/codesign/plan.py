@@ -68,11 +68,15 @@ class Measure(Table, frozen=True):
 
 
 class Vote(Table, frozen=True):
-    """The panel of the checkpoints that were trained with a context, on `problems` of the test."""
+    """The panel of the checkpoints that were trained with a context, on `problems` of the test.
+
+    `engine` is each one's command where they run together, if it is not the plan's.
+    """
 
     problems: int | None = None
     samples: int = 4
     temperature: float = 0.7
+    engine: str | None = None
 
 
 class Plan(Table, frozen=True):

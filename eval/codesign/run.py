@@ -40,8 +40,8 @@ class Run:
         self.out, self.root, self.console = out, root, console
         self.results, self.logs = out / "results", out / "logs"
 
-    def do(self, plan: Plan, steps: Sequence[Step], only: str | None) -> None:
-        """Do what is not done.
+    def do(self, plan: Plan, steps: Sequence[Step]) -> None:
+        """Do those of a plan's steps that are not done.
 
         Raises:
             StepError: a command or a server failed, or the folder is of another plan.
@@ -52,8 +52,7 @@ class Run:
             with FileLock(self.out / "lock", timeout=0):
                 self._hold_to(plan)
                 for number, step in enumerate(steps, 1):
-                    if only is None or step.stage == only:
-                        self._step(step, f"[{number}/{len(steps)}] {step.name}")
+                    self._step(step, f"[{number}/{len(steps)}] {step.name}")
         except Timeout:
             raise StepError(f"{self.out}: another process is at work here") from None
 
@@ -66,7 +65,7 @@ class Run:
         file.write_bytes(text)
 
     def _step(self, step: Step, title: str) -> None:
-        record, wanted = self.results / f"{step.name}.json", digest(step)
+        record, wanted = self.results / f"{step.name}.json", digest(step, self.out)
         if record.exists() and json.loads(record.read_bytes())["digest"] == wanted:
             self.console.print(f"{title}: done before", style="dim", markup=False)
             return
@@ -82,7 +81,7 @@ class Run:
                         if path.is_relative_to(self.out)},
         }  # fmt: skip
         part = record.with_suffix(".part")
-        part.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+        part.write_text(_placeless(json.dumps(about, indent=2), self.out) + "\n", "utf-8")
         part.replace(record)
         self.console.print(f"{title}: {seconds / 60:.1f} min", markup=False)
 
@@ -144,10 +143,15 @@ class Run:
         )  # fmt: skip
 
 
-def digest(step: Step) -> str:
-    """Return the hash of all that a step does."""
+def digest(step: Step, out: Path) -> str:
+    """Return the hash of all that a step does, wherever the run folder `out` is."""
     said = [str(step.commands), str(sorted(map(str, step.files.items()))), str(step.servers)]
-    return sha256("\n".join(said).encode()).hexdigest()
+    return sha256(_placeless("\n".join(said), out).encode()).hexdigest()
+
+
+def _placeless(text: str, out: Path) -> str:
+    """Return `text` as any other folder would have it."""
+    return text.replace(str(out), "OUT")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -194,9 +194,9 @@ class _Steps:
         }  # fmt: skip
         return str(yaml.safe_dump(found, sort_keys=False, allow_unicode=True))
 
-    def _engine(self, checkpoint: Checkpoint, number: int) -> Server:
+    def _engine(self, checkpoint: Checkpoint, number: int = 0, other: str | None = None) -> Server:
         port = self.plan.port + 1 + number
-        line = self.plan.engine.command.format(
+        line = (other or self.plan.engine.command).format(
             model=shlex.quote(str(self._folder(checkpoint))), name=checkpoint.name, port=port,
             number=number,
         )  # fmt: skip
@@ -235,7 +235,7 @@ class _Steps:
         return Step(
             "cells", f"cells-{name}", (_python("eval", "matrix", plan),),
             files={config: self._panels([checkpoint], kind), plan: self._matrix(row)},
-            servers=(self._engine(checkpoint, 0), self._served(config)),
+            servers=(self._engine(checkpoint), self._served(config)),
             keep=tuple(cell / "summary.json" for cell in cells),
         )  # fmt: skip
 
@@ -283,7 +283,7 @@ class _Steps:
             tuple(self._run(place / name, panel, how) for name, panel, how in runs),
             files={config: self._panels(voters, kind, panels)},
             servers=(
-                *(self._engine(each, number) for number, each in enumerate(voters)),
+                *(self._engine(each, number, vote.engine) for number, each in enumerate(voters)),
                 self._served(config),
             ),
             keep=tuple(place / name / "summary.json" for name, _, _ in runs),

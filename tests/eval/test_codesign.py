@@ -142,10 +142,21 @@ def test_a_bad_plan_is_one_line(tiny: Path, change: tuple[str, str], told: str) 
     assert command("eval", "codesign", tiny, "--dry-run").returncode == 2
 
 
+def test_a_step_alone_and_a_vote_with_engines_of_its_own() -> None:
+    ended = command("eval", "codesign", PLANS / "cpu.toml", "--only", "vote-bank", "--dry-run")
+    assert ended.returncode == 0, ended.stderr
+    assert re.findall("^# (.*)", ended.stdout, re.M) == ["vote-bank"]
+    engines = [line for line in ended.stdout.splitlines() if "tests/sglang/" in line]
+    assert len(engines) == 3
+    assert all("serve.sh" in line and "fleet.sh" not in line for line in engines)
+
+
 def test_a_section_is_named_or_told() -> None:
     with pytest.raises(PlanError, match="no section 'big'; there are: bank, numbers, quick"):
         read(PLANS / "cpu.toml", "big")
-    assert command("eval", "codesign", PLANS / "cpu.toml", "--only", "tea").returncode == 2
+    ended = command("eval", "codesign", PLANS / "cpu.toml", "--only", "tea")
+    assert ended.returncode == 2
+    assert "--only tea: stages are problems, power" in ended.stderr
 
 
 @pytest.fixture
@@ -190,6 +201,10 @@ def test_the_whole_way_and_nothing_twice(tiny: Path, out: Path) -> None:
     again = command("eval", "codesign", tiny, "--out", out)
     assert again.returncode == 0, "other words about the hours are not another plan"
     assert again.stderr.count("done before") == len(list((out / "results").iterdir()))
+    assert not any(str(out) in file.read_text() for file in (out / "results").iterdir())
+    moved = out.rename(out.with_name("moved"))
+    again = command("eval", "codesign", tiny, "--out", moved, "--only", "train")
+    assert again.stderr.count("done before") == 3, "what was trained serves in another folder too"
 
 
 def test_a_killed_run_goes_on_and_leaves_no_server(tiny: Path, out: Path) -> None:
