@@ -1,6 +1,7 @@
 # `make demo` shows the whole system on a real model, `make test` checks all of it; `make help` has the rest.
 PYTHON ?= python3
 TRAIN_PYTHON ?= python3.12
+PLAN ?= eval/codesign/cpu.toml
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -65,7 +66,7 @@ sglang-env: $(SGLANG)/.made
 
 codesign: .venv/.dev $(TRAIN_CPU)/.made $(SGLANG)/.made
 	ITS_TRAIN_PYTHON=$(TRAIN_CPU)/bin/python ITS_SGLANG=$(SGLANG) \
-	  $(BIN)/its-eval codesign eval/codesign/cpu.toml $(if $(QUICK),--section quick) $(ARGS)
+	  $(BIN)/its-eval codesign $(PLAN) $(if $(QUICK),--section quick) $(ARGS)
 
 # Without a GPU, SGLang does without its CUDA kernels and what they need (tests/sglang/stand_in).
 $(SGLANG)/.made: constraints/sglang.txt

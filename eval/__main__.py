@@ -1,6 +1,7 @@
 """`its-eval`: measure a model behind any OpenAI-compatible server."""
 
 import json
+import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -251,7 +252,7 @@ def codesign_(
     """
     from .codesign.plan import PlanError, read
     from .codesign.run import Run, StepError
-    from .codesign.steps import STAGES, steps
+    from .codesign.steps import steps
 
     console, root = Console(stderr=True), Path(__file__).parent.parent
     try:
@@ -261,11 +262,14 @@ def codesign_(
         every = steps(asked, folder, root)
         wanted = [step for step in every if only in {None, step.stage, step.name}]
         if not wanted:
-            _fail(f"--only {only}: stages are {', '.join(STAGES)}; --dry-run names the steps", 2)
+            stages = ", ".join(dict.fromkeys(step.stage for step in every))
+            _fail(f"--only {only}: this plan's stages are {stages}; --dry-run names the steps", 2)
         if dry_run:
             for step in wanted:
                 print("\n".join([f"# {step.name}", *step.lines, ""]))
             return
+        for number in (signal.SIGTERM, signal.SIGHUP):  # ends as Ctrl-C does: in order
+            signal.signal(number, signal.default_int_handler)
         Run(folder, root, console).do(asked, wanted)
     except PlanError as error:
         _fail(str(error), 2)

@@ -79,7 +79,16 @@ def compare_folders(one: Path, two: Path, graders: Workers) -> list[Comparison]:
 
 
 def within(folder: Path, graders: Workers) -> list[Comparison]:
-    """Compare each member of a panel's run with the panel."""
+    """Compare each member of a panel's run with the panel.
+
+    Raises:
+        RunError: it is no run of a panel that heard all its members.
+    """
     found = report.samples_by_model(folder, graders)
     panel = list(found)[-1]
+    if len(found) == 1:
+        raise RunError(
+            f"{folder}: {panel} has no members to compare with: it is no panel, or it stopped early"
+            " (then measure it with `early_stop = false` in the proxy's configuration)"
+        )
     return [compare(name, found[name], panel, found[panel]) for name in found if name != panel]

@@ -73,6 +73,7 @@ def render(page: Page) -> str:
     text: str = _template().render(
         page=page, published=PUBLISHED, pictures=_pictures(page), problems=_problems(page),
         percent="{:.1%}".format,
+        stopped=report.STOPPED if any(report.early(row.context) for row in page.rows) else "",
     )  # fmt: skip
     return text
 

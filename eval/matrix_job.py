@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -28,6 +29,9 @@ from .run_job import Job, measure
 from .samples import RunError
 from .tasks import Task, load
 
+SHARES = "shares.json"
+"""Each problem's share of right samples, in the task's order."""
+
 
 def run_all(plan: Plan, base: Path, console: Console, dry: bool) -> dict[Cell, dict[str, float]]:
     """Run the cells that are missing; return each cell's shares by problem.
@@ -47,10 +51,36 @@ def run_all(plan: Plan, base: Path, console: Console, dry: bool) -> dict[Cell, d
         console.print(f"{place}, trained {cell.train}, asked {cell.test}", markup=False)
         if dry:
             continue
-        failed = measure(_job(plan, task, cell, folder))
-        if failed:
-            raise RunError(f"{folder}: {failed} calls failed; the same command asks them again")
-        found[cell] = shares(folder)
+        found[cell] = _measured(_job(plan, task, cell, folder))
+    return found
+
+
+def _measured(job: Job) -> dict[str, float]:
+    """Return a cell's shares, kept in a file small enough to travel without the cell's answers."""
+    ids = [problem.id for problem in job.task.problems]
+    kept = job.folder / SHARES
+    if kept.exists() and not (job.folder / "run.json").exists():
+        return dict(zip(ids, _kept(kept, job.settings), strict=True))
+    failed = measure(job)
+    if failed:
+        raise RunError(f"{job.folder}: {failed} calls failed; the same command asks them again")
+    found = shares(job.folder)
+    line = " ".join(f"{found[key]:.17g}" for key in ids)
+    kept.write_text(
+        json.dumps({"settings": job.settings, "shares": line}, indent=2) + "\n", "utf-8"
+    )
+    return found
+
+
+def _kept(file: Path, settings: Mapping[str, Any]) -> list[float]:
+    try:
+        about = json.loads(file.read_bytes())
+        found = [float(share) for share in about["shares"].split()]
+        same = about["settings"] == settings and len(found) == settings["problems"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RunError(f"{file} is not a cell's ({type(error).__name__}): delete it") from error
+    if not same:
+        raise RunError(f"{file} is of another cell: delete it, or choose another `out`")
     return found
 
 

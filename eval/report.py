@@ -13,6 +13,12 @@ from .figures import Figures, Prices, figures, scaled
 from .run import graded
 from .samples import RunError, RunFolder, Sample
 
+EARLY = ", early"
+CANCELLED = "cancelled"
+STOPPED = (
+    "early: the panel stopped as soon as it was settled. Calls that it cancelled have no answer,"
+    " and are no chance draw: its members' own figures would mislead and are left out."
+)
 NOTE = (
     "Intervals are bootstraps over problems: {problems} of them. One run of 30 problems is"
     " uncertain by about 17 points either way."
@@ -47,7 +53,14 @@ def table(rows: Sequence[tuple[str, Figures]], title: str) -> Table:
             *([str(found.failed)] if some_failed else []),
             f"{found.tokens.mean:.0f}",
         )
+    if any(early(strategy) for strategy, _ in rows):
+        shown.caption, shown.caption_justify = STOPPED, "left"
     return shown
+
+
+def early(context: str) -> bool:
+    """Say whether a row is a panel's that stopped before all had answered."""
+    return context.endswith(EARLY)
 
 
 def _last(found: Figures, most: int) -> list[str]:
@@ -91,7 +104,8 @@ def scores(
     ]
     if not samples:
         return rows
-    label = f"vote of {len(rows)}" if rows else _strategy(samples)
+    members = len(_by_member(samples))
+    label = f"vote of {members}{'' if rows else EARLY}" if members else _strategy(samples)
     return [*rows, (label, figures(model, samples, judge, prices))]
 
 
@@ -128,11 +142,13 @@ def summary(folder: Path, graders: Workers, prices: Prices | None = None) -> dic
 
 
 def _members(samples: Sequence[Sample], graders: Workers) -> list[tuple[str, str, list[Sample]]]:
-    """Return name, strategy and graded ballots of each member."""
+    """Return name, strategy and graded ballots of each member; none where calls were cancelled."""
+    members = _by_member(samples)
+    if any(ballot.error == CANCELLED for _, _, cast in members for ballot in cast):
+        return []
     return [
         (name, strategy, [graded(ballot, graders) for ballot in cast])
-        for name, strategy, cast in _by_member(samples)
-        if cast
+        for name, strategy, cast in members
     ]
 
 

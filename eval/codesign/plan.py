@@ -4,11 +4,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 STRATEGIES = ("none", "similar", "unsimilar", "random")
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Some = msgspec.Meta(min_length=1)
 
 
 class PlanError(Exception):
@@ -34,8 +37,8 @@ class Data(Table, frozen=True):
     """
 
     arithmetic: bool = False
-    rows: int = 1000
-    test_problems: int = 1000
+    rows: Count = 1000
+    test_problems: Count = 1000
     build: tuple[str, ...] = ()
     test: str | None = None
     task: str | None = None
@@ -59,11 +62,11 @@ class Engine(Table, frozen=True):
 class Measure(Table, frozen=True):
     """How every cell is asked."""
 
-    max_tokens: int
-    concurrency: int
+    max_tokens: Count
+    concurrency: Count
     temperature: float = 0.0
     top_p: float | None = None
-    samples: int = 1
+    samples: Count = 1
     timeout: float = 3600.0
 
 
@@ -73,8 +76,8 @@ class Vote(Table, frozen=True):
     `engine` is each one's command where they run together, if it is not the plan's.
     """
 
-    problems: int | None = None
-    samples: int = 4
+    problems: Count | None = None
+    samples: Count = 4
     temperature: float = 0.7
     engine: str | None = None
 
@@ -89,11 +92,11 @@ class Plan(Table, frozen=True):
     engine: Engine
     measure: Measure
     vote: Vote | None = None
-    strategies: tuple[str, ...] = STRATEGIES
-    contexts: tuple[str, ...] = ("bank",)
-    seeds: tuple[int, ...] = (0,)
+    strategies: Annotated[tuple[str, ...], Some] = STRATEGIES
+    contexts: Annotated[tuple[str, ...], Some] = ("bank",)
+    seeds: Annotated[tuple[int, ...], Some] = (0,)
     base_row: bool = True
-    port: int = 18600
+    port: Annotated[int, msgspec.Meta(ge=1024, le=60000)] = 18600
     hours: str = ""
 
     def __post_init__(self) -> None:
@@ -111,8 +114,6 @@ class Plan(Table, frozen=True):
             self.data.build and (self.data.task or self.data.test)
         ):
             raise ValueError("data needs `build` and `test` or `task`, or arithmetic = true")
-        if self.data.arithmetic and self.data.test_problems < 1:
-            raise ValueError("data.test_problems must be at least 1")
 
 
 def read(path: Path, section: str | None = None) -> Plan:
@@ -127,14 +128,15 @@ def read(path: Path, section: str | None = None) -> Plan:
         raise PlanError(f"cannot read {path}: {error}") from error
     sections = table.pop("sections", {})
     if section is not None:
-        if section not in sections:
-            known = ", ".join(sections) or "none"
-            raise PlanError(f"{path}: no section {section!r}; there are: {known}")
-        table = _merged(table, sections[section])
+        known = sections if isinstance(sections, dict) else {}
+        if not isinstance(known.get(section), dict):
+            told = ", ".join(known) or "none"
+            raise PlanError(f"{path}: no section {section!r}; there are: {told}")
+        table = _merged(table, known[section])
     try:
         plan = msgspec.convert(table, Plan)
-        build = tuple(map(_expanded, plan.data.build))
-        test = _expanded(plan.data.test) if plan.data.test else None
+        build = tuple(_expanded(word, "data.build") for word in plan.data.build)
+        test = _expanded(plan.data.test, "data.test") if plan.data.test else None
     except (msgspec.ValidationError, ValueError) as error:
         raise PlanError(f"{path}: {error}") from error
     return msgspec.structs.replace(
@@ -142,11 +144,11 @@ def read(path: Path, section: str | None = None) -> Plan:
     )
 
 
-def _expanded(text: str) -> str:
+def _expanded(text: str, key: str) -> str:
     """Return `text` with the environment's variables in it."""
     found = os.path.expandvars(text)
     if "$" in found:
-        raise ValueError(f"{text} names a variable that is not set")
+        raise ValueError(f"{key}: {text} names a variable that is not set; export it")
     return found
 
 

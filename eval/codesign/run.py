@@ -1,11 +1,9 @@
 """Does the steps of a plan: what is done is skipped, what fails says where to look."""
 
-import ctypes
 import json
 import os
-import signal
+import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,13 +18,15 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from ..run_job import commit
+from .guard import ENDS_WITHIN
 from .plan import Plan
-from .steps import Command, Server, Step
+from .step import PYTHON, Command, Server, Step
 
 TAIL = 15
 """Lines of a log that an error shows."""
 
-ENDS_WITHIN = 30.0
+FREE_WITHIN = 30.0
+"""Seconds that a port may still be taken by a server of a run just killed."""
 
 
 class StepError(Exception):
@@ -44,29 +44,44 @@ class Run:
         """Do those of a plan's steps that are not done.
 
         Raises:
-            StepError: a command or a server failed, or the folder is of another plan.
+            StepError: a command or a server failed, a variable that a command needs is not set, or
+                the folder cannot be written or is of another plan.
         """
-        for folder in (self.out, self.results, self.logs):
-            folder.mkdir(parents=True, exist_ok=True)
+        unset = dict.fromkeys(name for step in steps for name in step.unset)
+        if unset:
+            names = ", ".join(unset)
+            raise StepError(f"the plan needs {names} in the environment; see docs/codesign.md")
         try:
+            for folder in (self.out, self.results, self.logs):
+                folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.out / "lock", timeout=0):
                 self._hold_to(plan)
                 for number, step in enumerate(steps, 1):
                     self._step(step, f"[{number}/{len(steps)}] {step.name}")
         except Timeout:
             raise StepError(f"{self.out}: another process is at work here") from None
+        except OSError as error:
+            raise StepError(
+                f"cannot write {error.filename or self.out}: {error.strerror}"
+            ) from error
 
     def _hold_to(self, plan: Plan) -> None:
         measured = msgspec.structs.replace(plan, hours="")  # words about it do not make it another
-        file = self.out / "plan.json"
-        text = msgspec.json.format(msgspec.json.encode(measured), indent=2)
+        file, trained_by = self.out / "plan.json", self.root / plan.train.file
+        whole = msgspec.to_builtins(measured)
+        whole["train"]["file_sha256"] = sha256(trained_by.read_bytes()).hexdigest()
+        text = msgspec.json.format(msgspec.json.encode(whole), indent=2)
         if file.exists() and file.read_bytes() != text:
-            raise StepError(f"{file} is another plan: choose another --out, or delete that folder")
+            raise StepError(
+                f"{file} is another plan or of another {plan.train.file}: choose another --out, or"
+                " delete that folder"
+            )
         file.write_bytes(text)
 
     def _step(self, step: Step, title: str) -> None:
         record, wanted = self.results / f"{step.name}.json", digest(step, self.out)
-        if record.exists() and json.loads(record.read_bytes())["digest"] == wanted:
+        if _recorded(record) == wanted:
+            self._restore(record)
             self.console.print(f"{title}: done before", style="dim", markup=False)
             return
         began = time.monotonic()
@@ -85,6 +100,14 @@ class Run:
         part.replace(record)
         self.console.print(f"{title}: {seconds / 60:.1f} min", markup=False)
 
+    def _restore(self, record: Path) -> None:
+        """Write small results that are gone from their record: records alone can move a run."""
+        for name, found in json.loads(record.read_bytes())["results"].items():
+            path = self.out / name
+            if found is not None and not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+
     def _done(self, step: Step) -> None:
         for path, text in step.files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,9 +123,8 @@ class Run:
 
     def _command(self, command: Command, out: Any, failed: str, log: Path) -> None:
         with ExitStack() as stack:
-            if command.output:
-                out = stack.enter_context(command.output.open("wb"))
-            process = self._start(command, out)
+            printed = stack.enter_context(command.output.open("wb")) if command.output else out
+            process = self._start(command, printed, out)
             try:
                 code = process.wait()
             finally:
@@ -113,14 +135,14 @@ class Run:
     @contextmanager
     def _serving(self, server: Server, step: str) -> Iterator[None]:
         log = self.logs / f"{step}.{server.name}.log"
-        free_by = time.monotonic() + ENDS_WITHIN
-        while _answers(server.url):  # a server of a run just killed may still be ending
+        free_by = time.monotonic() + FREE_WITHIN
+        while _taken(server.url):
             if time.monotonic() > free_by:
                 said = f"{server.url} is taken by another server: change `port` of the plan"
                 raise StepError(said)
             time.sleep(0.5)
         with log.open("ab") as out:
-            process = self._start(server.command, out)
+            process = self._start(server.command, out, out)
             try:
                 ends = time.monotonic() + server.starts_within
                 while not _answers(server.url):
@@ -133,19 +155,20 @@ class Run:
             finally:
                 end(process)
 
-    def _start(self, command: Command, out: Any) -> subprocess.Popen[bytes]:
-        path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    def _start(self, command: Command, out: Any, errors: Any) -> subprocess.Popen[bytes]:
+        path = f"{Path(PYTHON).parent}:{os.environ.get('PATH', '')}"
         # The parts are run from this tree, whatever is installed; training reads a plugin of it.
         env = {**os.environ, "PATH": path, "PYTHONPATH": str(self.root), "COLUMNS": "120"}
+        guarded = [PYTHON, "-m", "eval.codesign.guard", str(os.getpid()), *command.argv]
         return subprocess.Popen(
-            command.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
-            cwd=self.root, start_new_session=True, preexec_fn=_ends_with_parent,
+            guarded, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=env, cwd=self.root,
+            start_new_session=True,
         )  # fmt: skip
 
 
 def digest(step: Step, out: Path) -> str:
     """Return the hash of all that a step does, wherever the run folder `out` is."""
-    said = [str(step.commands), str(sorted(map(str, step.files.items()))), str(step.servers)]
+    said = [*step.lines, str(sorted(map(str, step.files.items())))]
     return sha256(_placeless("\n".join(said), out).encode()).hexdigest()
 
 
@@ -155,16 +178,13 @@ def _placeless(text: str, out: Path) -> str:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started."""
-    for number, seconds in ((signal.SIGTERM, ENDS_WITHIN), (signal.SIGKILL, ENDS_WITHIN)):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(seconds)
-        except ProcessLookupError:
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait(ENDS_WITHIN)
+    """End a guarded command and all that it started."""
+    process.terminate()
+    try:
+        process.wait(3 * ENDS_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def tail(log: Path) -> str:
@@ -180,10 +200,20 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _ends_with_parent() -> None:
-    """Have the kernel end the child when this process is killed (Linux; elsewhere it is left)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+def _taken(url: str) -> bool:
+    """Say whether anything listens there, whatever it speaks."""
+    place = httpx.URL(url)
+    with socket.socket() as probe:
+        probe.settimeout(10)
+        return probe.connect_ex((place.host, place.port or 80)) == 0
+
+
+def _recorded(record: Path) -> str | None:
+    """Return the digest of what was done; a record that is not there, or damaged, is of nothing."""
+    try:
+        return str(json.loads(record.read_bytes())["digest"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _small(path: Path) -> Mapping[str, Any] | None:

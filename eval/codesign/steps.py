@@ -1,68 +1,19 @@
-"""What a plan does, step by step: files to write, servers to start, commands to run."""
+"""What a plan does, step by step."""
 
 import json
 import shlex
-import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .plan import Plan, PlanError
+from .step import PYTHON, Command, Server, Step
 
-PYTHON = sys.executable
 LETTER = {"none": "n", "similar": "s", "unsimilar": "u", "random": "r"}
-STAGES = ("problems", "power", "base", "build", "train", "cells", "vote", "report")
 VOTE, EARLY = "vote3", "vote3-early"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """Words, or a line of the plan's for a shell; `output`: a file for what is printed."""
-
-    words: tuple[str, ...] = ()
-    line: str = ""
-    output: Path | None = None
-
-    @property
-    def argv(self) -> list[str]:
-        """What is run. An unset variable of a plan's line is an error, not an empty word."""
-        return ["sh", "-uc", self.line] if self.line else list(self.words)
-
-    def __str__(self) -> str:
-        said = self.line or shlex.join(self.words).replace(
-            f"{shlex.quote(PYTHON)} -m ", "python -m "
-        )
-        return f"{said} > {self.output}" if self.output else said
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A server that runs while a step's commands do; it is there when `url` answers."""
-
-    name: str
-    command: Command
-    url: str
-    starts_within: int
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A part that is done or not done; `keep` are the small results."""
-
-    stage: str
-    name: str
-    commands: tuple[Command, ...]
-    files: Mapping[Path, str] = field(default_factory=dict)
-    servers: tuple[Server, ...] = ()
-    keep: tuple[Path, ...] = ()
-
-    @property
-    def lines(self) -> list[str]:
-        """What is run, a line each."""
-        return [*(f"{server.command} &" for server in self.servers), *map(str, self.commands)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +60,7 @@ class _Steps:
             yield self._problems()
         yield self._power()
         if plan.base.command:
-            line = plan.base.command.format(out=shlex.quote(str(self.base)))
+            line = _filled(plan.base.command, out=self.base)
             yield Step("base", "base", (Command(line=line),))
         trained: set[str] = set()
         built: set[str] = set()
@@ -164,7 +115,7 @@ class _Steps:
 
     def _train(self, checkpoint: Checkpoint) -> Step:
         file, folder = self.out / "train" / f"{checkpoint.name}.yml", self._folder(checkpoint)
-        line = self.plan.train.command.format(file=shlex.quote(str(file)))
+        line = _filled(self.plan.train.command, file=file)
         return Step(
             "train", f"train-{checkpoint.name}", (Command(line=line),),
             files={file: self._axolotl(checkpoint)}, keep=(Path(folder) / "input_time.json",),
@@ -179,10 +130,13 @@ class _Steps:
         path = self.root / self.plan.train.file
         try:
             found: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
-            rows = found["datasets"][0]
-            asked = found["input_time"]
-        except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
-            raise PlanError(f"train.file {path}: not an Axolotl file of ours: {error}") from error
+            rows, asked = found["datasets"][0], found["input_time"]
+        except OSError as error:
+            raise PlanError(f"train.file: cannot read {path}: {error.strerror}") from error
+        except (yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
+            why = " ".join(str(error).split())
+            said = "not an Axolotl file of ours (`its-sft recipes` lists them)"
+            raise PlanError(f"train.file: {path} is {said}: {why}") from error
         rows["path"] = str(self.out / "data" / checkpoint.data / "train.jsonl")
         asked["strategy"] = checkpoint.strategy
         asked["test_strategy"] = "none" if checkpoint.strategy == "none" else "random"
@@ -196,13 +150,13 @@ class _Steps:
 
     def _engine(self, checkpoint: Checkpoint, number: int = 0, other: str | None = None) -> Server:
         port = self.plan.port + 1 + number
-        line = (other or self.plan.engine.command).format(
-            model=shlex.quote(str(self._folder(checkpoint))), name=checkpoint.name, port=port,
-            number=number,
+        line = _filled(
+            other or self.plan.engine.command, model=self._folder(checkpoint),
+            name=checkpoint.name, port=port, number=number,
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}/v1/models"
         within = self.plan.engine.starts_within
-        return Server(f"engine-{checkpoint.name}", Command(line=f"exec {line}"), url, within)
+        return Server(f"engine-{checkpoint.name}", Command(line=line), url, within)
 
     def _served(self, config: Path) -> Server:
         words = _python("proxy", "serve", "--config", config, "--port", self.plan.port)
@@ -236,7 +190,7 @@ class _Steps:
             "cells", f"cells-{name}", (_python("eval", "matrix", plan),),
             files={config: self._panels([checkpoint], kind), plan: self._matrix(row)},
             servers=(self._engine(checkpoint), self._served(config)),
-            keep=tuple(cell / "summary.json" for cell in cells),
+            keep=tuple(cell / name for cell in cells for name in ("summary.json", "shares.json")),
         )  # fmt: skip
 
     def _matrix(self, rows: Mapping[str, list[str]]) -> str:
@@ -276,7 +230,8 @@ class _Steps:
         )
         config = place / "panels.toml"
         greedy = ("--temperature", 0)
-        drawn = ("--temperature", vote.temperature, "--samples", vote.samples)
+        top_p = () if self.plan.measure.top_p is None else ("--top-p", self.plan.measure.top_p)
+        drawn = ("--temperature", vote.temperature, *top_p, "--samples", vote.samples)
         runs = (("greedy", VOTE, greedy), ("early", EARLY, greedy), ("drawn", VOTE, drawn))
         return Step(
             "vote", f"vote-{kind}",
@@ -323,6 +278,13 @@ class _Steps:
 
 def _python(module: str, *words: object) -> Command:
     return Command((PYTHON, "-m", module, *map(str, words)))
+
+
+def _filled(line: str, **words: object) -> str:
+    """Return a plan's line with its `{words}`; other braces are the shell's and the command's."""
+    for key, value in words.items():
+        line = line.replace(f"{{{key}}}", shlex.quote(str(value)))
+    return line
 
 
 def _toml(value: object) -> str:

@@ -5,6 +5,7 @@ import operator
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -131,6 +132,11 @@ def test_the_dry_run_of_the_paper() -> None:
         (("test.jsonl", "$NO_SUCH_VARIABLE"), "names a variable that is not set"),
         (('model = "', 'command = "x"\nmodel = "'), "needs `model` or `command`, and not both"),
         (('["bank"]', '["numbers"]'), "are made with data.arithmetic only"),
+        (('["bank"]', "[]"), "Expected `array` of length >= 1 - at `$.contexts`"),
+        (
+            ("concurrency = 4", "concurrency = 0"),
+            "Expected `int` >= 1 - at `$.measure.concurrency`",
+        ),
     ],
 )
 def test_a_bad_plan_is_one_line(tiny: Path, change: tuple[str, str], told: str) -> None:
@@ -156,7 +162,7 @@ def test_a_section_is_named_or_told() -> None:
         read(PLANS / "cpu.toml", "big")
     ended = command("eval", "codesign", PLANS / "cpu.toml", "--only", "tea")
     assert ended.returncode == 2
-    assert "--only tea: stages are problems, power" in ended.stderr
+    assert "--only tea: this plan's stages are problems, power" in ended.stderr
 
 
 @pytest.fixture
@@ -205,23 +211,75 @@ def test_the_whole_way_and_nothing_twice(tiny: Path, out: Path) -> None:
     moved = out.rename(out.with_name("moved"))
     again = command("eval", "codesign", tiny, "--out", moved, "--only", "train")
     assert again.stderr.count("done before") == 3, "what was trained serves in another folder too"
+    _holds_without_answers(tiny, moved, matrix)
+
+
+def _holds_without_answers(tiny: Path, out: Path, matrix: object) -> None:
+    """Records alone, in a new folder, are enough for the matrix."""
+    new = out.with_name("new")
+    (new / "results").mkdir(parents=True)
+    for record in (out / "results").glob("*.json"):
+        if record.stem != "report":
+            (new / "results" / record.name).write_bytes(record.read_bytes())
+    for stage in ("train", "cells"):
+        again = command("eval", "codesign", tiny, "--out", new, "--only", stage)
+        assert again.stderr.count("done before") == 3, again.stderr
+    plan = new / "cells" / "bank" / "matrix.toml"
+    plan.write_bytes((out / "cells" / "bank" / "matrix.toml").read_bytes())
+    assert command("eval", "matrix", plan).returncode == 0
+    assert json.loads(plan.with_name("matrix.json").read_text()) == matrix
+    (new / "cells" / "bank" / "n-0-none" / "shares.json").write_text("{}")
+    ended = command("eval", "matrix", plan)
+    assert ended.returncode == 2
+    assert "is not a cell's (KeyError): delete it" in ended.stderr
+
+
+def started(tiny: Path, out: Path, until: str) -> subprocess.Popen[bytes]:
+    """Start a run and return it when there is a file `until` in its folder."""
+    line = [sys.executable, "-m", "eval", "codesign", str(tiny), "--out", str(out)]
+    env = {**os.environ, **PLAIN}
+    process = subprocess.Popen(line, cwd=ROOT, env=env, stderr=subprocess.PIPE)
+    ends = time.monotonic() + 100
+    while not list(out.glob(until)):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_no_training_outlives_its_run(tiny: Path, out: Path, number: int) -> None:
+    """Neither the shell's child nor what that started, which the kernel would not end."""
+    trainer = "import pathlib, subprocess, sys\n"
+    trainer += (
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)', __file__])\n"
+    )
+    trainer += "pathlib.Path(sys.argv[1]).with_suffix('.began').touch()\n"
+    tiny.with_name("trainer.py").write_text(trainer + "import time; time.sleep(300)")
+    process = started(tiny, out, "train/*.began")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
+    assert (b"goes on with what is missing" in said) == (number != signal.SIGKILL)
+    ends = time.monotonic() + 30
+    while (
+        subprocess.run(["pgrep", "-f", str(tiny.parent)], stdout=subprocess.DEVNULL).returncode == 0
+    ):
+        assert time.monotonic() < ends, "a process was left"
+        time.sleep(0.1)
 
 
 def test_a_killed_run_goes_on_and_leaves_no_server(tiny: Path, out: Path) -> None:
-    line = [sys.executable, "-m", "eval", "codesign", str(tiny), "--out", str(out)]
-    env = {**os.environ, **PLAIN}
-    process = subprocess.Popen(line, cwd=ROOT, env=env, stderr=subprocess.DEVNULL)
-    ends = time.monotonic() + 100
-    while not list((out / "logs").glob("cells-*.proxy.log")):
-        assert time.monotonic() < ends
-        time.sleep(0.1)
+    process = started(tiny, out, "logs/cells-*.proxy.log")
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     done = {path: path.stat().st_mtime for path in (out / "results").iterdir()}
     assert done
+    damaged = out / "results" / "build-n.json"
+    damaged.write_text("{")
     ended = command("eval", "codesign", tiny, "--out", out, timeout=300)
     assert ended.returncode == 0, ended.stderr
-    assert all(path.stat().st_mtime == time_ for path, time_ in done.items())
+    assert json.loads(damaged.read_text())["step"] == "build-n"
+    assert all(p.stat().st_mtime == time_ for p, time_ in done.items() if p != damaged)
 
 
 def test_what_fails_says_where_to_look(tiny: Path, out: Path) -> None:
@@ -236,12 +294,55 @@ def test_what_fails_says_where_to_look(tiny: Path, out: Path) -> None:
     assert "is another plan" in ended.stderr
 
 
+def test_another_training_file_is_another_plan(tiny: Path, out: Path) -> None:
+    """Else old cells would stand beside new checkpoints."""
+    file = tiny.with_name("own.yml")
+    file.write_text((ROOT / "sft" / "smoke-cpu.yml").read_text())
+    tiny.write_text(tiny.read_text().replace("sft/smoke-cpu.yml", str(file)))
+    assert command("eval", "codesign", tiny, "--out", out, "--only", "power").returncode == 0
+    file.write_text(file.read_text() + "weight_decay: 0.5\n")
+    ended = command("eval", "codesign", tiny, "--out", out, "--only", "power")
+    assert ended.returncode == 1
+    assert f"or of another {file}" in ended.stderr
+
+
+def test_a_port_that_is_taken_is_told(tiny: Path, out: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", read(tiny).port + 1))
+        other.listen()
+        ended = command("eval", "codesign", tiny, "--out", out, timeout=120)
+    assert ended.returncode == 1
+    assert "is taken by another server: change `port`" in ended.stderr
+
+
 def test_an_engine_that_does_not_start(tiny: Path, out: Path) -> None:
     tiny.with_name("engine.py").write_text("raise SystemExit('no GPU')")
     ended = command("eval", "codesign", tiny, "--out", out)
     assert ended.returncode == 1
     assert "engine-n-0 ended" in ended.stderr
     assert "no GPU" in ended.stderr
+
+
+def test_what_cannot_be_begun_is_one_line(tiny: Path, out: Path) -> None:
+    text = tiny.read_text()
+    for change, code, told in (
+        (("{folder}", "{folder}"), 1, "cannot write"),
+        (("trainer.py", "trainer.py ${ITS_NO_SUCH}"), 1, "the plan needs ITS_NO_SUCH in the"),
+        (('"sft/smoke-cpu.yml"', '"sft/none.yml"'), 2, "train.file: cannot read"),
+        (('"sft/smoke-cpu.yml"', '"README.md"'), 2, "is not an Axolotl file of ours"),
+    ):
+        tiny.write_text(text.replace(*change))
+        place = tiny / "under-a-file" if told == "cannot write" else out
+        ended = command("eval", "codesign", tiny, "--out", place)
+        assert (ended.returncode, ended.stderr.count("\n")) == (code, 1), ended.stderr
+        assert told in ended.stderr
+    tiny.write_text(text)
+
+
+def test_braces_of_a_command_are_its_own(tiny: Path, out: Path) -> None:
+    tiny.write_text(tiny.read_text().replace("{port}", "{port} '{\\\"port\\\": 1}'"))
+    [engine, *_] = [step.servers[0] for step in steps(read(tiny), out, ROOT) if step.servers]
+    assert str(engine.command).endswith(""" '{"port": 1}'""")
 
 
 def test_problems_are_right_and_disjoint(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from eval.hub import HUB_SETS, HubSet, columns
 from eval.samples import RunFolder, Sample
 from eval.tasks import TaskError, load, read_file
 from its.answers import parse
-from tests.conftest import PLAIN, ROOT, command
+from tests.conftest import MEMBERS, PLAIN, ROOT, Proxy, command
 from tests.scripted import Body, Engine, completion, fails, says, says_after, speaks
 
 RUN = [sys.executable, "-m", "eval", "run"]
@@ -164,6 +164,29 @@ def test_a_panels_members_are_shown_from_its_ballots(
         cwd=ROOT,
     )
     assert "vote of 3" in report.stdout
+
+
+def test_members_of_a_panel_that_stopped_early_have_no_figures_of_their_own(
+    engine: Engine, start: Proxy, tmp_path: Path
+) -> None:
+    """Calls that are cancelled are those of hard problems or slow members: no draw by chance."""
+    proxy = start(MEMBERS.replace("early_stop = false", "early_stop = true"))
+    engine.scripts.update({name: speaks(r"\boxed{3}") for name in "su"})
+    engine.scripts["r"] = says_after(5, r"\boxed{3}")
+    out, url = tmp_path / "out", f"{proxy.base_url}/v1"
+    ended = its_eval(problems(tmp_path), "--base-url", url, "--model", "vote3", "--out", out)
+    assert ended.returncode == 0, ended.stderr
+    assert "vote of 3, early" in ended.stdout
+    assert "similar" not in ended.stdout
+    assert "early: the panel stopped as soon as it was settled" in ended.stdout
+    (row,) = json.loads((out / "summary.json").read_text())["models"]
+    assert (row["name"], row["pass_at_1"]["value"]) == ("vote3", pytest.approx(1 / 6))
+    page = tmp_path / "page.html"
+    assert command("eval", "report", out, "--html", page).returncode == 0
+    assert "members&#39; own figures would mislead" in page.read_text()
+    ended = command("eval", "compare", out)
+    assert ended.returncode == 2
+    assert "or it stopped early" in ended.stderr
 
 
 def test_two_runs_with_a_seed_choose_the_same_personas(

@@ -7,6 +7,10 @@ environment=${ITS_SGLANG:-${XDG_CACHE_HOME:-$HOME/.cache}/input-time-scaling/sgl
 workers=()
 for ((i = 1; i <= $1; i++)); do
   port=$(($4 + 100 * i))
+  if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    echo "fleet.sh: port $port is taken by another server" >&2
+    exit 1
+  fi
   "$here/serve.sh" "$2" "$3" "$port" "${@:5}" &
   workers+=("http://127.0.0.1:$port")
 done
