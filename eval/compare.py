@@ -69,13 +69,14 @@ def compare_folders(one: Path, two: Path, graders: Workers) -> list[Comparison]:
     """
     first = report.samples_by_model(one, graders)
     second = report.samples_by_model(two, graders)
+    a, b = (str(one), str(two)) if one.name == two.name else (one.name, two.name)
     names = [name for name in first if name in second]
     if names:
         return [
-            compare(f"{one}: {name}", first[name], f"{two}: {name}", second[name]) for name in names
+            compare(f"{a}: {name}", first[name], f"{b}: {name}", second[name]) for name in names
         ]
-    a, b = list(first)[-1], list(second)[-1]
-    return [compare(f"{one}: {a}", first[a], f"{two}: {b}", second[b])]
+    x, y = list(first)[-1], list(second)[-1]
+    return [compare(f"{a}: {x}", first[x], f"{b}: {y}", second[y])]
 
 
 def within(folder: Path, graders: Workers) -> list[Comparison]:

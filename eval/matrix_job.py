@@ -136,22 +136,24 @@ def _contrasts(made: Sequence[Contrast]) -> Table:
         share = contrast.difference
         table.add_row(
             contrast.name, f"{contrast.both:.1%}", f"{contrast.one:.1%}", f"{share.value:+.1%}",
-            f"{share.low:+.1%} - {share.high:+.1%}", f"{contrast.p:.3g}",
+            f"{share.low:+.1%} to {share.high:+.1%}", f"{contrast.p:.3g}",
         )  # fmt: skip
     return table
 
 
 def comparisons(made: Sequence[Comparison]) -> Table:
-    """Return comparisons as a table."""
+    """Return comparisons as a table that fits 80 columns."""
     table = Table(padding=(0, 1, 0, 0), box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("first", "second", "problems", "pass@1", "then", "difference", "95%\ninterval",
-                 "gained", "lost", "McNemar\np"):  # fmt: skip
-        table.add_column(name, justify="left" if name in {"first", "second"} else "right")
+    table.add_column("first, then", overflow="fold", min_width=16)
+    for name in ("prob-\nlems", "first", "then", "differ-\nence", "95%\ninterval", "gained\n/lost",
+                 "McNemar\np"):  # fmt: skip
+        table.add_column(name, justify="right", no_wrap=True)
     for each in made:
         share = each.difference
         table.add_row(
-            each.one, each.two, f"{each.problems}", f"{each.first:.1%}", f"{each.second:.1%}",
-            f"{share.value:+.1%}", f"{share.low:+.1%} - {share.high:+.1%}", f"{each.gained}",
-            f"{each.lost}", f"{each.p:.3g}",
+            f"{each.one},\n{each.two}", f"{each.problems}",
+            f"{each.first:.1%}", f"{each.second:.1%}",
+            f"{share.value:+.1%}", f"{share.low:+.1%} to {share.high:+.1%}",
+            f"{each.gained}/{each.lost}", f"{each.p:.3g}",
         )  # fmt: skip
     return table
