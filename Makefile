@@ -20,7 +20,7 @@ help:
 	@echo "make smoke-135m  the same with SmolLM2-135M: data, training, merging, checks (10 minutes)"
 	@echo "make train-env   the environment for training on GPUs (Python >= 3.12, 8 GB)"
 	@echo "make test-sglang  ask the real SGLang, on the CPU, for all that the proxy relies on (2.7 GB, cached)"
-	@echo "make codesign  the paper's claim on two cores: train, serve, measure, vote (6 hours; QUICK=1: a quarter of one)"
+	@echo "make codesign  the paper's claim on two cores: train, serve, measure, vote (5 hours; QUICK=1: a quarter of one)"
 	@echo "make clean  remove the environment and what the tools left"
 
 demo: .venv/.demo

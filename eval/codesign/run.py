@@ -56,6 +56,7 @@ class Run:
                 folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.out / "lock", timeout=0):
                 self._hold_to(plan)
+                self._announce(plan, len(steps))
                 for number, step in enumerate(steps, 1):
                     self._step(step, f"[{number}/{len(steps)}] {step.name}")
         except Timeout:
@@ -64,6 +65,11 @@ class Run:
             raise StepError(
                 f"cannot write {error.filename or self.out}: {error.strerror}"
             ) from error
+
+    def _announce(self, plan: Plan, steps: int) -> None:
+        hours = f"; hours for the whole plan: {plan.hours}" if plan.hours else ""
+        said = f"{plan.name}: {steps} steps in {self.out}{hours}"
+        self.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     def _hold_to(self, plan: Plan) -> None:
         measured = msgspec.structs.replace(plan, hours="")  # words about it do not make it another
