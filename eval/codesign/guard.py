@@ -12,29 +12,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from types import FrameType
+from contextlib import suppress
 
 ENDS_WITHIN = 20.0
 """Seconds from asking all to end until they are killed."""
 
-PR_SET_PDEATHSIG = 1
+PAUSE = 0.05
+"""Seconds between two looks at a process; a signal that raised could come before it is known."""
 
-
-class _Ended(Exception):
-    """The one who waits wants an end, or has ended."""
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def run(parent: int, command: Sequence[str]) -> int:
     """Return the command's status as a shell would have it; nothing of it is left running."""
-    signal.signal(signal.SIGTERM, _end)
+    asked: list[int] = []  # by whoever waits, or by his end
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     _hear_of_the_end_of(parent)
     process = subprocess.Popen(command, start_new_session=True)
-    try:
-        code = process.wait()
-    except _Ended:
-        code = -signal.SIGTERM
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while process.poll() is None and not asked:
+        time.sleep(PAUSE)
     end(process)
+    code = -signal.SIGTERM if asked else process.returncode
     return code if code >= 0 else 128 - code
 
 
@@ -46,12 +44,15 @@ def end(process: subprocess.Popen[bytes]) -> None:
         while _signal(process, 0):
             if time.monotonic() > ends:
                 break
-            time.sleep(0.05)
+            time.sleep(PAUSE)
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
     """Send a signal, 0 for none, to a group; `False` where none of it is left."""
-    process.poll()  # one that has ended counts until it was waited for
+    process.poll()
+    with suppress(ChildProcessError):  # one that has ended counts until it was waited for
+        while os.waitpid(-process.pid, os.WNOHANG)[0]:
+            pass
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:
@@ -60,15 +61,16 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
 
 
 def _hear_of_the_end_of(parent: int) -> None:
-    """Have the kernel send SIGTERM when the parent ends (Linux; elsewhere nothing is heard)."""
+    """Have the kernel send SIGTERM when the parent ends (Linux; elsewhere nothing is heard).
+
+    Orphans of the command become children of this process, whatever process 1 is.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        kernel = ctypes.CDLL(None)
+        kernel.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != parent:
         raise SystemExit(128 + signal.SIGTERM)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise _Ended
 
 
 if __name__ == "__main__":

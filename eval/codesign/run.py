@@ -68,7 +68,7 @@ class Run:
 
     def _announce(self, plan: Plan, steps: int) -> None:
         hours = f"; hours for the whole plan: {plan.hours}" if plan.hours else ""
-        said = f"{plan.name}: {steps} steps in {self.out}{hours}"
+        said = f"{plan.name}: {steps} step{'s' * (steps != 1)} in {self.out}{hours}"
         self.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     def _hold_to(self, plan: Plan) -> None:
