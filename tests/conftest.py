@@ -1,6 +1,7 @@
 """What every test may use: the scripted engine, a proxy in front of it, the data folder."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,9 @@ collect_ignore = [
     *([] if find_spec("axolotl") else ["train"]),  # they run by make test-train
     *([] if os.environ.get("ITS_SGLANG") else ["sglang"]),  # and by make test-sglang
 ]
+# A shell has its background jobs ignore Ctrl-C, and what they start would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 """The environment in which what a command prints is the same everywhere."""
 
