@@ -10,7 +10,8 @@ from pathlib import Path
 
 PYTHON = sys.executable
 
-_VARIABLE = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)")
+_VARIABLE = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)(?![A-Z0-9_]|:?[-+=])")
+"""A variable that a shell's line needs; `${NAME:-else}` needs none."""
 
 
 @dataclass(frozen=True, slots=True)

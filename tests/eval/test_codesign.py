@@ -17,6 +17,7 @@ import pytest
 
 from eval.codesign import power, problems
 from eval.codesign.plan import PlanError, read
+from eval.codesign.step import Command
 from eval.codesign.steps import steps
 from tests.conftest import PLAIN, ROOT, command
 
@@ -337,6 +338,11 @@ def test_what_cannot_be_begun_is_one_line(tiny: Path, out: Path) -> None:
         assert (ended.returncode, ended.stderr.count("\n")) == (code, 1), ended.stderr
         assert told in ended.stderr
     tiny.write_text(text)
+
+
+def test_what_a_line_needs() -> None:
+    line = "A=1 $ITS_NO_ONE -m x ${ITS_NO_TWO} ${ITS_NO_THREE:-x} $(($((1)) + 1)) $HOME"
+    assert Command(line=line).unset == ["ITS_NO_ONE", "ITS_NO_TWO"]
 
 
 def test_braces_of_a_command_are_its_own(tiny: Path, out: Path) -> None:
