@@ -129,8 +129,11 @@ def _take(reply: Reply, data: str) -> None:
         chunk = msgspec.json.decode(data)
     except msgspec.DecodeError as error:
         raise _Broken(f"an event is no JSON: {error}") from error
-    if "error" in chunk:
-        raise _Broken(str((chunk["error"] or {}).get("message") or chunk["error"]))
+    if not isinstance(chunk, dict):
+        raise _Broken("an event is no JSON object")
+    if failed := chunk.get("error"):
+        told = failed.get("message") if isinstance(failed, dict) else None
+        raise _Broken(str(told or failed))
     reply.usage = chunk.get("usage") or reply.usage
     reply.input_time = chunk.get("input_time") or reply.input_time
     for choice in chunk.get("choices") or ():

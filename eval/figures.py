@@ -1,6 +1,6 @@
 """The figures of one model over one run: pass@1 with its interval, pass@k, maj@k, tokens, time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -66,13 +66,19 @@ class Prices:
 
 
 def figures(
-    name: str, samples: Sequence[Sample], judge: Judge, prices: Prices | None = None
+    name: str,
+    samples: Sequence[Sample],
+    judges: Callable[[], Judge],
+    prices: Prices | None = None,
 ) -> Figures:
-    """Return the figures of `samples` (at least one), several of a problem or one."""
+    """Return the figures of `samples` (at least one), several of a problem or one.
+
+    Each problem has a judge of its own, as a judge's patience is that of one vote.
+    """
     problems = by_problem(samples)
     shares = [fmean(sample.correct for sample in group) for group in problems.values()]
     fewest = min(len(group) for group in problems.values())
-    votes = [_votes(group[:fewest], judge) for group in problems.values()]
+    votes = [_votes(group[:fewest], judges()) for group in problems.values()]
     answered = [sample for sample in samples if sample.error is None]
     solved = sum(sample.correct for sample in samples)
     total = sum(sample.tokens for sample in answered)

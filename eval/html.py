@@ -1,5 +1,6 @@
 """`its-eval report --html`: one self-contained page over runs, with a section for each problem."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -52,12 +53,14 @@ def gather(folders: Sequence[Path], title: str, graders: Workers) -> Page:
         RunError: there is no run in a folder.
     """
     rows, runs = [], []
-    for place in runs_in(folders):
-        run = RunFolder(place)
+    places = runs_in(folders)
+    short = Counter(place.name for place in places)
+    for place in places:
+        name = place.name if short[place.name] == 1 else str(place)
         samples = report.samples_by_model(place, graders)
-        runs.append({"name": place.name, **run.about()})
+        runs.append({"name": name, **RunFolder(place).about()})
         for context, found in report.scores(place, graders):
-            rows.append(Row(place.name, context, found, samples[found.name]))
+            rows.append(Row(name, context, found, samples[found.name]))
     return Page(title, runs, rows, _matrix(folders))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,6 +23,9 @@ BASE = "base"
 STRATEGIES = ("none", "similar", "unsimilar", "random", "mixed", "retrieved")
 
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is measured. `train` gives the served models of each train strategy."""
 
@@ -32,15 +35,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     train: Mapping[str, str | Sequence[str]]
     test: Sequence[str]
     data: str | None = None
-    limit: int | None = None
-    samples: int = 1
-    temperature: float = 0.0
-    top_p: float | None = None
-    max_tokens: int | None = None
+    limit: Count | None = None
+    samples: Count = 1
+    temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    max_tokens: Count | None = None
     seed: int = 0
-    concurrency: int = 8
-    retries: int = 3
-    timeout: float = 3600.0
+    concurrency: Count = 8
+    retries: Annotated[int, msgspec.Meta(ge=0)] = 3
+    timeout: Annotated[float, msgspec.Meta(ge=1)] = 3600.0
 
     def __post_init__(self) -> None:
         for name in [*self.train, *self.test]:

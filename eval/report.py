@@ -97,16 +97,15 @@ def scores(
     run = RunFolder(folder)
     model = run.settings()["model"]
     samples = list(run.latest().values())
-    judge = graders.judge()
     rows = [
-        (strategy, figures(member, cast, judge))
+        (strategy, figures(member, cast, graders.judge))
         for member, strategy, cast in _members(samples, graders)
     ]
     if not samples:
         return rows
     members = len(_by_member(samples))
     label = f"vote of {members}{'' if rows else EARLY}" if members else _strategy(samples)
-    return [*rows, (label, figures(model, samples, judge, prices))]
+    return [*rows, (label, figures(model, samples, graders.judge, prices))]
 
 
 def samples_by_model(folder: Path, graders: Workers) -> dict[str, list[Sample]]:

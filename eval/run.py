@@ -57,7 +57,7 @@ async def connect(base_url: str, api_key: str) -> Server:
     """Open `base_url` and look up its models.
 
     Raises:
-        openai.OpenAIError: the server cannot be reached, or refuses.
+        openai.OpenAIError: the server cannot be reached, refuses, or speaks something else.
     """
     client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0)
     try:
@@ -65,6 +65,10 @@ async def connect(base_url: str, api_key: str) -> Server:
     except openai.OpenAIError:
         await client.close()
         raise
+    except (AttributeError, TypeError, ValueError) as error:  # the SDK takes any 200 as a list
+        await client.close()
+        said = "its /models is no list of models; does the address end in /v1?"
+        raise openai.OpenAIError(said) from error
     return Server(client, cards)
 
 
@@ -84,6 +88,7 @@ async def run(
 
     Raises:
         Stopped: a call failed, and `stop_on_error` was wanted.
+        OSError: an answer could not be written down.
     """
     done = {key for key, sample in folder.latest().items() if sample.error is None}
     todo = iter(
@@ -107,7 +112,7 @@ async def run(
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
                 group.create_task(worker())
-    except* Stopped as failed:
+    except* (Stopped, OSError) as failed:
         raise failed.exceptions[0] from None
 
 

@@ -78,17 +78,21 @@ def measure(job: Job) -> int:
         "versions": {name: version(name) for name in ("input-time-scaling", "openai")},
         "commit": commit(),
     }
-    folder = RunFolder(job.folder)
+    try:
+        return _done(job, RunFolder(job.folder), about)
+    except OSError as error:
+        raise EndError(
+            f"cannot write to {job.folder}: {error.strerror}; what is done is kept", 1
+        ) from error
+
+
+def _done(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> int:
     if not job.fresh and folder.finished(job.settings):
         _summarise(job)
         return 0
     try:
         folder.open(job.settings, about, job.fresh)
         asyncio.run(_measure(job, folder, about))
-    except OSError as error:
-        raise EndError(
-            f"cannot write to {job.folder}: {error.strerror}; what is done is kept", 1
-        ) from error
     except KeyboardInterrupt:
         _summarise(job)
         message = f"interrupted; what is done is in {job.folder}: the same command goes on with it"

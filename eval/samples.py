@@ -77,6 +77,11 @@ class RunFolder:
             if self._run.exists():
                 self._hold_to(settings)
                 self._mend()
+            elif self._samples.exists():
+                raise RunError(
+                    f"{self.path} has answers and no run.json to say of what: --fresh throws them"
+                    " away, or choose another --out"
+                )
             self.note(settings, about)
         except OSError as error:
             raise RunError(f"cannot write to {self.path}: {error.strerror}") from error

@@ -71,7 +71,7 @@ def read_file(path: Path) -> list[Problem]:
         TaskError: the file cannot be read, or a line of it is no such row.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")  # text may hold other ends of lines
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"cannot read {path}: {error}") from error
     rows = [_row(line, n, f"{path}:{n}") for n, line in enumerate(lines, 1) if line.strip()]

@@ -119,7 +119,7 @@ def read(path: Path) -> Manifest:
     _check_schema(raw, path)
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason, _, key = str(error).partition(" - at `$.")
         at = f"{key.rstrip('`')}: " if key else ""
         raise ManifestError(f"{path} is no co-design manifest: {at}{reason}") from error
@@ -130,7 +130,7 @@ def _check_schema(raw: bytes, path: Path) -> None:
     """Say of a later version that it is one, whatever else this version cannot read in it."""
     try:
         schema = msgspec.json.decode(raw, type=_Version).schema
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return  # the whole reader says what is wrong
     if not 1 <= schema <= SCHEMA:
         raise ManifestError(

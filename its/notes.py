@@ -19,6 +19,10 @@ NOTES_EACH = 1
 """Notes that a question gets: long contexts help less than fitting ones."""
 
 
+SURELY = 20
+"""Characters of a question, without spaces, that another one does not hold by chance."""
+
+
 class NotesError(ValueError):
     """Notes that cannot be read; the message names file and line."""
 
@@ -53,9 +57,9 @@ class Notes:
         """
         query = [w for w in dict.fromkeys(words(question)) if w in self.ranker.vocab_dict]
         scores = self.ranker.get_scores(query) if query else np.zeros(len(self.notes))
-        own, best = _key(question), []
+        asked, best = _key(question), []
         for i in np.argsort(-scores, kind="stable").tolist():
-            if not own or _key(self.notes[i].question) != own:
+            if not _same(_key(self.notes[i].question), asked):
                 best.append(self.notes[i].text)
             if len(best) == self.each:
                 break
@@ -86,11 +90,17 @@ def load(path: Path, each: int = NOTES_EACH) -> Notes:
 def _note(line: bytes, path: Path, number: int) -> Note:
     try:
         note = msgspec.json.decode(line, type=Note)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise NotesError(f"{path}, line {number}: {error}") from error
     if not note.text.strip():
         raise NotesError(f"{path}, line {number}: `text` is empty")
     return note
+
+
+def _same(a: str, b: str) -> bool:
+    """Tell whether two keys are of one question, of which one may have an instruction around it."""
+    shorter, longer = sorted((a, b), key=len)
+    return bool(shorter) and (shorter == longer or (len(shorter) >= SURELY and shorter in longer))
 
 
 def _key(question: str) -> str:

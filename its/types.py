@@ -1,5 +1,6 @@
 """The values that pass between the parts. All are frozen; none knows a server."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -8,6 +9,9 @@ Message: TypeAlias = Mapping[str, Any]
 """A chat message: the JSON object as the client sent it, unknown fields included."""
 
 Placement: TypeAlias = Literal["before", "after"]
+
+
+_SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,11 @@ class Answer:
 
     @property
     def key(self) -> str:
-        """The text without spaces: answers with the same key are equal."""
-        return "".join(self.text.split())
+        """The text without spaces: answers with the same key are equal.
+
+        A space between two digits stays: `2 1/2` is not 21/2.
+        """
+        return _SPACES.sub("", self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Input-Time Scaling (arXiv 2508.13654), section 3: the question gets a context, t
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,8 @@ class Order:
     contexts: Contexts
     out: Path
     tokenizer: str | None
+    writer: Sequence[object] = ()
+    """The model that writes personas and how it is asked, if one does."""
 
     @property
     def part(self) -> Path:
@@ -46,6 +48,7 @@ class Order:
         asked = [
             wanted.name, wanted.rows, wanted.filters, wanted.seed,
             [test.sha256 for test in wanted.tests.files], how.strategy, how.shelf.mix,
+            how.shelf.bank.sha256, how.shelf.notes.sha256 if how.shelf.notes else None, self.writer,
         ]  # fmt: skip
         return digest(asked)
 
@@ -82,16 +85,15 @@ def rows_of(raw: Raw, selection: Selection, name: str) -> Iterator[Row]:
 
 
 def finish(
-    order: Order, raw: Raw, selection: Selection, personas: Personas | None,
+    order: Order, raw: Raw, selection: Selection, personas: Personas | None, lengths: Lengths,
     on_row: Callable[[], Any],
 ) -> Built:  # fmt: skip
-    """Write rows, record and card, and put them in their place.
+    """Write rows, record and card, and put them in their place; `lengths` measures the rows.
 
     Raises:
         RowError: `personas` were written for other rows.
         OSError: the disk is full.
     """
-    lengths = Lengths(order.tokenizer)
     whole = hashlib.sha256()
     rows = rows_of(raw, selection, order.wanted.name)
     with (order.part / built.ROWS).open("wb") as file:

@@ -24,6 +24,7 @@ from its.cache import first_seen
 from . import built
 from .build import Order, begin, finish, rows_of
 from .built import Built
+from .card import Lengths
 from .compose import Contexts
 from .decontaminate import TestQuestions
 from .examples import Columns
@@ -60,10 +61,13 @@ def build_all(
     Raises:
         SourceError: the rows cannot be had, or are not what they should be.
         RowError: `file` was written for other rows.
+        ParityError: there is no such tokenizer.
     """
     console = Console(stderr=True)
     wanted, source, path = wanted_of(asked, how.seed)
-    order = Order(wanted, how, out, tokenizer)
+    writer = [server.model, server.sampling] if server else []
+    order = Order(wanted, how, out, tokenizer, writer)
+    lengths = Lengths(tokenizer)
     raw = open_rows(source, path, console)
     begin(order)
     with _bar(console, "reading", len(raw)) as on_row:
@@ -76,7 +80,7 @@ def build_all(
         if personas is None:
             return False
     with _bar(console, "writing", len(selection.numbers)) as on_row:
-        record = finish(order, raw, selection, personas, on_row)
+        record = finish(order, raw, selection, personas, lengths, on_row)
     _tell(console, out, record, selection)
     return True
 

@@ -1,7 +1,7 @@
 """Training questions that a test set has: the same words, or thirteen of them in a row.
 
 The 13-gram rule is that of GPT-3 (*Language Models are Few-Shot Learners*, arXiv 2005.14165,
-appendix C); questions that are too short for it are compared whole.
+appendix C); a question that is too short for it must stand in the other one whole.
 """
 
 import hashlib
@@ -14,6 +14,9 @@ from pathlib import Path
 from .raw import Bad, Fields, SourceError, file_rows
 
 GRAM = 13
+SHORTEST = 5
+"""Words of a test question that is looked for inside of others; shorter ones are compared whole."""
+
 _WORD = re.compile(r"\w+")
 
 
@@ -50,7 +53,7 @@ class TestQuestions:
     def __init__(self, paths: Sequence[Path]) -> None:
         self.files: list[TestFile] = []
         self._whole: dict[str, tuple[str, str]] = {}
-        self._grams: dict[str, tuple[str, str]] = {}
+        self._grams: dict[int, dict[str, tuple[str, str]]] = {}
         for path in paths:
             self._add(path)
 
@@ -61,9 +64,10 @@ class TestQuestions:
         words = normal(question)
         if found := self._whole.get("".join(words)):
             return Overlap(*found, "exact", " ".join(words))
-        for gram in grams(words):
-            if found := self._grams.get(gram):
-                return Overlap(*found, f"{GRAM}-gram", gram)
+        for length, known in self._grams.items():
+            for gram in grams(words, length):
+                if found := known.get(gram):
+                    return Overlap(*found, f"{length}-gram", gram)
         return None
 
     def _add(self, path: Path) -> None:
@@ -79,8 +83,11 @@ class TestQuestions:
                 )
             words, place = normal(text), (path.name, str(fields.get("id", number)))
             self._whole.setdefault("".join(words), place)
-            for gram in grams(words):
-                self._grams.setdefault(gram, place)
+            length = min(len(words), GRAM)
+            if length >= SHORTEST:
+                known = self._grams.setdefault(length, {})
+                for gram in grams(words, length):
+                    known.setdefault(gram, place)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         self.files.append(TestFile(path.name, sha256, len(rows)))
 
@@ -94,6 +101,6 @@ def normal(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
 
 
-def grams(words: Sequence[str]) -> list[str]:
-    """Return every run of thirteen words."""
-    return [" ".join(words[i : i + GRAM]) for i in range(len(words) - GRAM + 1)]
+def grams(words: Sequence[str], length: int = GRAM) -> list[str]:
+    """Return every run of `length` words."""
+    return [" ".join(words[i : i + length]) for i in range(len(words) - length + 1)]

@@ -34,6 +34,11 @@ class Example:
         return prompts.question(self.messages) or ""
 
     @property
+    def questions(self) -> list[str]:
+        """Return what the user says, turn by turn."""
+        return [turn["content"] for turn in self.messages if turn["role"] == "user"]
+
+    @property
     def answer(self) -> str:
         content: str = self.messages[-1]["content"]
         return content
@@ -92,6 +97,8 @@ def recognise(fields: Fields, columns: Columns) -> Shape | Bad:
             columns.answer or _first(fields, ANSWERS),
             columns.thinking,
         )
+        if asked.question is None or asked.answer is None:
+            return Bad(f"has no question or no answer among its columns: {', '.join(fields)}")
         return lambda row: _pair(row, asked)
     for name in ("messages", "conversations"):
         if isinstance(fields.get(name), list):
@@ -128,8 +135,7 @@ def _pair(fields: Fields, columns: Columns) -> Example | Bad:
 
 
 def _text(fields: Fields, column: str | None) -> str | Bad:
-    if column is None:
-        return Bad(f"has no question or no answer among its columns: {', '.join(fields)}")
+    assert column is not None, "`recognise` looked for it"
     text = fields.get(column)
     if not isinstance(text, str):
         return Bad(f"`{column}` is {'missing' if column not in fields else 'not text'}")

@@ -72,10 +72,14 @@ def show(config: Path, number: int, console: Console) -> None:
     """Print row `number` (from 1) of the file's data, what is trained in green.
 
     Raises:
-        CheckError: there is no such row.
+        CheckError: it is no training file, or there is no such row.
     """
-    cfg = yaml.safe_load(config.read_text("utf-8"))
-    data = Path(cfg["datasets"][0]["path"])
+    try:
+        cfg = yaml.safe_load(config.read_text("utf-8"))
+        data = Path(cfg["datasets"][0]["path"])
+    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
+        why = " ".join(str(error).split())
+        raise CheckError(f"{config}: no Axolotl file with datasets: {why}") from error
     try:
         lines = data.read_bytes().splitlines()
         row = msgspec.json.decode(lines[number - 1])
@@ -83,7 +87,7 @@ def show(config: Path, number: int, console: Console) -> None:
         raise CheckError(
             f"cannot read {data}: {error.strerror}; the file's first lines say how it is built"
         ) from error
-    except (IndexError, msgspec.DecodeError) as error:
+    except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckError(f"{data}: has no row {number} ({error})") from error
     found = label(config, row)
     shown = Text()

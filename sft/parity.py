@@ -26,7 +26,7 @@ AROUND = 12
 SECONDS = 120.0
 
 
-class ParityError(Exception):
+class ParityError(ValueError):
     """Parity cannot be checked: no tokenizer, no proxy, no composed rows."""
 
 

@@ -57,7 +57,7 @@ class Job:
         prompts = {name: load(name).sha256 for name in names}
         return {
             "strategy": self.strategy, "seed": self.seed, "mix": mix, "model": self.model,
-            "sampling": dict(self.sampling), "prompts": prompts,
+            "sampling": dict(self.sampling), "prompts": prompts, "bank": self.shelf.bank.sha256,
         }  # fmt: skip
 
 

@@ -91,7 +91,7 @@ class Lines:
     def _fields(self, line: bytes) -> Fields | Bad:
         try:
             fields = self._decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Bad(f"not JSON: {error}")
         return fields if isinstance(fields, dict) else Bad("not a JSON object")
 

@@ -6,13 +6,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
 
 from its import manifest
+
+from . import built
 
 
 class RunError(Exception):
@@ -58,13 +61,24 @@ def merge(config: Path, console: Console) -> Path:
 
 
 def done(config: Path) -> bool:
-    """Tell whether the training by this very file has ended."""
-    output = Path(str(_content(config)["output_dir"]))
+    """Tell whether the training by this very file, on the data as they are now, has ended."""
+    content = _content(config)
+    output = Path(str(content["output_dir"]))
     try:
         found = manifest.read(output / manifest.NAME)
     except manifest.ManifestError:
         return False
-    return found.train.config_sha256 == hashlib.sha256(config.read_bytes()).hexdigest()
+    same = found.train.config_sha256 == hashlib.sha256(config.read_bytes()).hexdigest()
+    return same and not _built_anew(content, found.train.dataset)
+
+
+def _built_anew(content: Mapping[str, Any], trained_on: manifest.Dataset | None) -> bool:
+    """Tell whether a training file's data are not those of the checkpoint; gone ones are."""
+    try:
+        now = built.read(Path(content["datasets"][0]["path"]).parent).train.dataset
+    except (built.BuiltError, LookupError, TypeError):
+        return False
+    return now is not None and trained_on is not None and now.sha256 != trained_on.sha256
 
 
 def _content(config: Path) -> dict[str, object]:

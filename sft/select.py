@@ -100,11 +100,13 @@ class _Pass:
             if not FILTERS[name][0](example):
                 self.counts[f"left out by {name}"] += 1
                 return True
-        overlap = self._wanted.tests.overlap(example.question)
-        if overlap is not None:
-            self.counts["in a test set"] += 1
-            self.contaminated.append((number, overlap))
-        return overlap is not None
+        for question in example.questions:
+            overlap = self._wanted.tests.overlap(question)
+            if overlap is not None:
+                self.counts["in a test set"] += 1
+                self.contaminated.append((number, overlap))
+                return True
+        return False
 
 
 def select(raw: Raw, wanted: Wanted, on_row: Callable[[], Any]) -> Selection:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 PYTHON = sys.executable
 
-_VARIABLE = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)(?![A-Z0-9_]|:?[-+=])")
+_VARIABLE = re.compile(r"\$(?:\{(?![A-Z0-9_]+:?[-+=]))?([A-Z][A-Z0-9_]*)")
 """A variable that a shell's line needs; `${NAME:-else}` needs none."""
 
 

@@ -9,6 +9,7 @@ MOST_BOXES = 20
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(\{|[^\s{}\\]+)")
 _NEXT_BOX_NEAR, _NEXT_BOX_FAR = 10, 70
+_GOES_ON = re.compile(r"^[ \t$]*(?:[-=/]|\*(?!\*)|\+(?!\+))|\b(?:so|thus|hence|then)\b")
 _JOINS_BOXES = re.compile(r"\b(?:and|or)\b|[,;]")
 
 
@@ -48,6 +49,8 @@ def _last_boxes(text: str) -> list[tuple[int, int, str]]:
 def _belong_together(between: str, earlier: str, later: str) -> bool:
     """Tell whether two boxes are parts of one answer: hardly anything, or "and", stands between."""
     if earlier == later:
+        return False
+    if _GOES_ON.search(between):
         return False
     if len(between) < _NEXT_BOX_NEAR:
         return not re.search(r"\.|(?!and|quad|text)[a-z]{3}", between)

@@ -23,7 +23,9 @@ def cluster(answers: Sequence[Answer | None], judge: Judge | None = None) -> lis
         if answer is not None:
             key = answer.key if answer.integer is None else answer.integer
             alike.setdefault(key, []).append(index)
-            distinct.setdefault(key, answer)
+            # 100,200,300 is 100200300 and a list: whoever came first, its reading as a list counts.
+            if key not in distinct or "," in answer.text:
+                distinct[key] = answer
     groups: list[set[int | str]] = []
     compared = _within_limit(distinct)
     for key, answer in distinct.items():

@@ -1,7 +1,7 @@
 """Numbers, exactly: integers, decimals, fractions, mixed numbers, powers of ten, percentages."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 LONGEST = 400
@@ -121,6 +121,9 @@ def same_number(a: Number, b: Number) -> bool:
         return True
     if a.percent != b.percent:
         share, other = (a, b) if a.percent else (b, a)
+        if share.places is not None and share.places >= ROUNDED_PLACES:
+            share = Number(share.value, places=share.places + 2)
+            return _rounds(replace(share, value=share.value / 100), other)
         return share.value / 100 == other.value
     return _rounds(a, b) or _rounds(b, a)
 

@@ -6,8 +6,8 @@ the end of the text, so that the cost does not grow with the length of the reaso
 
 import json
 import re
-from collections.abc import Callable
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeAlias
 
 from ..types import Answer
 from .boxes import boxed
@@ -26,10 +26,16 @@ _END_OF_TURN = re.compile(r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id)\
 _START_OF_THINKING = re.compile(r"\s*<(?:think|thinking|thought|reasoning)>")
 _STATED = re.compile(
     r"(?:final answer|the answer|my answer|correct answer|answer|result is|####|^A(?=:))"
-    r"(?:\s*(?:is|are|would be|should be))?(?:\s+therefore)?"
-    r"\s*(?:[:=]|(?<=is)|(?<=are)|(?<=be)|(?<=####))"
+    r"(?:\s*(?:is|are|would be|should be))?(?:\s+(?:therefore|thus|then))?"
+    r"\s*(?:[:=]|(?<=is)|(?<=are)|(?<=be)|(?<=therefore)|(?<=thus)|(?<=then)|(?<=####))"
     r"(?=[\s*]*([^\n]+))",
     re.IGNORECASE | re.MULTILINE,
+)
+_BARE_AMOUNT = re.compile(r"[*$\s]*[-+−]?[\d.,/]+\s?%?[*$\s.]*")
+_LAST_STAR = re.compile(r"(?<=\S)\*(?=[\s.,;:!]*$)")
+_AFTERWORD = re.compile(
+    r"(?<=[\w)}$*])(?:(?:,\s*|\s+)(?:since|because|as|not)\b.*"
+    r"|\s+\((?:(?:since|because|as)\b[^()]*|[A-Za-z]{3,}(?:\s[A-Za-z]+)*)\)[\s.]*)$"
 )
 _FINAL = re.compile(r"final answer is:?([^\n]+)", re.IGNORECASE)
 _HEADING = re.compile(
@@ -63,7 +69,12 @@ _SAID_TO_BE = re.compile(
 )
 _STEP = re.compile(r"\W*(?:step\b|\d+[.)])", re.IGNORECASE)
 _ASIDE = re.compile(r"\W*(?:note|check|verification|feel free|let me know)\b", re.IGNORECASE)
-_LETTER = re.compile(r"\b(?:option|choice|answer)\s*(?:is)?:?\s*\(?([A-J])\)?\b|\(([A-J])\)")
+_SAID_LETTER = re.compile(
+    r"\b(?i:answer(?:\s+is)?)[\s:*$]*(?:(?i:option|choice)\s*)?(?:\\[a-z]+\{)*\(?([A-J])\b(?!')"
+)
+_LETTER = re.compile(r"\b(?i:option|choice)\s*(?:is)?:?\s*\(?([A-J])\)?\b|\(([A-J])\)")
+_KEYS = ("final_answer", "answer", "result")
+_DECODER = json.JSONDecoder()
 
 
 def read(
@@ -118,43 +129,63 @@ def _stated_after_box(text: str) -> str | None:
 
 
 def _unboxed(text: str, kind: Kind) -> str | None:
+    # A formula on lines of its own belongs to the line that it follows.
+    text = _DISPLAY.sub(lambda display: " ".join(display[0].split()), text)
     finders: tuple[Callable[[str], str | None], ...] = (_json, _stated, _heading, _concluded)
     if kind == "choice":
         finders = (_json, _letter, *finders[1:])
     for find in finders:
         found = find(text)
-        if found is not None and found.strip():
+        if found is not None and parse(found) is not None:
             return found
     return None
 
 
 def _json(text: str) -> str | None:
     """Read `{"answer": 42}`, also in a code fence."""
-    start, end = text.rfind("{"), text.rfind("}")
-    if start < 0 or '"' not in text[start:end]:
-        return None
-    try:
-        body = json.loads(text[start : end + 1])
-    except (json.JSONDecodeError, RecursionError):
-        return None
-    for key in ("final_answer", "answer", "result"):
-        if isinstance(body, dict) and isinstance(body.get(key), str | int | float):
-            return str(body[key])
-    return None
+    found = None
+    if any(f'"{key}"' in text for key in _KEYS):
+        for body in _objects(text):
+            for key in _KEYS:
+                if isinstance(body.get(key), str | int | float):
+                    found = str(body[key])
+                    break
+    return found
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the outermost JSON objects of a text."""
+    start = text.find("{")
+    while start >= 0:
+        try:
+            body, end = _DECODER.raw_decode(text, start)
+            yield body
+        except (json.JSONDecodeError, RecursionError):
+            end = start + 1
+        start = text.find("{", end)
 
 
 def _letter(text: str) -> str | None:
-    found = list(_LETTER.finditer(text))
-    if not found:
-        alone = re.fullmatch(r"\W*([A-J])\W*", text.strip())
-        return alone[1] if alone else None
-    return found[-1][1] or found[-1][2]
+    """Read the letter that is said to be the answer; else the last that is named at all."""
+    for pattern in (_SAID_LETTER, _LETTER):
+        if found := list(pattern.finditer(text)):
+            return next(group for group in found[-1].groups() if group)
+    alone = re.fullmatch(r"\W*([A-J])\W*", text.strip())
+    return alone[1] if alone else None
 
 
 def _stated(text: str) -> str | None:
     """Read "the answer is ...", "Answer: ..." and "#### ..."; the last one counts."""
-    found = list(_STATED.finditer(text))
+    found = [match for match in _STATED.finditer(text) if _states(match, text)]
     return _statement(found[-1][1]) if found else None
+
+
+def _states(match: re.Match[str], text: str) -> bool:
+    """Tell a statement from a heading of Markdown, and from the result of a step."""
+    cue, after = match[0].lower(), text[match.end(1) :]
+    if cue.startswith("####"):  # GSM8K's last line
+        return bool(_BARE_AMOUNT.fullmatch(match[1].strip())) or not after.strip()
+    return not (cue.startswith("result") and "\n\n" in after.strip())
 
 
 def _heading(text: str) -> str | None:
@@ -165,14 +196,22 @@ def _heading(text: str) -> str | None:
 
 def _statement(line: str) -> str | None:
     """Return the answer in a line's first sentence, unless the line goes on to explain it."""
-    first, *more = _SENTENCE_END.split(line.strip())
+    first, *more = _SENTENCE_END.split(_whole_emphasis(line.strip()))
     if is_prose(first) and sum(map(len, more)) > LONGEST_AFTERWORD:
         return None
     return _gist(first.strip())
 
 
+def _whole_emphasis(line: str) -> str:
+    """Return `line` without a mark of emphasis whose other one stands outside of it."""
+    if line.count("**") % 2:
+        line = line.replace("**", "")
+    return _LAST_STAR.sub("", line) if line.count("*") % 2 else line
+
+
 def _gist(sentence: str) -> str | None:
     """Return the answer within a sentence: its formula, what is bold, or its amount."""
+    sentence = _AFTERWORD.sub("", sentence)
     _, said, after = sentence.rpartition(" is ")
     if said:
         return _gist(after)

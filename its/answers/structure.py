@@ -36,6 +36,7 @@ _MATRIX = re.compile(
 _SIGN = re.compile(r"\\(le|ge|ne|approx|in|subset|equiv|to)(?![A-Za-z])|[=<>]")
 _LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:]?")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z'\-]*(?:[\s,]+[A-Za-z0-9'\-]+)*")
+_CHOICE = re.compile(r"([A-J])(?:\)|:(?=\s))\s*\S.*", re.DOTALL)
 _CHOICES = re.compile(r"[A-E]{2,5}")
 _COUNTS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
@@ -54,6 +55,8 @@ _PARTS_OF_DAY = re.compile(r"\s*\b([ap])\.?\s?m\.?$", re.IGNORECASE)
 def shape(text: str, depth: int = 0) -> Shape:
     """Return the structure of the tidy `text`."""
     text = _with_round_ends(text.strip())
+    if depth == 0 and (choice := _CHOICE.fullmatch(text)):
+        return Words(choice[1].casefold())
     if depth > DEEPEST or len(text) > LONGEST or not balanced(text):
         return Expression(text)
     for read in (_number, _matrix, _enclosed, _listing, _union, _relation, _ratio, _plus_minus):

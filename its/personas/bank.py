@@ -177,7 +177,7 @@ class _Row(msgspec.Struct):
 def _persona(line: bytes, at: str) -> Persona:
     try:
         row = msgspec.json.decode(line, type=_Row)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BankError(f"{at}: {error}") from error
     if not row.persona.strip() or not row.domain.strip():
         raise BankError(f"{at}: `persona` or `domain` is empty")

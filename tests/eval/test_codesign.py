@@ -342,7 +342,10 @@ def test_what_cannot_be_begun_is_one_line(tiny: Path, out: Path) -> None:
 
 def test_what_a_line_needs() -> None:
     line = "A=1 $ITS_NO_ONE -m x ${ITS_NO_TWO} ${ITS_NO_THREE:-x} $(($((1)) + 1)) $HOME"
-    assert Command(line=line).unset == ["ITS_NO_ONE", "ITS_NO_TWO"]
+    line += " ${ITS_NO_FOUR+x} $ITS_NO_FIVE-x --d=$ITS_NO_SIX=1"
+    assert Command(line=line).unset == [
+        "ITS_NO_ONE", "ITS_NO_TWO", "ITS_NO_FIVE", "ITS_NO_SIX",
+    ]  # fmt: skip
 
 
 def test_braces_of_a_command_are_its_own(tiny: Path, out: Path) -> None:

@@ -1,5 +1,6 @@
 """The harness against a scripted server: resume, seeds, figures, errors."""
 
+import errno
 import json
 import os
 import re
@@ -7,23 +8,40 @@ import signal
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from eval import arith
+from eval.ask import Patience
 from eval.estimators import wilson
 from eval.figures import figures
 from eval.hub import HUB_SETS, HubSet, columns
-from eval.samples import RunFolder, Sample
-from eval.tasks import TaskError, load, read_file
-from its.answers import parse
+from eval.problem import Problem
+from eval.run import Sampling
+from eval.run_job import EndError, Job, measure
+from eval.samples import RunError, RunFolder, Sample
+from eval.tasks import Task, TaskError, load, read_file, write_file
+from its.answers import Sample as Sampled
+from its.answers import Unread, parse
+from its.answers.judge import Judge
 from tests.conftest import MEMBERS, PLAIN, ROOT, Proxy, command
-from tests.scripted import Body, Engine, completion, fails, says, says_after, speaks
+from tests.scripted import (
+    Body,
+    Engine,
+    completion,
+    fails,
+    says,
+    says_after,
+    serving,
+    speaks,
+)
 
 RUN = [sys.executable, "-m", "eval", "run"]
 ENV = {**os.environ, **PLAIN}
@@ -234,6 +252,12 @@ BAD_ROWS = [
 ]
 
 
+def test_a_task_with_odd_ends_of_lines_is_read_as_it_was_written(tmp_path: Path) -> None:
+    task = Task("t", (Problem("1", "One\u2028two\x85three", "7"),))
+    write_file(task, tmp_path / "t.jsonl")
+    assert read_file(tmp_path / "t.jsonl") == list(task.problems)
+
+
 @pytest.mark.parametrize(("text", "reason"), BAD_ROWS)
 def test_a_bad_file_names_its_line(tmp_path: Path, text: str, reason: str) -> None:
     file = tmp_path / "p.jsonl"
@@ -300,7 +324,7 @@ def test_the_score_is_a_mean_over_problems() -> None:
             sample("b", 0, True, tokens=30),
             Sample("b", 1, 0, "1", "q", error="timeout"),
         ],
-        lambda *_: None,  # type: ignore[arg-type]
+        lambda: lambda _: Unread.EXHAUSTED,
     )
     assert found.pass_at_1.value == 0.5
     assert (found.problems, found.samples, found.cut, found.failed) == (2, 4, 1, 1)
@@ -308,3 +332,68 @@ def test_the_score_is_a_mean_over_problems() -> None:
     assert found.tokens_per_solved == 30
     assert found.pass_at_k == [0.5, 1.0]
     assert found.maj_at_k == [0.5, 0.75], "a tie is shared, and a call that failed has no vote"
+
+
+def test_each_problem_has_the_whole_patience_of_a_judge() -> None:
+    """One judge for all would tire of the first problems, and split what is equal in the rest."""
+    spellings = ("sqrt(8)", "2*sqrt(2)")
+    samples = [
+        Sample(f"{problem}", index, 0, "2*sqrt(2)", "q", answer=answer, correct=True)
+        for problem in range(4)
+        for index, answer in enumerate(spellings)
+    ]
+
+    def judges() -> Judge:
+        left = iter(spellings)
+
+        def judge(text: str) -> Sampled | Unread:
+            if next(left, None) is None:
+                return Unread.EXHAUSTED
+            point = (Decimal("2.828427"), Decimal(0))
+            return Sampled((point, point), constant=True)
+
+        return judge
+
+    assert figures("m", samples, judges).agreement == 1
+
+
+def test_a_server_that_is_none_of_openais_is_told(tmp_path: Path) -> None:
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await Response("<html>hello</html>", media_type="text/html")(scope, receive, send)
+
+    with serving(page) as url:
+        ended = its_eval("arith", "--base-url", url, "--model", "m", "--out", tmp_path / "o")
+    assert ended.returncode == 1
+    assert "no list of models" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_answers_of_nobody_knows_what_are_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "samples.jsonl").write_text("{}\n")
+    with pytest.raises(RunError, match=r"no run\.json"):
+        RunFolder(tmp_path).open({"model": "m"}, {}, fresh=False)
+    RunFolder(tmp_path).open({"model": "m"}, {}, fresh=True)
+    assert not (tmp_path / "samples.jsonl").exists()
+
+
+def test_a_disk_that_is_full_is_told(
+    engine: Engine, engine_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    engine.scripts["m"] = always_three
+    task = load("p", data=problems(tmp_path), seed=0)
+    job = Job(
+        task, f"{engine_url}/v1", Sampling("m"), tmp_path / "o", concurrency=2,
+        patience=Patience(), stop_on_error=False, fresh=False, prices=None,
+    )  # fmt: skip
+    monkeypatch.setattr(RunFolder, "append", full)
+    with pytest.raises(EndError, match=r"cannot write .* No space left"):
+        measure(job)
+    monkeypatch.undo()
+    (tmp_path / "o" / "summary.json").symlink_to("/dev/full")
+    with pytest.raises(EndError, match=r"cannot write .* No space left"):
+        measure(job)
+    (tmp_path / "o" / "summary.json").unlink()
+    assert measure(job) == 0, "what was done is kept"

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from eval import html
 from eval.samples import RunFolder, Sample
+from its.answers.workers import Workers
 from tests.conftest import ROOT, command, require_or_skip
 
 NAMES = ("gsm8k-vote3-of-three-members", "gsm8k-none")
@@ -70,6 +72,14 @@ def test_the_page_is_whole_and_harmless(page: Path) -> None:
         assert part in text
     assert "0123456789ab" in text
     assert "You keep bees" in text
+
+
+def test_runs_of_one_name_are_told_apart(runs: list[Path]) -> None:
+    twin = runs[0].parent / "other" / runs[0].name
+    shutil.copytree(runs[0], twin)
+    with Workers() as graders:
+        page = html.gather([runs[0], twin, runs[1]], "t", graders)
+    assert [row.run for row in page.rows] == [str(runs[0]), str(twin), runs[1].name]
 
 
 def test_a_matrix_is_drawn(tmp_path: Path, runs: list[Path]) -> None:

@@ -102,6 +102,23 @@ def test_a_stream_that_breaks_is_no_answer(engine: Engine, engine_url: str, tmp_
     assert {row["error"] for row in rows(tmp_path / "died")} == {"Broken: the engine died"}
 
 
+ODD_EVENTS = [
+    (b'{"error": "overloaded", "error_type": "overloaded"}', "Broken: overloaded"),
+    (b"null", "Broken: an event is no JSON object"),
+    (b"[]", "Broken: an event is no JSON object"),
+]
+
+
+@pytest.mark.parametrize(("event", "told"), ODD_EVENTS)
+def test_an_odd_event_is_one_failed_call(
+    engine: Engine, engine_url: str, tmp_path: Path, event: bytes, told: str
+) -> None:
+    engine.scripts["m"] = streams([b"data: " + event + b"\n\n"])
+    ended = its_eval(*args(tmp_path, engine_url), "--retries", 0)
+    assert {row["error"] for row in rows(tmp_path / "out")} == {told}
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_call_has_a_time_and_a_run_may_end_at_the_first_failure(
     engine: Engine, engine_url: str, tmp_path: Path
 ) -> None:
@@ -263,6 +280,9 @@ def test_the_matrix_runs_what_is_missing_and_tests_the_claim(
         ("a = [", "cannot read"),
         ('task="p"\nbase_url="u"\nout="o"\ntest=["x"]\n[train]\n', "no strategy 'x'"),
         ('task="p"\nbase_url="u"\nout="o"\ntest=[]\nmore=1\n[train]\n', "unknown field `more`"),
+        ('task="p"\nbase_url="u"\nout="o"\ntest=[]\nsamples=0\n[train]\n', "`$.samples`"),
+        ('task="p"\nbase_url="u"\nout="o"\ntest=[]\nlimit=0\n[train]\n', "`$.limit`"),
+        ('task="p"\nbase_url="u"\nout="o"\ntest=[]\nretries=-1\n[train]\n', "`$.retries`"),
     ],
 )
 def test_a_bad_plan_is_one_line(tmp_path: Path, text: str, told: str) -> None:

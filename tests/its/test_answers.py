@@ -41,6 +41,34 @@ READ = [
     ("He buys 3 and pays.\n\nTherefore, he paid a total of $230.", "230"),
     ("Work.\n\nThus, she walks 15 miles in 3 hours.", "3"),
     ("Each is 2.\n\nSo the length is \u221a66.", r"\sqrt{66}"),
+    ("The answer is **12**.", "12"),
+    ("**Answer: 12**", "12"),
+    ("Answer: **12**", "12"),
+    ("**Answer:**\n**12**", "12"),
+    ("#### **18**", "18"),
+    ("The answer is *12*.", "12"),
+    ("The answer is $3*x$.", "3*x"),
+    ("We do.\n\n#### Step 2: Double it\n\nTherefore, the total is **14**.", "14"),
+    ("#### 2. Compute\n\nThe total is 7.", "7"),
+    ("#### Conclusion:\nThe total is 7.", "7"),
+    ("#### Answer\n18", "18"),
+    ("#### 18\n\nQuestion: how many?", "18"),
+    ("The intermediate result is 5.\nAdding 2 gives 7.\n\n**7**", "7"),
+    ("The answer is:\n\\[\n12\n\\]", "12"),
+    ("The answer is:\n$$\n12\n$$", "12"),
+    ("**Final Answer**\n\\[\n12\n\\]", "12"),
+    ("### Answer\n\n$$\n12\n$$", "12"),
+    ("The answer is therefore 7.", "7"),
+    (r'{"answer": "\\frac{1}{2}"}', r"\frac{1}{2}"),
+    ('{"answer": "42", "steps": {"a": 1}}', "42"),
+    (r"\boxed{3} + 1 = \boxed{4}", "4"),
+    (r"$\boxed{3}$, so $x=\boxed{4}$", "4"),
+    (r"**\boxed{3}** and **\boxed{4}**", "3, 4"),
+    ("- \\boxed{3}\n- \\boxed{4}", "3, 4"),
+    ("The answer is 4, since 2 + 2 = 4.", "4"),
+    ("The answer is 12 (apples).", "12"),
+    ("The answer is 5, not 6.", "5"),
+    ("The answer is x^2 (x+1).", "x^2 (x+1)"),
     ("done <|im_end|> the answer is 5", None),
     ("Hello! I have 3 cats.", None),
     ("Step 1: add 3 and 4", None),
@@ -67,6 +95,13 @@ def test_read(text: str, expected: str | None) -> None:
         ("I would pick B, so the answer is (B)", "B"),
         ("D", "D"),
         (r"\boxed{\text{A}}", "A"),
+        ("The correct answer is **C**.", "C"),
+        ("**Answer: (C)**\n\nExplanation: (A) and (B) ignore friction.", "C"),
+        ("Answer: C\n\n(A) would be too small.", "C"),
+        ("Option A is too small. Thus (C) is right.", "C"),
+        ("The answer is option D.", "D"),
+        ("Answer: A) 5 cm", "A"),
+        (r"The answer: $\textbf{(B)}$", "B"),
         ("Nothing fits.", None),
     ],
 )
@@ -153,6 +188,12 @@ def test_clusters_are_connected_components_in_any_order() -> None:
         found = {frozenset(order[i] for i in group) for group in groups}
         assert found == {frozenset(texts[:3]), frozenset("x"), frozenset("y")}
         assert groups == sorted(groups)
+
+
+def test_a_number_that_may_be_a_list_is_one_whoever_came_first() -> None:
+    texts = ["100200300", "100,200,300", "100, 200, 300"]
+    for order in itertools.permutations(texts):
+        assert cluster([parse(text) for text in order]) == [[0, 1, 2]]
 
 
 @given(st.lists(st.none() | st.integers(0, 3), max_size=12))

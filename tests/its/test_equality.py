@@ -296,10 +296,21 @@ EQUAL = {
         (r"\frac {1} {2}", "0.5"),
         ("1.23 million", "1.23"),
         ("three-fourths", "three-fourths"),
+        ("2 1/2", r"2\frac{1}{2}"),
+        ("33.3333%", "1/3"),
+    ],
+    "choices with their texts": [
+        ("C) Paris", "C"),
+        ("B) 5 cm", "B"),
+        (r"\boxed{C) 5\text{ cm}}", "C"),
+        ("C: 5 cm", "C"),
     ],
 }
 DIFFERENT = {
     "numbers": [
+        ("2 1/2", "21/2"),
+        ("5 3", "53"),
+        ("33.33%", "1/3"),
         ("12", "21"),
         ("1.5", "15"),
         ("0.5", "5"),

@@ -151,6 +151,8 @@ def test_notes_are_ranked_and_none_hands_over_the_answer() -> None:
     own = notes.fetch("In how many ways can ten  lamps be lit?")
     assert own.startswith("Lamps")
     assert "complement" not in own
+    asked = notes.fetch("In how many ways can ten lamps be lit?\n\nPut the answer into a box.")
+    assert "complement" not in asked, "an instruction behind it makes it no other question"
     assert notes.fetch("") == notes.fetch("?"), "a question without words still gets notes"
 
 
@@ -162,11 +164,12 @@ def test_notes_are_ranked_and_none_hands_over_the_answer() -> None:
         ('{"text": "a"}\n{"text": 1}', "line 2"),
         ('{"text": "a"}\n{"text": " "}', "line 2: `text` is empty"),
         ("[]", "line 1"),
+        ('{"text": "\xff"}', "line 1"),
     ],
 )
 def test_notes_that_cannot_be_read_name_their_line(tmp_path: Path, text: str, wrong: str) -> None:
     file = tmp_path / "notes.jsonl"
-    file.write_text(text)
+    file.write_text(text, "latin-1")
     with pytest.raises(NotesError, match=wrong):
         load_notes(file)
 
@@ -201,10 +204,11 @@ def test_a_bank_of_ones_own(tmp_path: Path) -> None:
         ("[]", "line 1"),
         ('{"persona": "a"}', "line 1: Object missing required field `domain`"),
         (OWN + '{"persona": " ", "domain": "b"}', "line 4: `persona` or `domain` is empty"),
+        (OWN + '{"persona": "caf\xe9", "domain": "b"}', "line 4"),
     ],
 )
 def test_a_bank_that_cannot_be_read_names_its_line(tmp_path: Path, text: str, wrong: str) -> None:
     file = tmp_path / "bank.jsonl"
-    file.write_text(text)
+    file.write_text(text, "latin-1")
     with pytest.raises(BankError, match=wrong):
         read(file)

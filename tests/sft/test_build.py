@@ -1,6 +1,7 @@
 """`its-sft build`: the same rows in every variant, answers untouched, whole or not at all."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def save(tmp_path: Path) -> Callable[..., Path]:
     def saved(rows: list[Any], name: str = "rows.jsonl") -> Path:
         file = tmp_path / name
         lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
-        file.write_text("\n".join(lines) + "\n", "utf-8")
+        file.write_text("\n".join(lines) + "\n", "utf-8", errors="surrogateescape")
         return file
 
     return saved
@@ -259,6 +260,7 @@ def test_files_are_recognised(
         ({"question": "Q?", "solution": "  "}, "line 3: `solution` is empty"),
         ({"question": "", "solution": "s"}, "line 3: `question` is empty"),
         ('{"question": "\\ud800", "solution": "s"}', "line 3: not JSON"),
+        ('{"question": "caf\udce9", "solution": "s"}', "line 3: not JSON"),  # a byte of Latin-1
     ],
 )
 def test_a_bad_row_is_named_or_skipped(
@@ -272,6 +274,15 @@ def test_a_bad_row_is_named_or_skipped(
     assert not (tmp_path / "d").exists()
     assert len(make(tmp_path / "d", asked(source=str(file), skip_bad=True))) == 2
     assert built.read(tmp_path / "d").counts["bad"] == 1
+
+
+def test_a_bad_first_row_does_not_decide_the_columns(
+    save: Callable[..., Path], tmp_path: Path
+) -> None:
+    good = {"q": "Q?", "solution": "s"}
+    file = save([{"q": "Q?", "solution": None}, good, {**good, "q": "R?"}])
+    what = asked(source=str(file), columns=Columns(question="q"), skip_bad=True)
+    assert len(make(tmp_path / "d", what)) == 2
 
 
 @pytest.mark.parametrize(
@@ -288,6 +299,7 @@ def test_a_bad_row_is_named_or_skipped(
         (["--source", "{file}", "--personas", "no.jsonl"], "cannot read no.jsonl"),
         (["--source", "{file}", "--personas", "generate"], "needs --engine URL and --model NAME"),
         (["--set", "gsm8k-1k", "--from", "{file}"], "`answer` is missing"),
+        (["--source", "{file}", "--tokenizer", "/no/where"], "--tokenizer /no/where"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
@@ -330,6 +342,31 @@ def test_test_questions_are_left_out_row_by_row(save: Callable[..., Path], tmp_p
     (record,) = built.read(tmp_path / "d").decontaminated or []
     assert (record.name, record.rows, len(record.sha256)) == ("aime.jsonl", 2, 64)
     assert "Compared with aime.jsonl (2 rows)" in (tmp_path / "d" / "card.md").read_text()
+
+
+def test_a_short_test_question_is_found_whole_in_a_longer_one(
+    save: Callable[..., Path], tmp_path: Path
+) -> None:
+    tests = save(
+        [{"id": "a", "problem": "Compute the remainder of 2^100 mod 7."},
+         {"id": "b", "problem": "What is it?"}],
+        "aime.jsonl",
+    )  # fmt: skip
+    told = "\n\nReason step by step."
+    chat = [("Hi", "Hello"), ("Compute the remainder of 2^100 mod 7." + told, "2")]
+    turns = [
+        {"role": role, "content": text}
+        for pair in chat
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
+    rows = [
+        {"messages": turns},
+        {"messages": [{"role": "user", "content": "What is it? A cow." + told}, turns[-1]]},
+    ]
+    kept = make(tmp_path / "d", asked(source=str(save(rows)), decontaminate=(tests,)), "none")
+    assert [row["messages"][0]["content"] for row in kept] == ["What is it? A cow." + told]
+    (found,) = read(tmp_path / "d" / "contaminated.jsonl")
+    assert (found["id"], found["kind"]) == ("a", "8-gram"), "in a later turn, too"
 
 
 def test_without_test_questions_the_card_says_so(save: Callable[..., Path], tmp_path: Path) -> None:
@@ -421,12 +458,19 @@ def test_a_model_writes_the_personas_and_a_kill_loses_none(
         time.sleep(0.02)
     running.send_signal(signal.SIGKILL)
     running.wait(10)
+    shutil.copy(tmp_path / "d.part" / "build", tmp_path / "mark")
     kept = len(journal.read_bytes().splitlines()) - 1
     ended = command("sft", *args)
     assert ended.returncode == 0, ended.stderr
     assert f"going on after {kept} of {rows} rows" in ended.stderr
     found = read(out / "train.jsonl")
     assert all(row["persona"].startswith(f"You live for {row['domain']}") for row in found)
+    (tmp_path / "d.part").mkdir()
+    shutil.copy(out / "personas.jsonl", tmp_path / "d.part")
+    shutil.copy(tmp_path / "mark", tmp_path / "d.part" / "build")
+    other = command("sft", *(arg if arg != "w" else "v" for arg in args))
+    assert "begun by another build" in other.stderr, "by another model"
+    shutil.rmtree(tmp_path / "d.part")
     personas = built.read(out).train.personas
     assert (personas.source, personas.model) == ("generate", "w")
     assert personas.prompt_sha256

@@ -88,6 +88,9 @@ if content.get("fails"):
 folder = Path(content["output_dir"])
 folder.mkdir(parents=True, exist_ok=True)
 train = {{"strategy": "none", "config_sha256": hashlib.sha256(config.read_bytes()).hexdigest()}}
+for data in content.get("datasets", []):
+    built = json.loads(Path(data["path"]).with_name("input_time.json").read_text())
+    train["dataset"] = built["train"]["dataset"]
 if sys.argv[1] == "merge-lora":
     (folder / "merged").mkdir()
 elif not content.get("forgets"):
@@ -141,6 +144,21 @@ def test_runs_go_one_after_the_other_and_go_on(
     runs(c="\n")
     assert command("sft", "train", *files).returncode == 0
     assert calls(tmp_path) == ["train c"]
+
+
+def test_data_that_were_built_anew_are_trained_on(
+    runs: Callable[..., list[str]], data: Path, tmp_path: Path
+) -> None:
+    files = runs(a=f"datasets: [{{path: {data}}}]\n")
+    for trained in (1, 0):
+        assert command("sft", "train", *files).returncode == 0
+        assert len(calls(tmp_path)) == trained
+    record = data.with_name("input_time.json")
+    found = json.loads(record.read_text())
+    found["train"]["dataset"]["sha256"] = "0" * 64
+    record.write_text(json.dumps(found))
+    assert command("sft", "train", *files).returncode == 0
+    assert calls(tmp_path) == ["train a"]
 
 
 def test_merging_carries_the_manifest_over(runs: Callable[..., list[str]], tmp_path: Path) -> None:
