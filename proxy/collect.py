@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from .engines import EngineError
+from .errors import UNREADABLE
 from .outcome import Spent
 
 
@@ -94,13 +95,13 @@ class Collector:
 def _chunk(payload: bytes) -> Mapping[str, Any]:
     try:
         chunk = msgspec.json.decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise EngineError("protocol", "the engine's stream is not JSON") from error
     if not isinstance(chunk, dict):
         raise EngineError("protocol", "the engine's stream is not made of objects")
     if failed := chunk.get("error"):
         message = failed.get("message") if isinstance(failed, dict) else failed
-        raise EngineError("broken", f"the engine broke off: {str(message)[:200]}")
+        raise EngineError("broken", f"the engine broke off: {message}")
     return chunk
 
 

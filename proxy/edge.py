@@ -5,6 +5,7 @@ one line in the log, and the counting.
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,6 +17,9 @@ from .service import Service
 _LOG = logging.getLogger("its.proxy")
 CLIENT_LEFT = 499
 """nginx's status for a client that did not wait; it is counted and logged, nobody receives it."""
+
+FAREWELL_SECONDS = 1.0
+"""How long a client has to take the event that ends its stream."""
 
 QUIET_PATHS = frozenset({"/health", "/ready", "/metrics"})
 
@@ -78,10 +82,14 @@ async def _end(record: Record) -> None:
     error = _CAUSES.get(record.cause)
     if error is None:  # the client left
         return
-    if record.streamed and record.status:
-        await asgi.write(record.send, stream.error_event(error), more=False)
-    else:
+    if not (record.streamed and record.status):
         await _refuse(record, error)
+        return
+    # Line ends first: the stream may have stopped within an event. Who reads nothing gets nothing.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FAREWELL_SECONDS):
+            told = b"\n\n" + stream.error_event(error)
+            await asgi.write(record.send, told, more=False)
 
 
 async def _refuse(record: Record, error: ApiError) -> None:

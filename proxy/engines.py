@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .errors import UpstreamError
+from .errors import UNREADABLE, UpstreamError
 from .http1 import HttpError, Pool, Response
 from .limits import Full, Retries, Slots
 from .metrics import Metrics
@@ -109,9 +109,25 @@ class Engine:
         """
         try:
             _CHOICES.decode(raw)
-        except msgspec.MsgspecError as error:
-            detail = f"engine {self.name!r} sent something else than a chat completion"
-            raise EngineError("protocol", detail) from error
+        except UNREADABLE as error:
+            raise self._no_completion() from error
+
+    def completion(self, raw: bytes) -> dict[str, Any]:
+        """Return a completion, read in full.
+
+        Raises:
+            EngineError: it is not JSON with a choice.
+        """
+        self.check(raw)
+        try:
+            found: dict[str, Any] = msgspec.json.decode(raw)
+        except UNREADABLE as error:
+            raise self._no_completion() from error
+        return found
+
+    def _no_completion(self) -> EngineError:
+        detail = f"engine {self.name!r} sent something else than a chat completion"
+        return EngineError("protocol", detail)
 
     def check_json(self, raw: bytes) -> None:
         """Refuse what is no JSON.
@@ -121,7 +137,7 @@ class Engine:
         """
         try:
             _ANY.decode(raw)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNREADABLE as error:
             detail = f"engine {self.name!r} sent something else than JSON"
             raise EngineError("protocol", detail) from error
 
@@ -173,10 +189,13 @@ class Engine:
         """Return what an error of the transport means; the engine's address stays unsaid."""
         return EngineError(error.kind, f"engine {self.name!r} {error}")
 
+    def quote(self, text: str) -> str:
+        """Return an engine's words, not too many; they may repeat the key that it was sent."""
+        # The key goes first: cut in two, it would not be found.
+        return (text.replace(self._key, "***") if self._key else text)[:DETAIL_LENGTH]
+
     async def _refusal(self, response: Response) -> EngineError:
-        message = error_text(await response.read(MOST_REFUSAL))
-        if self._key:
-            message = message.replace(self._key, "***")
+        message = self.quote(error_text(await response.read(MOST_REFUSAL)))
         retry_after = response.headers.get(b"retry-after")
         return EngineError(
             "status",
@@ -241,15 +260,15 @@ def error_text(raw: bytes) -> str:
     text = raw.decode("utf-8", "replace")
     try:
         body: Any = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
-        return _plain(text)[:DETAIL_LENGTH]
+    except UNREADABLE:
+        return _plain(text)
     for key in ("error", "message", "detail"):
         found = body.get(key) if isinstance(body, dict) else None
         if isinstance(found, dict):
             found = found.get("message")
         if isinstance(found, str):
-            return found[:DETAIL_LENGTH]
-    return text[:DETAIL_LENGTH]
+            return found
+    return text
 
 
 def _plain(page: str) -> str:

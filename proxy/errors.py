@@ -18,6 +18,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What reading JSON raises where it is wrong, too deep, or not UTF-8."""
+
 
 class ApiError(Exception):
     """What went wrong, in OpenAI's error shape."""

@@ -20,6 +20,9 @@ CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 4.0
 """Shorter than uvicorn's and llama.cpp's 5 s, so that a reused connection is seldom a dead one."""
 
+RACE_SECONDS = 1.0
+"""Within this after a request on a kept connection, its closing crossed the request."""
+
 MOST_HEAD = 64 * 1024
 MOST_BODY = 64 * 1024 * 1024
 MOST_UNREAD = 512 * 1024
@@ -122,14 +125,18 @@ class _Connection(asyncio.Protocol):
         self._heard = 0.0
         self._paused = self._hold_back = self._reusable = False
         self.idle_since = 0.0
-        self.spoke = False
-        """Whether any byte has come since the last request."""
+        self._spoke = False
 
     # What the pool and the response ask for ------------------------------------------------
 
     @property
     def usable(self) -> bool:
         return self._error is None and self._transport is not None
+
+    @property
+    def closed_for_idling(self) -> bool:
+        """Whether the server closed it, not knowing of the request that was just sent."""
+        return not self._spoke and self._loop.time() - self._heard < RACE_SECONDS
 
     async def exchange(self, request: bytes, seconds: float) -> Response:
         """Send `request`; return the response once its head is here.
@@ -138,7 +145,7 @@ class _Connection(asyncio.Protocol):
         """
         assert self._transport is not None
         response = self._response = Response(self)
-        self._hold_back = self.spoke = False
+        self._hold_back = self._spoke = False
         self._seconds, self._heard = seconds, self._loop.time()
         self._timer = self._loop.call_later(seconds, self._check_silence)
         self._transport.write(request)
@@ -197,7 +204,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         self._heard = self._loop.time()
-        self.spoke = True
+        self._spoke = True
         if not response.status:
             response.head_size += len(data)
             if response.head_size > MOST_HEAD + len(data):
@@ -302,8 +309,8 @@ class Pool:
         """Send a request; return its response, to be used as a `with` block.
 
         `headers` are whole lines, each ending in CRLF; `seconds` is the longest silence. A kept
-        connection that the server closes before it says anything was closed for being idle, just
-        as we used it: the request goes out once more, on a new one.
+        connection that the server closes at once, before it says anything, was closed for being
+        idle, just as we used it: the request goes out once more, on a new one.
 
         Raises:
             HttpError: no connection could be made, or it failed before an answer began.
@@ -315,7 +322,7 @@ class Pool:
             try:
                 return await self._exchange(kept, request, seconds)
             except HttpError as error:
-                if error.kind != "broken" or kept.spoke:
+                if error.kind != "broken" or not kept.closed_for_idling:
                     raise
         return await self._exchange(await self._connect(), request, seconds)
 

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import msgspec
-
 from its import answers
 from its.answers import Judge, Sample, Unread
 from its.methods import METHODS, Method
@@ -72,7 +70,7 @@ async def vote(
         body = wire.panel_body(request, member, call, streamed)
         engine = generation.engines[member.member.engine]
         with span("call", member=call.member, sample=call.sample):
-            headers = outgoing(record)
+            headers = outgoing(record, planned.index(call) + 1)
             return await _complete(call, engine, body, headers, retries, spent[call], live)
 
     round_ = _Round(panel, method, planned, asked, generation.graders.judge(), live)
@@ -116,7 +114,7 @@ class _Round:
                 for task in done:
                     await self._take(running.pop(task), task.result())
                 over = await self._over()
-                if over and self.live is not None:
+                if over and self.live is not None and len(self.ballots) >= self.quorum:
                     await self._hear_out(self.live, running, deadline)
         finally:
             left_over = self.cancelled if over else self.late
@@ -259,14 +257,12 @@ async def _complete(
                     collector.feed(chunk)
                 completion = collector.completion()
             else:
-                raw = await response.read()
-                engine.check(raw)
-                completion = msgspec.json.decode(raw)
+                completion = engine.completion(await response.read())
                 usage = completion.get("usage")
                 spent.usage = usage if isinstance(usage, dict) else {}
     except EngineError as error:
-        seconds = time.monotonic() - started
-        return Failure(call, error.kind, error.detail, error.status, error.retry_after, seconds)
+        seconds, detail = time.monotonic() - started, engine.quote(error.detail)
+        return Failure(call, error.kind, detail, error.status, error.retry_after, seconds)
     return _completion(call, completion, time.monotonic() - started)
 
 

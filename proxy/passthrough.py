@@ -56,6 +56,8 @@ async def completion(request: wire.Request, ask: Ask, limits: Limits) -> Compose
         text = prompts.compose_text(prompt, asked.context, asked.layout)
         return Composed({**request.body, "prompt": text}, render.describe(asked), asked)
     if isinstance(prompt, list) and prompt and all(isinstance(p, str) for p in prompt):
+        if len(prompt) > limits.messages:
+            raise BadRequest(f"`prompt` has more than {limits.messages} texts", param="prompt")
         each = await asyncio.gather(*map(ask, prompt))
         composed = [
             prompts.compose_text(text, asked.context, asked.layout)
@@ -141,6 +143,7 @@ async def _serve(
     path: str, member: Member, request: wire.Request, generation: Generation, record: Record
 ) -> None:
     wire.check_for_member(request)
+    wire.hold_doors(request, member)  # also where nothing is asked, and so no context put in front
     limits = generation.settings.limits
 
     async def ask(question: str | None) -> Asked:
@@ -156,8 +159,8 @@ async def _serve(
     try:
         if record.streamed:
             told = composed.input_time if request.has_extras else None
-            ends = stream.RESPONSES_END if ENDPOINTS[path] is responses else stream.CHAT_END
-            await relay(engine, path, body, record, retries, composed.asked, told, ends)
+            kind = stream.RESPONSES if ENDPOINTS[path] is responses else stream.COMPLETIONS
+            await relay(engine, path, body, record, retries, composed.asked, told, kind)
             return
         sent = time.perf_counter()
         if engine.embedded and ENDPOINTS[path] is tokenize:

@@ -1,6 +1,7 @@
 """The table `personas` of the configuration: where contexts come from."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,11 +94,14 @@ class PersonaResolver(Checks):
             url = table.store
             if "@" in url:
                 raise self.fail("personas.store", 'holds a password: put the URL into "env:NAME"')
-        if urlsplit(url).scheme not in {"redis", "rediss"}:
+        if not _is_redis(url):
             raise self.fail(
                 "personas.store",
                 'must be "sqlite:PATH", "redis://HOST:PORT/0", or "env:NAME" of one',
             )
+        if find_spec("redis") is None:
+            remedy = "pip install 'input-time-scaling[redis]'"
+            raise self.fail("personas.store", f"Redis needs {remedy}")
         return StoreSettings(url, table.store_rows)
 
     def _bank(self, table: Personas) -> bank.Bank | None:
@@ -116,3 +120,12 @@ class PersonaResolver(Checks):
             return notes.load(self.path.parent / table.notes, table.notes_each)
         except notes.NotesError as error:
             raise self.fail("personas.notes", str(error)) from error
+
+
+def _is_redis(url: str) -> bool:
+    """Whether a Redis client can take this address."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"redis", "rediss"} and parts.port != 0
+    except ValueError:  # its port is no number, or its host no address
+        return False

@@ -75,7 +75,7 @@ class Record:
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = os.urandom(16).hex().encode()
         self.request_id = request_id
-        self.forwarded = b"x-request-id: %s\r\n%s" % (request_id, b"".join(forwarded))
+        self.forwarded = b"".join(forwarded)
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """Send on, with the request id among the headers; the times are noted."""
@@ -85,8 +85,9 @@ class Record:
         else:
             if self.first_byte is None and message.get("body"):
                 self.first_byte = self.seconds
-            self.finished = not message.get("more_body")
         await self._send(message)
+        # Not before: a client that does not read keeps the last piece waiting like any other.
+        self.finished = message["type"] == "http.response.body" and not message.get("more_body")
 
     def end(self, cause: str) -> None:
         """End the request from outside, unless it is answered; the first cause counts."""

@@ -1,7 +1,7 @@
 """A stream relayed as it arrives: bytes, unparsed and unbuffered."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from . import asgi, render, stream
@@ -27,7 +27,7 @@ async def relay(
     retries: Retries,
     asked: Asked | None,
     input_time: Mapping[str, Any] | None,
-    ends: Sequence[bytes] = stream.CHAT_END,
+    kind: stream.Kind = stream.CHAT,
 ) -> None:
     """Send `body` to `engine` and its stream to the client; `input_time` goes before it.
 
@@ -41,8 +41,8 @@ async def relay(
             raise EngineError("protocol", f"engine {engine.name!r} did not stream")
         own = render.headers(asked, record) if asked else []
         await asgi.start(record.send, 200, [*SSE, *own])
-        watch = stream.Watch(ends)
-        introduction = stream.Introduction(input_time) if input_time is not None else None
+        watch = stream.Watch(kind.ends)
+        introduction = stream.Introduction(input_time, kind) if input_time is not None else None
         end = b""
         try:
             async for chunk in response.chunks():
@@ -54,12 +54,15 @@ async def relay(
                     introduction, chunk = None, introduced
                 await record.send({"type": "http.response.body", "body": chunk, "more_body": True})
             if not watch.ended:
-                end = _broken(EngineError("broken", f"engine {engine.name!r} cut its stream"))
+                cut = EngineError("broken", f"engine {engine.name!r} cut its stream")
+                end = _broken(engine, cut)
         except HttpError as error:
-            end = _broken(engine.translate(error))
+            if not watch.ended:  # what breaks behind the end is nobody's loss
+                end = _broken(engine, engine.translate(error))
         rest = introduction.rest if introduction is not None else b""
         await asgi.write(record.send, rest + (watch.gap + end if end else b""), more=False)
 
 
-def _broken(error: EngineError) -> bytes:
+def _broken(engine: Engine, error: EngineError) -> bytes:
+    engine.count(error)
     return stream.error_event(error.for_client(paid=True))

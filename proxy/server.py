@@ -41,24 +41,27 @@ READY = "ready"
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, which lets a client send headers for ever, and slowly.
+    """uvicorn's protocol, which lets a client send headers for ever, and slowly, or read nothing.
 
-    `seconds` is how long a connection may take to say what it wants.
+    `seconds` is how long a connection may take to say what it wants, `stalled` how long it may
+    leave unread what waits for it.
     """
 
-    def __init__(self, *args: Any, seconds: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, seconds: float, stalled: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._seconds = seconds
+        self._seconds, self._stalled = seconds, stalled
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head = 0
         self._in_head, self._refused = True, False
         self._patience: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._is_read()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -66,6 +69,8 @@ class Connection(HttpToolsProtocol):
             return
         super().data_received(data)
         if not self._in_head:
+            if self._between() and self._patience is None:
+                self._wait()  # uvicorn's own timer has stopped, whatever these bytes were
             return
         self._head += len(data)
         if self._head > MOST_HEAD:
@@ -81,6 +86,23 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self._stalled, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._is_read()
+        super().resume_writing()
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _between(self) -> bool:
+        """Whether the last request is answered and no other has begun."""
+        return self.cycle is None or self.cycle.response_complete
 
     def _wait(self) -> None:
         self._patience = self.loop.call_later(self._seconds, self.transport.close)
@@ -113,7 +135,11 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(settings, service),
-                http=partial(Connection, seconds=settings.limits.read_seconds),  # type: ignore[arg-type]
+                http=partial(  # type: ignore[arg-type]
+                    Connection,
+                    seconds=settings.limits.read_seconds,
+                    stalled=settings.limits.seconds,
+                ),
                 ws="none",
                 proxy_headers=False,
                 log_config=None,
@@ -142,6 +168,9 @@ class Server(uvicorn.Server):
             await self._service.reload(hosted(settings))
         except (ConfigError, EngineDied) as error:
             _LOG.error("the configuration stays as it was: %s", error)
+            return
+        except Exception:  # nobody waits for this task: it would fail in silence
+            _LOG.exception("the configuration stays as it was")
             return
         logs.configure(settings.log)
         _LOG.info("the configuration was read again: %s", self._config)

@@ -117,16 +117,23 @@ class Service:
                 await self._close_unused()
                 raise failed[0]
             engines = {name: self._running[e].engine for name, e in settings.engines.items()}
+            try:
+                generation = self._generation(settings, engines)
+            except BaseException:
+                await self._close_unused()
+                raise
             self._retired.append(self._now)
-            self._now = self._generation(settings, engines)
+            self._now = generation
             await self._close_unused()
 
     async def close(self) -> None:
         """Close every engine and the graders."""
+        # What is being written ends first: without its engine it would be taken as a failure.
+        for generation in [*self._retired, self._now]:
+            await generation.contexts.close()
         for running in self._running.values():
             await running.stack.aclose()
         self._running.clear()
-        await self._now.contexts.close()
         for store in self._stores.values():
             await store.close()
         await asyncio.to_thread(self._graders.close)

@@ -4,25 +4,62 @@ A stream that ends cleanly without `finish_reason` is taken as complete by every
 broken one ends with an `event: error` and no `[DONE]`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from .errors import ApiError
+from . import render
+from .errors import UNREADABLE, ApiError
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
-CHAT_END = (b"\ndata: [DONE]", b"\ndata:[DONE]")
-"""How a stream of completions ends; no JSON holds a bare line end."""
+Told = Mapping[str, Any]
+Tell = Callable[[bytes, slice, Told, Told], bytes]
+"""Tells `input_time` in the beginning of a stream, whose first event has its data at the slice."""
 
-RESPONSES_END = (
-    *CHAT_END,
-    b"\nevent: response.completed",
-    b"\nevent: response.incomplete",
-    b"\nevent: response.failed",
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of stream: how it ends, and how it tells `input_time`."""
+
+    ends: Sequence[bytes]
+    tell: Tell
+
+
+def _chunk_before(**empty: Any) -> Tell:
+    """Return what puts a chunk before the first, with a choice that says nothing."""
+    choice = {"index": 0, **empty, "finish_reason": None}
+
+    def tell(begun: bytes, _: slice, first: Told, input_time: Told) -> bytes:
+        # It names itself as the engine's first does: the SDK keeps the first `id`.
+        head = {field: first.get(field) for field in ("id", "object", "created", "model")}
+        return event({**head, "choices": [choice], "input_time": input_time}) + begun
+
+    return tell
+
+
+def _in_the_first(begun: bytes, at: slice, first: Told, input_time: Told) -> bytes:
+    """Clients of the Responses API refuse an event that they do not know: none is added."""
+    data = render.splice(begun[at], input_time) if first else begun[at]
+    return begun[: at.start] + data + begun[at.stop :]
+
+
+_DONE = (b"\ndata: [DONE]", b"\ndata:[DONE]")
+"""No JSON holds a bare line end."""
+
+CHAT = Kind(_DONE, _chunk_before(delta={}))
+COMPLETIONS = Kind(_DONE, _chunk_before(text="", logprobs=None))
+RESPONSES = Kind(
+    (
+        *_DONE,
+        b"\nevent: response.completed",
+        b"\nevent: response.incomplete",
+        b"\nevent: response.failed",
+    ),
+    _in_the_first,
 )
-"""How a stream of OpenAI's Responses API ends."""
 
 
 def event(payload: Mapping[str, Any]) -> bytes:
@@ -38,7 +75,7 @@ def error_event(error: ApiError) -> bytes:
 class Watch:
     """Tells whether a relayed stream came to its end, from the last bytes of each piece."""
 
-    def __init__(self, ends: Sequence[bytes] = CHAT_END) -> None:
+    def __init__(self, ends: Sequence[bytes]) -> None:
         self._ends, self._tail = ends, b"\n"
         self._kept = max(map(len, ends))
         self.ended = False
@@ -60,19 +97,23 @@ class Watch:
 
 
 class Introduction:
-    """Holds a stream back until its first chunk is known, and puts `input_time` before it."""
+    """Holds a stream back until its first chunk is known, and has `input_time` told there."""
 
-    def __init__(self, input_time: Mapping[str, Any]) -> None:
-        self._input_time = input_time
+    def __init__(self, input_time: Told, kind: Kind) -> None:
+        self._input_time, self._kind = input_time, kind
         self._waiting = b""
 
     def take(self, data: bytes) -> bytes | None:
         """Return what may be sent, or `None` while the first chunk is not complete."""
         self._waiting += data
-        first = _first_payload(self._waiting)
-        if first is None:
-            return None
-        return event(_introduction(first, self._input_time)) + self._waiting
+        start = 0
+        for line in self._waiting.splitlines(keepends=True):
+            first = _payload(line)
+            if first is not None:
+                at = slice(start + len(b"data:"), start + len(line.rstrip(b"\r\n")))
+                return self._kind.tell(self._waiting, at, first, self._input_time)
+            start += len(line)
+        return None
 
     @property
     def rest(self) -> bytes:
@@ -80,23 +121,15 @@ class Introduction:
         return self._waiting
 
 
-def _first_payload(buffered: bytes) -> Mapping[str, Any] | None:
-    """Return the first complete JSON event in `buffered`."""
-    for line in buffered.splitlines(keepends=True):
-        if line.startswith(b"data:") and line.endswith((b"\n", b"\r")):
-            try:
-                payload = msgspec.json.decode(line[5:])
-            except msgspec.MsgspecError:
-                continue
-            return payload if isinstance(payload, dict) else {}
-    return None
-
-
-def _introduction(first: Mapping[str, Any], input_time: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a chunk that names itself as the engine's first does: the SDK keeps the first `id`."""
-    head = {field: first.get(field) for field in ("id", "object", "created", "model")}
-    choice = {"index": 0, "delta": {}, "finish_reason": None}
-    return {**head, "choices": [choice], "input_time": input_time}
+def _payload(line: bytes) -> Told | None:
+    """Return what a whole line of data says; `None` where it is none or no JSON."""
+    if not line.startswith(b"data:") or not line.endswith((b"\n", b"\r")):
+        return None
+    try:
+        payload = msgspec.json.decode(line[len(b"data:") :])
+    except UNREADABLE:
+        return None
+    return payload if isinstance(payload, dict) else {}
 
 
 def role_event(head: Mapping[str, Any]) -> bytes:

@@ -89,8 +89,13 @@ def request_span(record: Record, path: str) -> AbstractContextManager[Any]:
     return started
 
 
-def outgoing(record: Record) -> bytes:
-    """Return the header lines that an engine call carries."""
+def outgoing(record: Record, call: int | None = None) -> bytes:
+    """Return the header lines that an engine call carries; `call` numbers those of one request.
+
+    Engines may take the request id as their own and refuse one that runs already, as vLLM did.
+    """
+    number = b"" if call is None else b"-%d" % call
+    lines = b"x-request-id: %s%s\r\n%s" % (record.request_id, number, record.forwarded)
     if _tracer is None:
         trace = record.trace
     else:
@@ -100,5 +105,5 @@ def outgoing(record: Record) -> bytes:
         inject(carrier)
         trace = {name.encode(): value.encode() for name, value in carrier.items()}
     if not trace:
-        return record.forwarded
-    return record.forwarded + b"".join(b"%s: %s\r\n" % pair for pair in trace.items())
+        return lines
+    return lines + b"".join(b"%s: %s\r\n" % pair for pair in trace.items())

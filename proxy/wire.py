@@ -11,7 +11,7 @@ from its.manifest import CoDesign, StrategyName
 from its.types import Call, Message, Placement
 
 from .asked import NO_OVERRIDE, Asked, Override
-from .errors import BadRequest
+from .errors import UNREADABLE, BadRequest
 from .settings import Limits, Member
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
@@ -107,7 +107,7 @@ def parse_any(raw: bytes, limits: Limits) -> Request:
 def _object(raw: bytes, depth: int) -> dict[str, Any]:
     try:
         body = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadRequest(f"the body is not JSON that can be carried exactly: {error}") from error
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
@@ -198,15 +198,23 @@ DOORS = ("input_ids", "lora_path", "custom_logit_processor")
 
 
 def pass_doors(request: Request, asked: Asked) -> Asked:
-    """Refuse the doors that the member keeps shut; one that is open shows in the co-design.
+    """Hold the doors; one that is open shows in the co-design.
+
+    Raises:
+        BadRequest: a door is used that the member does not open.
+    """
+    used = hold_doors(request, asked.member)
+    bypassed = asked.member.manifest is not None and used not in ([], ["custom_logit_processor"])
+    return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
+
+
+def hold_doors(request: Request, member: Member) -> list[str]:
+    """Refuse the doors that the member keeps shut; return those used.
 
     Raises:
         BadRequest: a door is used that the member does not open.
     """
     used = [door for door in DOORS if request.body.get(door) is not None]
-    if not used:
-        return asked
-    member = asked.member
     for door in used:
         if not _opens(member, door):
             remedy = (
@@ -216,8 +224,7 @@ def pass_doors(request: Request, asked: Asked) -> Asked:
             )
             raise BadRequest(f"the model {member.name!r} does not take `{door}`: {remedy}",
                              param=door, code="field_not_allowed")  # fmt: skip
-    bypassed = member.manifest is not None and used != ["custom_logit_processor"]
-    return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
+    return used
 
 
 def _opens(member: Member, door: str) -> bool:

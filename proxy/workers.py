@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from .server import HOSTED, READY
 from .settings import Settings
 
 _LOG = logging.getLogger("its.proxy")
-PAUSE_SECONDS = 1.0
-"""Before a worker that died is started again."""
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+"""Before a worker that died is started again; longer each time that one does not come up."""
 
 KILL_SECONDS = 5.0
 """After the time that running requests have to finish."""
@@ -44,6 +44,9 @@ class _Parent:
     def __init__(self, config: Path, settings: Settings, listener: socket.socket) -> None:
         self._config, self._settings, self._listener = config, settings, listener
         self._workers: set[asyncio.subprocess.Process] = set()
+        self._ready: set[asyncio.subprocess.Process] = set()
+        """Those that serve, and so know what SIGHUP means: one that still starts dies of it."""
+        self._reloads = 0
         self._stopping = asyncio.Event()
         self._folder = ""
 
@@ -85,8 +88,10 @@ class _Parent:
             await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
         succeeded = stop.done()
         self._stopping.set()
+        # The port is closed when all have closed it; else the kernel accepts for nobody.
+        self._listener.close()
         for worker in self._workers:
-            worker.send_signal(signal.SIGTERM)
+            worker.terminate()
         seconds = self._settings.drain_seconds + KILL_SECONDS
         _, hanging = await asyncio.wait(keeping, timeout=seconds)
         for worker in self._workers:
@@ -98,30 +103,50 @@ class _Parent:
         return succeeded
 
     async def _keep(self, environment: dict[str, str], started: asyncio.Event) -> None:
-        """Run one worker, again and again; return when one cannot start, or all are to stop."""
-        while True:
-            number = self._listener.fileno()
-            worker = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "proxy.server", str(self._config)),
-                *(str(self._settings.workers), str(number)),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                pass_fds=[number],
-                env=environment,
-            )
+        """Run one worker, again and again, until all are to stop or the first cannot start."""
+        pause = PAUSE_SECONDS
+        while not self._stopping.is_set():
+            reloads = self._reloads
+            worker = await self._start(environment)
             self._workers.add(worker)
+            if self._stopping.is_set():  # it was not there to be told
+                worker.terminate()
             assert worker.stdout is not None
             line = await worker.stdout.readline()
             running = line.decode().strip() == READY
             if running:
                 started.set()
+                pause = PAUSE_SECONDS
+                self._ready.add(worker)
+                if reloads != self._reloads:  # it may have read the file before
+                    worker.send_signal(signal.SIGHUP)
             status = await worker.wait()
             self._workers.discard(worker)
+            self._ready.discard(worker)
             multiprocess.mark_process_dead(worker.pid, self._folder)  # type: ignore[no-untyped-call]
-            if self._stopping.is_set() or not running:
+            if not started.is_set():
                 return
-            _LOG.error("worker %d ended with status %d; another one starts", worker.pid, status)
-            await asyncio.sleep(PAUSE_SECONDS)
+            if not self._stopping.is_set():
+                _LOG.error("worker %d ended with status %d; another one starts", worker.pid, status)
+                await self._stops_within(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _start(self, environment: dict[str, str]) -> asyncio.subprocess.Process:
+        number = self._listener.fileno()
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "proxy.server", str(self._config)),
+            *(str(self._settings.workers), str(number)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=[number],
+            env=environment,
+        )
+
+    async def _stops_within(self, seconds: float) -> None:
+        """Sleep, until all are to stop at the longest."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     def _hang_up(self) -> None:
         """Hand a configuration on that can be read; a bad one is reported once, here."""
@@ -130,10 +155,14 @@ class _Parent:
         except ConfigError as error:
             _LOG.error("the configuration stays as it was: %s", error)
             return
-        before = {engine.embedded for engine in self._settings.engines.values()}
-        added = {engine.embedded for engine in settings.engines.values()} - before
-        if added:
+        if _embedded(settings) - _embedded(self._settings):
             _LOG.error("the configuration stays as it was: embedded engines need a restart")
             return
-        for worker in self._workers:
+        self._reloads += 1
+        for worker in self._ready:
             worker.send_signal(signal.SIGHUP)
+
+
+def _embedded(settings: Settings) -> set[tuple[str, Path]]:
+    """Return the engines that the parent runs, under the names by which workers find them."""
+    return {(e.name, e.embedded) for e in settings.engines.values() if e.embedded is not None}

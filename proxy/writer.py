@@ -118,7 +118,8 @@ class Writer:
             _LOG.warning("no persona was written, the bank serves: %s", reason)
             self._metrics.persona_fault(getattr(error, "kind", "timeout"))
             stored = await self._store.keep(key, _of_bank(pick), FALLBACK_SECONDS)
-        await self._store.release(key)
+        finally:
+            await self._store.release(key)
         self._metrics.persona(stored.source)
         return Served(stored, usage or None, _kept(stored).until)
 

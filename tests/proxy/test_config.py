@@ -68,6 +68,7 @@ BAD = [
     ("[personas]\nstore = 'sqlite:p.db'", "personas.generate", "is needed by personas.store"),
     ("[personas]\nstore = 'mysql:x'" + WRITES, "personas.store", 'must be "sqlite:PATH"'),
     ("[personas]\nstore = 'redis://:p@h/0'" + WRITES, "personas.store", "holds a password"),
+    ("[personas]\nstore = 'redis://h:abc/0'" + WRITES, "personas.store", 'must be "sqlite:PATH"'),
     ("[personas]\norder = ['generate']" + WRITES, "personas.order", 'end with "bank"'),
     ("[personas]\norder = ['bank', 'generate']" + WRITES, "personas.order", "in this order"),
     ("[personas.generate]\nengine = 'f'\nmodel = 'w'", "personas.generate.engine", "no engine 'f'"),

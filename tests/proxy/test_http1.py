@@ -147,6 +147,26 @@ async def test_what_had_begun_to_answer_is_not_asked_again(words: bytes) -> None
     assert asked == [0, 1]
 
 
+async def test_an_engine_that_dies_at_work_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("proxy.http1.RACE_SECONDS", 0.1)
+    closes, asked = closes_second()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await closes(reader, writer)
+        await asyncio.sleep(0.2)
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        await ask(pool)
+        with pytest.raises(HttpError) as error:
+            await ask(pool)
+        pool.close()
+    assert error.value.kind == "broken"
+    assert asked == [0, 1]
+
+
 async def test_a_new_connection_that_closes_is_a_fault() -> None:
     talk, asked = closes_second(first_closes=True)
     async with serving(talk) as port:

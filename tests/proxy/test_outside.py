@@ -19,7 +19,16 @@ from proxy.metrics import Metrics
 from proxy.settings import LogSettings
 from tests.conftest import MEMBERS, ROOT, Proxy
 from tests.proxy.test_member import ASK, CHAT, wait_until
-from tests.scripted import Engine, fails, says, says_after, speaks
+from tests.scripted import (
+    CHUNKS,
+    Engine,
+    fails,
+    says,
+    says_after,
+    speaks,
+    streams,
+    streams_then_breaks,
+)
 
 KEY = '\n[keys.alice]\nsecret = "env:ITS_TEST_KEY"\n'
 BEARER = {"authorization": "Bearer key-secret"}
@@ -35,6 +44,21 @@ def series(proxy: httpx.Client) -> dict[str, float]:
     lines = proxy.get("/metrics").text.splitlines()
     pairs = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
     return {name: float(value) for name, value in pairs}
+
+
+def test_a_stream_that_is_cut_is_counted(start: Proxy, engine: Engine) -> None:
+    proxy = start()
+    engine.scripts["n"] = streams(CHUNKS[:1])
+    content = proxy.post(CHAT, json={"model": "n", "messages": ASK, "stream": True}).content
+    assert b"event: error" in content
+    assert series(proxy)['its_engine_errors_total{engine="e",kind="broken"}'] == 1
+
+
+def test_what_breaks_behind_the_end_is_no_fault(start: Proxy, engine: Engine) -> None:
+    proxy = start()
+    engine.scripts["n"] = streams_then_breaks(CHUNKS)
+    content = proxy.post(CHAT, json={"model": "n", "messages": ASK, "stream": True}).content
+    assert content == b"".join(CHUNKS)
 
 
 def test_what_happens_is_counted(start: Proxy, engine: Engine) -> None:

@@ -13,6 +13,7 @@ from tests.conftest import MEMBERS, Proxy
 from tests.proxy.test_member import ASK, CHAT, wait_until
 from tests.scripted import (
     Engine,
+    Waiting,
     chunk,
     completion,
     fails,
@@ -98,6 +99,14 @@ def test_each_call_gets_its_own_sampling_seed(proxy: httpx.Client, engine: Engin
     engine.received.clear()
     ask(proxy)
     assert "seed" not in engine.bodies("s")[0]
+
+
+def test_each_call_is_another_request_to_its_engine(proxy: httpx.Client, engine: Engine) -> None:
+    script(engine, s="1", u="1", r="1")
+    sent = {"model": "vote3", "messages": ASK, "input_time": {"samples": 2}}
+    assert proxy.post(CHAT, json=sent, headers={"x-request-id": "mine"}).status_code == 200
+    ids = {received.headers["x-request-id"] for received in engine.received}
+    assert ids == {f"mine-{number}" for number in range(1, 7)}
 
 
 def test_a_chat_question_returns_the_first_completion(proxy: httpx.Client, engine: Engine) -> None:
@@ -399,3 +408,14 @@ def test_a_panels_stream_opens_when_a_member_answers(start: Proxy, engine: Engin
         content = answer.read()
     assert first < time.monotonic() - started - 0.3
     assert content.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_hopeless_panel_does_not_hear_its_leader_out(start: Proxy, engine: Engine) -> None:
+    proxy = start(LEADER)
+    thought = chunk(delta={"reasoning_content": "hm "})
+    engine.scripts["s"] = streams([thought] * 1000, pause=0.05)
+    engine.scripts["u"] = engine.scripts["r"] = lambda _: Waiting(0.3, fails(400)({}))
+    content = ask(proxy, stream=True).content
+    assert b"hm " in content
+    assert b"answered 400" in content
+    wait_until(lambda: engine.running == 0)

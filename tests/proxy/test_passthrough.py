@@ -1,14 +1,18 @@
 """The other endpoints: an allow-list; what carries a question is composed, the rest untouched."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from starlette.responses import JSONResponse
 
 from its.personas.bank import load as load_bank
 from proxy.passthrough import ENDPOINTS
+from proxy.wire import DOORS
+from tests.conftest import MEMBERS, Proxy
 from tests.proxy.test_member import ASK
 from tests.scripted import Engine, page, streams
 
@@ -57,6 +61,31 @@ def test_token_ids_are_untouched_and_marked(
     answer = ask(proxy, "/v1/completions", prompt=prompt).json()
     assert answer["body"]["prompt"] == prompt
     assert answer["input_time"]["strategy"] == "tokens"
+
+
+def test_too_many_prompts_are_400(start: Proxy, engine: Engine) -> None:
+    proxy = start("[server]\nmax_messages = 3\n" + MEMBERS)
+    engine.scripts["r"] = echo
+    assert ask(proxy, "/v1/completions", prompt=["?"] * 3).status_code == 200
+    answer = ask(proxy, "/v1/completions", prompt=["?"] * 4)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt")
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_no_endpoint_is_a_way_around_co_design(
+    start: Proxy, engine: Engine, tmp_path: Path, path: str, door: str
+) -> None:
+    manifest = {"schema": 1, "base_model": "b", "train": {"strategy": "random"}}
+    (tmp_path / "input_time.json").write_text(json.dumps(manifest), "utf-8")
+    proxy = start(MEMBERS.replace('model = "r"\n', 'model = "r"\nmanifest = "input_time.json"\n'))
+    engine.scripts["r"] = echo
+    # None of these is asked with a context; what is, is held where the context is put in front.
+    bare = {"prompt": [1, 2], "input": "?", "previous_response_id": "1", "tokens": [1]}
+    assert ask(proxy, path, **bare).status_code == 200
+    answer = ask(proxy, path, **bare, **{door: "code"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "field_not_allowed")
+    assert len(engine.received) == 1
 
 
 @pytest.mark.parametrize("prompt", [None, [], 3, {"a": 1}])
@@ -150,6 +179,35 @@ def test_streams_are_relayed(proxy: httpx.Client, engine: Engine) -> None:
     engine.scripts["r"] = streams(done)
     answer = ask(proxy, "/v1/completions", prompt="3?", stream=True)
     assert answer.content == b"".join(done)
+
+
+CREATED = {
+    "type": "response.created", "sequence_number": 0,
+    "response": {
+        "id": "resp_1", "object": "response", "created_at": 1, "model": "m", "output": [],
+        "parallel_tool_calls": False, "tool_choice": "auto", "tools": [], "status": "in_progress",
+    },
+}  # fmt: skip
+COMPLETED = {**CREATED, "type": "response.completed", "sequence_number": 1}
+
+
+def test_the_sdk_reads_streams_that_tell_their_context(proxy: httpx.Client, engine: Engine) -> None:
+    client = openai.OpenAI(base_url=f"{proxy.base_url}/v1", api_key="none")
+    told: Any = {"extra_body": {"input_time": {}}, "model": "r"}
+    said = [b'data: {"id":"1","choices":[{"index":0,"text":"%s"}]}\n\n' % t for t in (b"4", b"2")]
+    engine.scripts["r"] = streams([*said, b"data: [DONE]\n\n"])
+    chunks = list(client.completions.create(prompt="3?", stream=True, **told))
+    assert "".join(chunk.choices[0].text for chunk in chunks) == "42"
+    assert chunks[0].model_extra["input_time"]["strategy"] == "random"  # type: ignore[index]
+    events = [
+        f"event: {each['type']}\r\ndata: {json.dumps(each)}\r\n\r\n".encode()
+        for each in (CREATED, COMPLETED)
+    ]
+    engine.scripts["r"] = streams(events)
+    with client.responses.stream(input="3?", **told) as stream:
+        heard: list[Any] = list(stream)
+    assert [event.type for event in heard] == ["response.created", "response.completed"]
+    assert heard[0].model_extra["input_time"]["strategy"] == "random"
 
 
 def test_an_engine_that_sends_no_json_is_502(proxy: httpx.Client, engine: Engine) -> None:

@@ -19,6 +19,7 @@ from its.personas.bank import load as load_bank
 from proxy.app import create_app
 from proxy.config import load
 from tests.conftest import MEMBERS, Proxy, require_or_skip
+from tests.proxy.test_member import ASK, wait_until
 from tests.scripted import Body, Engine, Waiting, completion, fails, page, says, serving
 
 CHAT = "/v1/chat/completions"
@@ -291,6 +292,21 @@ def test_two_proxies_that_share_a_store_write_each_persona_once(
         told = {key: f.result().json()["input_time"]["persona"] for key, f in asked.items()}
     assert len(engine.bodies("writer")) == 12
     assert all(told[0, question] == told[1, question] for question in range(12))
+
+
+def test_a_proxy_that_ends_leaves_no_lease(engine: Engine, engine_url: str, tmp_path: Path) -> None:
+    engine.scripts.update(u=says("7"), writer=lambda body: Waiting(60, writer(body)))
+    file = tmp_path / "panels.toml"
+    file.write_text((MEMBERS + WRITES).replace("{engine}", engine_url))
+    with ExitStack() as stack:
+        address = stack.enter_context(serving(create_app(load(file))))
+        client = stack.enter_context(httpx.Client(base_url=address))
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(CHAT, json={"model": "u", "messages": ASK}, timeout=0.5)
+        wait_until(lambda: len(engine.bodies("writer")) == 1)
+    with closing(sqlite3.connect(tmp_path / "personas.db")) as db:
+        assert db.execute("SELECT count(*) FROM leases").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM personas").fetchone() == (0,)
 
 
 def test_a_redis_that_dies_fails_no_request(

@@ -5,11 +5,12 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from proxy.engines import DETAIL_LENGTH
 from tests.conftest import MEMBERS, Proxy
 from tests.proxy.test_member import ASK, CHAT
-from tests.scripted import Engine, says, speaks, streams
+from tests.scripted import Engine, fails, says, speaks, streams
 
 
 def test_no_redirect_is_followed(proxy: httpx.Client, engine: Engine) -> None:
@@ -112,6 +113,45 @@ def test_an_engines_odd_answers_break_nothing(proxy: httpx.Client, engine: Engin
             engine.scripts[name] = lambda _, body=body: JSONResponse(body)  # type: ignore[misc]
         answer = proxy.post(CHAT, json={"model": "vote3", "messages": ASK})
         assert answer.status_code in (200, 502), (body, answer.text)
+
+
+UNREADABLE = [
+    rb'{"choices": [{"message": {"content": "\xff"}}]}',
+    b'{"choices": [{"message": {"content": "7"}, "logprobs": 1e999}]}',
+    b'{"choices": [' + b"[" * 5000 + b"]" * 5000 + b"]}",
+]
+
+
+@pytest.mark.parametrize("raw", UNREADABLE)
+def test_what_cannot_be_read_is_the_engines_fault(start: Proxy, engine: Engine, raw: bytes) -> None:
+    proxy = start(MEMBERS.replace("early_stop = false", "early_stop = true"))
+    for name in "sur":
+        engine.scripts[name] = lambda _: Response(raw, media_type="application/json")
+    answer = proxy.post(CHAT, json={"model": "vote3", "messages": ASK})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "no_quorum")
+    for name in "sur":
+        engine.scripts[name] = streams([b"data: " + raw + b"\n\n"])
+    answer = proxy.post(CHAT, json={"model": "vote3", "messages": ASK})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "no_quorum")
+    engine.scripts["n"] = lambda _: Response(raw, 400, media_type="application/json")
+    assert proxy.post(CHAT, json={"model": "n", "messages": ASK}).status_code == 400
+
+
+def test_an_engines_key_is_in_no_message(
+    start: Proxy, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ITS_TEST_ENGINE_KEY", "engine-secret")
+    keyed = MEMBERS.replace("[members.n]", 'api_key = "env:ITS_TEST_ENGINE_KEY"\n[members.n]')
+    proxy = start(keyed.replace("early_stop = false", "early_stop = true"))
+    cut = "x" * (DETAIL_LENGTH - 9) + "engine-secret"  # its first nine letters would be left
+    engine.scripts["n"] = fails(400, {"message": cut})
+    assert "engine-se" not in proxy.post(CHAT, json={"model": "n", "messages": ASK}).text
+    for name in "sur":
+        error = json.dumps({"error": {"message": "who sent engine-secret?"}})
+        engine.scripts[name] = streams([f"data: {error}\n\n".encode()])
+    answer = proxy.post(CHAT, json={"model": "vote3", "messages": ASK})
+    assert "who sent ***?" in answer.text
+    assert "engine-secret" not in answer.text
 
 
 def test_odd_chunks_break_nothing(start: Proxy, engine: Engine) -> None:

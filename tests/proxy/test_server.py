@@ -15,10 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from proxy.workers import KILL_SECONDS
 from tests.conftest import MEMBERS
 from tests.proxy.test_cli import serving
 from tests.proxy.test_member import ASK, wait_until
-from tests.scripted import Engine, says, says_after, speaks
+from tests.scripted import Engine, says, says_after, speaks, streams
 
 FAST = "[server]\nread_seconds = 0.5\ndrain_seconds = 1\n"
 
@@ -73,6 +74,45 @@ def test_who_says_nothing_is_hung_up_on(config: Path, pieces: list[bytes]) -> No
         assert time.monotonic() - started < 5
 
 
+ASKS = POST + b"content-length: 10\r\n\r\n"
+KEY = '[keys.alice]\nsecret = "env:HOME"\n'
+
+
+@pytest.mark.parametrize("more", [b"x", b"x" * 10])
+def test_who_is_refused_early_is_hung_up_on_too(config: Path, more: bytes) -> None:
+    config.write_text(config.read_text() + KEY)
+    with serving(config) as (_, url):
+        started = time.monotonic()
+        assert talk(url, ASKS, more, pause=0.2).startswith(b"HTTP/1.1 401 ")
+        assert time.monotonic() - started < 4
+
+
+def test_a_line_end_behind_a_request_keeps_nothing_open(config: Path) -> None:
+    with serving(config) as (_, url):
+        started = time.monotonic()
+        talk(url, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n", pause=0.2)
+        assert time.monotonic() - started < 4
+
+
+def test_who_reads_nothing_is_hung_up_on(config: Path, engine: Engine) -> None:
+    config.write_text("[server]\nmax_seconds = 1\n" + config.read_text().removeprefix(FAST))
+    engine.scripts["n"] = streams([b"data: %s\n\n" % (b"x" * 100_000)] * 1000)
+    sent = json.dumps({"model": "n", "messages": ASK, "stream": True}).encode()
+    with serving(config) as (_, url), socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((httpx.URL(url).host, httpx.URL(url).port or 80))
+        client.sendall(POST + b"content-length: %d\r\n\r\n%s" % (len(sent), sent))
+        wait_until(lambda: "its_in_flight 2.0" in metrics(url))
+        wait_until(lambda: "its_in_flight 1.0" in metrics(url))
+        client.settimeout(10)
+        got = b"".join(iter(lambda: client.recv(65536), b""))
+    assert not got.endswith(b"0\r\n\r\n"), "it was cut off"
+
+
+def metrics(url: str) -> str:
+    return httpx.get(f"{url.removesuffix('/v1')}/metrics", trust_env=False).text
+
+
 def test_a_body_that_stalls_is_408(config: Path) -> None:
     with serving(config) as (_, url):
         got = talk(url, POST + b"content-length: 100\r\n\r\n", b"{")
@@ -111,13 +151,19 @@ def test_a_request_has_a_time_limit(config: Path, engine: Engine) -> None:
 # Signals ------------------------------------------------------------------------------------
 
 
-def test_sigterm_lets_requests_finish(config: Path, engine: Engine) -> None:
-    engine.scripts["n"] = says_after(0.6, "7")
-    with serving(config) as (process, url), ThreadPoolExecutor(1) as pool:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_lets_requests_finish(config: Path, engine: Engine, workers: int) -> None:
+    config.write_text(config.read_text().replace("drain_seconds = 1", "drain_seconds = 5"))
+    engine.scripts["n"] = says_after(2, "7")
+    with (
+        serving(config, "--workers", str(workers)) as (process, url),
+        ThreadPoolExecutor(1) as pool,
+    ):
         future = pool.submit(ask, url)
         wait_until(lambda: engine.running == 1)
         process.terminate()
         wait_until(lambda: refuses(url))
+        assert not future.done(), "the port is closed while requests run"
         assert future.result().json()["choices"][0]["message"]["content"] == "7"
         assert process.wait(10) == 0
 
@@ -140,7 +186,7 @@ def test_sigterm_does_not_wait_for_ever(config: Path, engine: Engine) -> None:
 def refuses(url: str) -> bool:
     try:
         httpx.get(f"{url}/models", trust_env=False, timeout=1)
-    except httpx.HTTPError:
+    except httpx.ConnectError:
         return True
     return False
 
@@ -223,6 +269,41 @@ def test_workers_share_the_port_the_limits_and_the_counts(config: Path, engine: 
         process.terminate()
         assert process.wait(10) == 0
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def test_a_worker_that_starts_again_is_not_killed_by_what_happens(config: Path) -> None:
+    good = config.read_text()
+    with serving(config, "--workers", "2") as (process, url):
+        stays, dies = children(process.pid)
+
+        def fresh() -> set[int]:
+            return set(children(process.pid)) - {stays, dies}
+
+        os.kill(dies, signal.SIGKILL)
+        wait_until(fresh)
+        process.send_signal(signal.SIGHUP)  # to one that knows no signals yet
+        config.write_text("typo = 1\n" + good)
+        os.kill(fresh().pop(), signal.SIGKILL)
+        wait_until(lambda: not fresh())
+        wait_until(fresh)  # it cannot start
+        wait_until(lambda: not fresh())
+        assert len(models(url)) == 5, "the other one serves"
+        config.write_text(good)
+        wait_until(fresh)
+        process.terminate()
+        _, said = process.communicate(timeout=10)
+        assert process.returncode == 0
+    assert "another one starts" in said
+
+
+def test_a_stop_while_a_worker_waits_to_start_leaves_none(config: Path) -> None:
+    with serving(config, "--workers", "2") as (process, _):
+        os.kill(min(children(process.pid)), signal.SIGKILL)
+        wait_until(lambda: len(children(process.pid)) == 1)
+        process.terminate()
+        started = time.monotonic()
+        assert process.wait(10) == 0
+        assert time.monotonic() - started < 1 + KILL_SECONDS, "nobody had to be killed"
 
 
 def test_workers_end_with_a_parent_that_is_killed(config: Path) -> None:
