@@ -81,7 +81,12 @@ def test_no_endpoint_is_a_way_around_co_design(
     proxy = start(MEMBERS.replace('model = "r"\n', 'model = "r"\nmanifest = "input_time.json"\n'))
     engine.scripts["r"] = echo
     # None of these is asked with a context; what is, is held where the context is put in front.
-    bare = {"prompt": [1, 2], "input": "?", "previous_response_id": "1", "tokens": [1]}
+    bare: dict[str, Any] = {
+        "prompt": [1, 2],
+        "input": "?",
+        "previous_response_id": "1",
+        "tokens": [1],
+    }
     assert ask(proxy, path, **bare).status_code == 200
     answer = ask(proxy, path, **bare, **{door: "code"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "field_not_allowed")
@@ -198,7 +203,7 @@ def test_the_sdk_reads_streams_that_tell_their_context(proxy: httpx.Client, engi
     engine.scripts["r"] = streams([*said, b"data: [DONE]\n\n"])
     chunks = list(client.completions.create(prompt="3?", stream=True, **told))
     assert "".join(chunk.choices[0].text for chunk in chunks) == "42"
-    assert chunks[0].model_extra["input_time"]["strategy"] == "random"  # type: ignore[index]
+    assert chunks[0].model_extra["input_time"]["strategy"] == "random"
     events = [
         f"event: {each['type']}\r\ndata: {json.dumps(each)}\r\n\r\n".encode()
         for each in (CREATED, COMPLETED)
