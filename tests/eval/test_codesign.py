@@ -101,8 +101,9 @@ def test_plans_say_what_they_would_run(
     assert len(names) == len(set(names))
     assert all(step.lines for step in every)
     trained = [step for step in every if step.stage == "train"]
-    contexts = len(plan.strategies) - 1
-    assert len(trained) == len(plan.seeds) * (1 + contexts * len(plan.contexts))
+    contexts = [strategy for strategy in plan.strategies if strategy != "none"]
+    alone = len(plan.strategies) - len(contexts)
+    assert len(trained) == len(plan.seeds) * (alone + len(contexts) * len(plan.contexts))
     assert sum(step.stage == "cells" for step in every) == (
         len(plan.seeds) * len(plan.strategies) * len(plan.contexts) + plan.base_row
     )
