@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -90,12 +91,10 @@ class _Parent:
         self._stopping.set()
         # The port is closed when all have closed it; else the kernel accepts for nobody.
         self._listener.close()
-        for worker in self._workers:
-            worker.terminate()
+        _send(signal.SIGTERM, self._workers)
         seconds = self._settings.drain_seconds + KILL_SECONDS
         _, hanging = await asyncio.wait(keeping, timeout=seconds)
-        for worker in self._workers:
-            worker.kill()
+        _send(signal.SIGKILL, self._workers)
         if hanging:
             await asyncio.wait(hanging)
         ready.cancel()
@@ -110,7 +109,7 @@ class _Parent:
             worker = await self._start(environment)
             self._workers.add(worker)
             if self._stopping.is_set():  # it was not there to be told
-                worker.terminate()
+                _send(signal.SIGTERM, [worker])
             assert worker.stdout is not None
             line = await worker.stdout.readline()
             running = line.decode().strip() == READY
@@ -119,7 +118,7 @@ class _Parent:
                 pause = PAUSE_SECONDS
                 self._ready.add(worker)
                 if reloads != self._reloads:  # it may have read the file before
-                    worker.send_signal(signal.SIGHUP)
+                    _send(signal.SIGHUP, [worker])
             status = await worker.wait()
             self._workers.discard(worker)
             self._ready.discard(worker)
@@ -159,8 +158,13 @@ class _Parent:
             _LOG.error("the configuration stays as it was: embedded engines need a restart")
             return
         self._reloads += 1
-        for worker in self._ready:
-            worker.send_signal(signal.SIGHUP)
+        _send(signal.SIGHUP, self._ready)
+
+
+def _send(number: signal.Signals, workers: Iterable[asyncio.subprocess.Process]) -> None:
+    for worker in workers:
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            worker.send_signal(number)
 
 
 def _embedded(settings: Settings) -> set[tuple[str, Path]]:
