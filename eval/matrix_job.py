@@ -115,7 +115,8 @@ def show(found: Mapping[Cell, Mapping[str, float]], console: Console) -> None:
         ]
         table.add_row(train, *row)
     console.print(table)
-    console.print(_contrasts(contrasts(found)))
+    if made := contrasts(found):
+        console.print(_contrasts(made))
 
 
 def _bounds(found: Mapping[str, float]) -> tuple[float, float]:
