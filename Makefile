@@ -41,13 +41,15 @@ test-train: $(TRAIN_CPU)/.made
 smoke-135m: $(TRAIN_CPU)/.made
 	PYTHONPATH=. AXOLOTL_DO_NOT_TRACK=1 $(TRAIN_CPU)/bin/python -m tests.train.smoke $(ARGS)
 
+# Every clone shares these folders: each holds a copy of what it was made from, as a fresh checkout is always newer.
 # Axolotl asks for Python 3.12 and CUDA; on a CPU its parts do without both, so it is forced.
 $(TRAIN_CPU)/.made: constraints/train-cpu.txt
-	rm -rf $(TRAIN_CPU)
-	python3.11 -m venv $(TRAIN_CPU)
-	$(TRAIN_CPU)/bin/python -m pip install --quiet --disable-pip-version-check -r constraints/train-cpu.txt
-	$(TRAIN_CPU)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python axolotl==0.21.0 .
-	@touch $@
+	@cmp -s $< $@ || { set -ex; \
+	  rm -rf $(TRAIN_CPU); \
+	  python3.11 -m venv $(TRAIN_CPU); \
+	  $(TRAIN_CPU)/bin/python -m pip install --quiet --disable-pip-version-check -r $<; \
+	  $(TRAIN_CPU)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python axolotl==0.21.0 .; }
+	@cp $< $@
 
 train-env: $(TRAIN)/.made
 	@echo "activate it: . $(TRAIN)/bin/activate"
@@ -65,17 +67,18 @@ test-sglang: .venv/.dev $(SGLANG)/.made
 sglang-env: $(SGLANG)/.made
 
 codesign: .venv/.dev $(TRAIN_CPU)/.made $(SGLANG)/.made
-	ITS_TRAIN_PYTHON=$(TRAIN_CPU)/bin/python ITS_SGLANG=$(SGLANG) \
+	exec env ITS_TRAIN_PYTHON=$(TRAIN_CPU)/bin/python ITS_SGLANG=$(SGLANG) \
 	  $(BIN)/its-eval codesign $(PLAN) $(if $(QUICK),--section quick) $(ARGS)
 
 # Without a GPU, SGLang does without its CUDA kernels and what they need (tests/sglang/stand_in).
 $(SGLANG)/.made: constraints/sglang.txt
-	rm -rf $(SGLANG)
-	python3.11 -m venv $(SGLANG)
-	$(SGLANG)/bin/python -m pip install --quiet --disable-pip-version-check -r constraints/sglang.txt
-	$(SGLANG)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  sglang==0.5.23 sglang-router==0.3.2 torchvision==0.28.0
-	@touch $@
+	@cmp -s $< $@ || { set -ex; \
+	  rm -rf $(SGLANG); \
+	  python3.11 -m venv $(SGLANG); \
+	  $(SGLANG)/bin/python -m pip install --quiet --disable-pip-version-check -r $<; \
+	  $(SGLANG)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    sglang==0.5.23 sglang-router==0.3.2 torchvision==0.28.0; }
+	@cp $< $@
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

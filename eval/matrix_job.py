@@ -64,7 +64,8 @@ def _measured(job: Job) -> dict[str, float]:
     failed = measure(job)
     if failed:
         raise RunError(f"{job.folder}: {failed} calls failed; the same command asks them again")
-    found = shares(job.folder)
+    unordered = shares(job.folder)  # as answers came; the bootstrap wants the same order each time
+    found = {key: unordered[key] for key in ids}
     line = " ".join(f"{found[key]:.17g}" for key in ids)
     kept.write_text(
         json.dumps({"settings": job.settings, "shares": line}, indent=2) + "\n", "utf-8"

@@ -134,7 +134,7 @@ def _from_hub(name: str, wanted: HubSet) -> Task:
         )
         raise TaskError(
             f"cannot load {wanted.id} from the hub ({type(error).__name__}: {error}).{asked}"
-            " Or give the problems with --data FILE.jsonl (id, problem, answer)"
+            " Or give its-eval run the problems with --data FILE.jsonl (id, problem, answer)"
         ) from error
     _hold_to_size(wanted, len(rows), wanted.id)
     try:

@@ -102,6 +102,10 @@ class Plan(Table, frozen=True):
     def __post_init__(self) -> None:
         if (self.base.model is None) == (self.base.command is None):
             raise ValueError("base needs `model` or `command`, and not both")
+        for key in ("strategies", "contexts", "seeds"):
+            named = getattr(self, key)
+            if len(set(named)) < len(named):
+                raise ValueError(f"{key} names one twice")
         for name in self.strategies:
             if name not in STRATEGIES:
                 raise ValueError(f"no strategy {name!r}; there are: {', '.join(STRATEGIES)}")

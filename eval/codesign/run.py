@@ -141,6 +141,10 @@ class Run:
     @contextmanager
     def _serving(self, server: Server, step: str) -> Iterator[None]:
         log = self.logs / f"{step}.{server.name}.log"
+        if isinstance(server.model, Path) and not server.model.exists():
+            raise StepError(
+                f"{server.name}: {server.model} is not there; which step makes it: --dry-run"
+            )
         free_by = time.monotonic() + FREE_WITHIN
         while _taken(server.url):
             if time.monotonic() > free_by:

@@ -47,6 +47,7 @@ class Server:
     command: Command
     url: str
     starts_within: int
+    model: Path | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,8 @@ class _Steps:
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}/v1/models"
         within = self.plan.engine.starts_within
-        return Server(f"engine-{checkpoint.name}", Command(line=line), url, within)
+        model = self._folder(checkpoint)
+        return Server(f"engine-{checkpoint.name}", Command(line=line), url, within, model)
 
     def _served(self, config: Path) -> Server:
         words = _python("proxy", "serve", "--config", config, "--port", self.plan.port)

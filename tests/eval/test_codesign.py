@@ -116,10 +116,11 @@ def test_plans_say_what_they_would_run(
     assert list(tmp_path.iterdir()) == [], "a plan has no effect until it is done"
 
 
-def test_the_dry_run_of_the_paper() -> None:
+def test_the_dry_run_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ITS_DATA", "/data")
     ended = command("eval", "codesign", PLANS / "paper.toml", "--dry-run")
     assert ended.returncode == 0, ended.stderr
-    assert "--set ot-1k --rows 1000 --strategy unsimilar" in ended.stdout
+    assert "--decontaminate /data/aime25.jsonl --rows 1000 --strategy unsimilar" in ended.stdout
     assert "--tp-size 2" in ended.stdout
     assert not (ROOT / "runs" / "codesign-paper").exists()
 
@@ -127,6 +128,7 @@ def test_the_dry_run_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
+        (('contexts = ["bank"]', 'contexts = ["bank", "bank"]'), "contexts names one twice"),
         (("rows = 6", "rows = 'six'"), "Expected `int`, got `str` - at `$.data.rows`"),
         (('["bank"]', '["stars"]'), "no contexts 'stars'"),
         (('"similar"]', '"sinister"]'), "no strategy 'sinister'"),
@@ -315,6 +317,12 @@ def test_a_port_that_is_taken_is_told(tiny: Path, out: Path) -> None:
         ended = command("eval", "codesign", tiny, "--out", out, timeout=120)
     assert ended.returncode == 1
     assert "is taken by another server: change `port`" in ended.stderr
+
+
+def test_a_checkpoint_that_was_never_trained_is_told_at_once(tiny: Path, out: Path) -> None:
+    ended = command("eval", "codesign", tiny, "--out", out, "--only", "cells-bank-n-0")
+    assert ended.returncode == 1
+    assert f"{out}/checkpoints/n-0 is not there" in " ".join(ended.stderr.split())
 
 
 def test_an_engine_that_does_not_start(tiny: Path, out: Path) -> None:
