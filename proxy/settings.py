@@ -1,7 +1,7 @@
 """What the running proxy knows: resolved, checked and frozen (`config` makes it from a file)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -25,7 +25,7 @@ class Client:
     """Whoever holds a key; `models` is `None` where all are allowed."""
 
     name: str
-    secret: str
+    secret: str = field(repr=False)
     models: frozenset[str] | None
     max_concurrency: int | None
 
@@ -37,7 +37,7 @@ class EngineSettings:
     name: str
     base_url: str | None
     embedded: Path | None
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     max_concurrency: int
     max_queue: int
     timeout_s: float
@@ -115,7 +115,7 @@ class Generator:
 class StoreSettings:
     """Where written personas are kept; `rows` bounds a SQLite store."""
 
-    url: str
+    url: str = field(repr=False)
     rows: int
 
 
