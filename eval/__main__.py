@@ -184,7 +184,7 @@ def compare_(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a pair.")] = False,
 ) -> None:
-    """Compare two runs problem by problem: the difference, its interval, McNemar's exact test."""
+    """Compare two runs problem by problem: the difference, its interval, a paired test."""
     from .compare import compare_folders, within
     from .matrix_job import comparisons
 

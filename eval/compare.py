@@ -18,7 +18,8 @@ class Comparison:
     """Two models on the problems that both were asked.
 
     `difference` is the second's pass@1 less the first's, with a paired bootstrap interval.
-    `p` is McNemar's, on problems that one solves in most samples and the other does not.
+    `p` is of the same differences; `gained` and `lost` are problems that only one solves in most
+    samples.
     """
 
     one: str
@@ -57,7 +58,7 @@ def compare(one: str, first: Sequence[Sample], two: str, second: Sequence[Sample
         difference=estimators.paired_difference(x, y),
         gained=sum(after and not before for before, after in zip(*solved, strict=True)),
         lost=sum(before and not after for before, after in zip(*solved, strict=True)),
-        p=estimators.mcnemar(*solved),
+        p=estimators.paired_p(x, y),
     )
 
 

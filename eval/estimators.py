@@ -89,17 +89,29 @@ def paired_difference(one: Sequence[float], two: Sequence[float], seed: int = 0)
     return Interval(float(differences.mean()), *_percentiles(_resampled(differences, seed)))
 
 
-def mcnemar(one: Sequence[bool], two: Sequence[bool]) -> float:
-    """Return the exact two-sided p-value that both solve the same share (McNemar, 1947).
+def paired_p(one: Sequence[float], two: Sequence[float], seed: int = 0) -> float:
+    """Return the two-sided p-value that neither is better, from one share a problem of each.
 
-    Only the problems that one of them solves and the other does not say anything.
+    Were they alike, each problem's difference might as well have the other sign (the permutation
+    test for pairs: R. A. Fisher, *The Design of Experiments*, 1935). Where all differences have one
+    size, as with one sample each, that is McNemar's exact test; else `RESAMPLES` drawn signs, and
+    no value is under one in as many.
     """
-    gained = sum(b and not a for a, b in zip(one, two, strict=True))
-    lost = sum(a and not b for a, b in zip(one, two, strict=True))
-    n = gained + lost
-    if n == 0:
+    differences = np.round(np.asarray(two, float) - np.asarray(one, float), 9)
+    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    if len(sizes) == 0:
         return 1.0
-    tail = sum(math.comb(n, i) for i in range(min(gained, lost) + 1))
+    if len(sizes) == 1:
+        return _binomial(int((differences > 0).sum()), int(counts[0]))
+    positive = np.random.default_rng(seed).binomial(counts, 0.5, (RESAMPLES, len(sizes)))
+    drawn = np.abs((2 * positive - counts) @ sizes)
+    as_far = int((drawn >= abs(differences.sum()) - 1e-6).sum())
+    return (1 + as_far) / (1 + RESAMPLES)
+
+
+def _binomial(gained: int, n: int) -> float:
+    """Return the exact two-sided p-value of `gained` heads in n throws of a fair coin."""
+    tail = sum(math.comb(n, i) for i in range(min(gained, n - gained) + 1))
     return min(1.0, float(2 * tail / 2**n))
 
 

@@ -157,9 +157,9 @@ def contrasts(found: Mapping[Cell, Mapping[str, float]]) -> list[Contrast]:
             continue
         keys = [key for key in both if key in group]
         x, y = [group[key] for key in keys], [both[key] for key in keys]
-        solved = [[share > 0.5 for share in side] for side in (x, y)]
         difference = estimators.paired_difference(x, y)
-        made.append(Contrast(name, fmean(y), fmean(x), difference, estimators.mcnemar(*solved)))
+        p = estimators.paired_p(x, y)
+        made.append(Contrast(name, fmean(y), fmean(x), difference, p))
     return made
 
 

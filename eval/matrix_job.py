@@ -132,7 +132,7 @@ def _shown(cell: Cell, value: float, low: float, high: float) -> str:
 
 def _contrasts(made: Sequence[Contrast]) -> Table:
     table = Table(title="contexts in both stages, against contexts ...", title_justify="left")
-    for name in ("", "both", "then", "difference", "95% interval", "McNemar p"):
+    for name in ("", "both", "then", "difference", "95% interval", "p"):
         table.add_column(name, justify="right" if name else "left")
     for contrast in made:
         share = contrast.difference
@@ -148,7 +148,7 @@ def comparisons(made: Sequence[Comparison]) -> Table:
     table = Table(padding=(0, 1, 0, 0), box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("first, then", overflow="fold", min_width=16)
     for name in ("prob-\nlems", "first", "then", "differ-\nence", "95%\ninterval", "gained\n/lost",
-                 "McNemar\np"):  # fmt: skip
+                 "p"):  # fmt: skip
         table.add_column(name, justify="right", no_wrap=True)
     for each in made:
         share = each.difference

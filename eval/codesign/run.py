@@ -143,7 +143,7 @@ class Run:
         log = self.logs / f"{step}.{server.name}.log"
         if isinstance(server.model, Path) and not server.model.exists():
             raise StepError(
-                f"{server.name}: {server.model} is not there; which step makes it: --dry-run"
+                f"{server.name}: {server.model} is not there; --dry-run shows which step makes it"
             )
         free_by = time.monotonic() + FREE_WITHIN
         while _taken(server.url):

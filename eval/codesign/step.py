@@ -48,6 +48,7 @@ class Server:
     url: str
     starts_within: int
     model: Path | str | None = None
+    """What it loads: a folder that must be there, or a name of the hub."""
 
 
 @dataclass(frozen=True, slots=True)

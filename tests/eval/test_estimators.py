@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, permutation_test
 
 from eval import estimators, scaling
 
@@ -71,12 +71,34 @@ def test_a_run_without_spread_still_has_an_interval() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
-def test_mcnemar_is_the_binomial_test(pairs: list[tuple[bool, bool]]) -> None:
+def test_pairs_of_one_sample_are_tested_as_mcnemar_does(pairs: list[tuple[bool, bool]]) -> None:
     one, two = zip(*pairs, strict=True)
     gained = sum(b and not a for a, b in pairs)
     lost = sum(a and not b for a, b in pairs)
     expected = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    assert estimators.mcnemar(one, two) == pytest.approx(expected)
+    assert estimators.paired_p(one, two) == pytest.approx(expected)
+
+
+def test_the_paired_test_is_that_of_another_library() -> None:
+    rng = np.random.default_rng(1)
+    one, two = rng.binomial(1, 0.5, 40), rng.binomial(3, 0.65, 40) / 3
+    other = permutation_test(
+        (one, two), lambda x, y, axis: np.mean(y - x, axis=axis), vectorized=True,
+        permutation_type="samples", n_resamples=20_000, rng=2,
+    )  # fmt: skip
+    found = estimators.paired_p(one.tolist(), two.tolist())
+    assert found == pytest.approx(other.pvalue, abs=0.02)
+
+
+def test_means_of_unequal_numbers_are_not_called_different() -> None:
+    """A majority of nine solves more of what is easy than one try: that is no difference."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        easy = rng.beta(2, 1, 300)
+        one, nine = rng.binomial(1, easy), rng.binomial(9, easy) / 9
+        found.append(estimators.paired_p(one.tolist(), nine.tolist()))
+    assert 0.01 < np.mean(np.array(found) < 0.05) < 0.1
 
 
 def test_a_paired_difference_is_narrower_than_an_unpaired_one() -> None:

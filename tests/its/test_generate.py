@@ -59,6 +59,13 @@ def test_who_writes_a_related_person_sees_no_number_and_no_formula() -> None:
     )
 
 
+@pytest.mark.parametrize("opening", ["[asy]", r"\(", r"\[", "$$", "$a ", "$" + "a" * 40_000])
+def test_openings_without_an_end_take_no_square_of_time(opening: str) -> None:
+    assert redact(
+        opening * (1_000_000 // len(opening))
+    )  # a million characters; it took many minutes
+
+
 def test_a_refused_persona_is_asked_for_again_and_every_call_is_counted() -> None:
     written, asked = run("random", ["As an AI language model, I cannot.", GOOD])
     assert written.persona == GOOD

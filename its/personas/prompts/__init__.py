@@ -18,9 +18,11 @@ from ...types import Message
 LONGEST_SHOWN = 4000
 """Characters of a question that a writer is shown."""
 
+# An opening looks no further than the next one: many without an end would take a square of time.
 _FORMULA = re.compile(
-    r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\[asy\].+?\[/asy\]"
-    r"|\$(?![^$]*[a-z]{3,} [a-z]{2,})[^$]+\$",  # two words in a row are prose between two prices
+    r"\$\$.+?\$\$|\\\[(?:(?!\\\[).)+?\\\]|\\\((?:(?!\\\().)+?\\\)"
+    r"|\[asy\](?:(?!\[asy\]).)+?\[/asy\]"
+    r"|\$(?![^$]*[a-z]{3} [a-z]{2})[^$]+\$",  # two words in a row are prose between two prices
     re.DOTALL,
 )
 _NUMBER = re.compile(r"[$€£]?\d[\d.,:/]*(?<![.,:/])(?:\s?%)?")
