@@ -133,7 +133,8 @@ def _take(reply: Reply, data: str) -> None:
         raise _Broken("an event is no JSON object")
     if failed := chunk.get("error"):
         told = failed.get("message") if isinstance(failed, dict) else None
-        raise _Broken(str(told or failed))
+        paid = isinstance(failed, dict) and failed.get("should_retry") is False
+        raise (CallError if paid else _Broken)(str(told or failed))
     reply.usage = chunk.get("usage") or reply.usage
     reply.input_time = chunk.get("input_time") or reply.input_time
     for choice in chunk.get("choices") or ():

@@ -68,8 +68,14 @@ def event(payload: Mapping[str, Any]) -> bytes:
 
 
 def error_event(error: ApiError) -> bytes:
-    """Return the event that ends a broken stream; load tools count a plain `data:` as success."""
-    return b"event: error\ndata: " + error.encode() + b"\n\n"
+    """Return the event that ends a broken stream; load tools count a plain `data:` as success.
+
+    Its head is gone, so that `x-should-retry` becomes `should_retry` of the error.
+    """
+    told = error.payload()
+    if error.headers.get("x-should-retry") == "false":
+        told["error"]["should_retry"] = False
+    return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
 
 
 class Watch:

@@ -87,6 +87,10 @@ def test_a_busy_server_is_asked_again_and_a_paid_call_is_not(
     ended = its_eval(*args(tmp_path, engine_url, out="paid"))
     assert ended.returncode == 1
     assert len(engine.received) == before + 3, "what was paid for is not asked again"
+    event = b'event: error\ndata: {"error": {"message": "no quorum", "should_retry": false}}\n\n'
+    engine.scripts["m"] = streams([chunk(delta={"role": "assistant"}), event])
+    assert its_eval(*args(tmp_path, engine_url, out="late")).returncode == 1
+    assert len(engine.received) == before + 6, "nor is it when a stream has begun"
 
 
 def test_a_stream_that_breaks_is_no_answer(engine: Engine, engine_url: str, tmp_path: Path) -> None:

@@ -251,6 +251,7 @@ def test_a_stream_that_fails_late_ends_with_an_error(proxy: httpx.Client, engine
     engine.scripts["r"] = lambda body: says_after(1.5, "")(body)
     content = ask(proxy, stream=True).content
     assert b"event: error\n" in content
+    assert b'"should_retry":false' in content, "its calls were paid"
     assert b"[DONE]" not in content
 
 
