@@ -15,6 +15,9 @@ from .step import PYTHON, Command, Server, Step
 LETTER = {"none": "n", "similar": "s", "unsimilar": "u", "random": "r"}
 VOTE, EARLY = "vote3", "vote3-early"
 
+ENGINE_CONCURRENCY = 256
+"""Calls at once that the proxy lets an engine have where its configuration says nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -172,11 +175,17 @@ class _Steps:
                 known = f"manifest = {_toml(str(self._folder(checkpoint)))}\n"
             text += (
                 f'[engines.{name}]\nbase_url = "http://127.0.0.1:{self.plan.port + number}/v1"\n'
-                f'max_queue = 100000\n[members.{name}]\nengine = "{name}"\nmodel = "{name}"\n'
+                f"max_queue = 100000\n{self._in_flight()}"
+                f'[members.{name}]\nengine = "{name}"\nmodel = "{name}"\n'
                 f"{known}"
                 f'strategy = "{checkpoint.strategy or "none"}"\nallow_mismatch = true\n'
             )
         return text + more
+
+    def _in_flight(self) -> str:
+        """Let the proxy pass on all that the harness keeps in flight; its own limit is lower."""
+        wanted = self.plan.measure.concurrency
+        return f"max_concurrency = {wanted}\n" if wanted > ENGINE_CONCURRENCY else ""
 
     def _own(self, kind: str) -> str:
         return f"bank = {_toml(self.problems / 'numbers.jsonl')}\n" if kind == "numbers" else ""

@@ -9,16 +9,19 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from eval.codesign import power, problems
 from eval.codesign.plan import PlanError, read
 from eval.codesign.step import Command
 from eval.codesign.steps import steps
+from proxy.tables import EngineTable
 from tests.conftest import PLAIN, ROOT, command
 
 PLANS = ROOT / "eval" / "codesign"
@@ -159,6 +162,20 @@ def test_a_step_alone_and_a_vote_with_engines_of_its_own() -> None:
     engines = [line for line in ended.stdout.splitlines() if "tests/sglang/" in line]
     assert len(engines) == 3
     assert all("serve.sh" in line and "fleet.sh" not in line for line in engines)
+
+
+@pytest.mark.parametrize("concurrency", [100, 1000])
+def test_an_engine_gets_all_that_is_in_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, concurrency: int
+) -> None:
+    monkeypatch.setenv("ITS_DATA", str(tmp_path))
+    plan = read(PLANS / "gpu.toml")
+    plan = replace(plan, measure=replace(plan.measure, concurrency=concurrency))
+    cells = next(step for step in steps(plan, tmp_path, ROOT) if step.stage == "cells")
+    config = next(text for path, text in cells.files.items() if path.name.endswith("panels.toml"))
+    (engine,) = tomllib.loads(config)["engines"].values()
+    allowed = engine.get("max_concurrency", EngineTable("").max_concurrency)
+    assert allowed >= concurrency
 
 
 def test_a_section_is_named_or_told() -> None:
