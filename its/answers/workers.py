@@ -121,13 +121,11 @@ class _Worker:
             assert process.stdout is not None
             process.stdin.write(json.dumps(text).encode() + b"\n")
             process.stdin.flush()
-            reply = process.stdout.readline()
-        except (OSError, ValueError):  # it died while it was written to, or was closed
-            reply = b""
-        if not reply.endswith(b"\n"):
+            return _decoded(json.loads(process.stdout.readline()))
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError):
+            # It died while it was written to or read, was closed, or said what is no reply.
             self.end()
             return Unread.EXHAUSTED, self._seconds
-        return _decoded(json.loads(reply))
 
     def kill(self) -> None:
         """End the process at once, and start no other."""
@@ -144,11 +142,13 @@ class _Worker:
             raise ValueError("closed")
         if self._process is None:
             self._tasks = 0
+            # It finds the modules that this process finds, and none of the user's current folder.
+            found = os.pathsep.join(filter(None, sys.path))
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "its.answers.workers", str(self._seconds)],
+                [sys.executable, "-P", "-m", "its.answers.workers", str(self._seconds)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONHASHSEED": "0"},
+                env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": found},
                 start_new_session=True,  # Ctrl-C is for the caller
             )
         return self._process

@@ -131,6 +131,28 @@ def test_closing_ends_all_processes() -> None:
         time.sleep(0.05)
 
 
+def test_a_worker_imports_nothing_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json.py", "types.py"):
+        (tmp_path / name).write_text("raise SystemExit(1)\n")
+    monkeypatch.chdir(tmp_path)
+    with Workers(1) as pool:
+        assert isinstance(pool.judge()("x+1"), Sample)
+
+
+@pytest.mark.parametrize("said", ["rubbish", "[]", "{}", '{"seconds": 0, "unread": "what"}'])
+def test_a_worker_that_says_what_is_no_reply_has_failed(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "python"
+    other.write_text(f"#!/bin/sh\nread line; echo '{said}'\n")
+    other.chmod(0o755)
+    with Workers(1) as pool:
+        monkeypatch.setattr(sys, "executable", str(other))
+        assert pool.judge()("x+1") is Unread.EXHAUSTED
+
+
 AUDITED = """
 import sys
 from its.answers.measure import measure
