@@ -69,7 +69,7 @@ def measure(job: Job) -> int:
     A finished run needs no server, and keeps the record of when it was made.
 
     Raises:
-        RunError: another run is in the folder.
+        RunError: another run is in the folder, or at work there.
         EndError: the server cannot be asked, a call failed, or somebody interrupted.
     """
     about: dict[str, Any] = {
@@ -78,8 +78,10 @@ def measure(job: Job) -> int:
         "versions": {name: version(name) for name in ("input-time-scaling", "openai")},
         "commit": commit(),
     }
+    folder = RunFolder(job.folder)
     try:
-        return _done(job, RunFolder(job.folder), about)
+        with folder.alone():
+            return _done(job, folder, about)
     except OSError as error:
         raise EndError(
             f"cannot write to {job.folder}: {error.strerror}; what is done is kept", 1

@@ -3,9 +3,12 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 
 class RunError(Exception):
@@ -63,6 +66,26 @@ class RunFolder:
         self._samples = path / "samples.jsonl"
         self._run = path / "run.json"
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs out: two would cut off each other's rows and ask everything twice.
+
+        Raises:
+            RunError: another run is at work in the folder, or it cannot be written.
+        """
+        lock = FileLock(self.path / "lock", timeout=0)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"{self.path}: another run is at work here") from None
+        except OSError as error:
+            raise RunError(f"cannot write to {self.path}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def open(self, settings: Mapping[str, Any], about: Mapping[str, Any], fresh: bool) -> None:
         """Start the run, or go on with it.
 
@@ -70,7 +93,6 @@ class RunFolder:
             RunError: another run, with other settings, is in the folder.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             if fresh:
                 self._samples.unlink(missing_ok=True)
                 self._run.unlink(missing_ok=True)

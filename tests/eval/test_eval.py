@@ -123,6 +123,14 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert len(engine.received) - before == 20 - len(done)
 
 
+def test_a_second_run_in_the_folder_ends_at_once(tmp_path: Path) -> None:
+    args = [problems(tmp_path), "--base-url", "http://127.0.0.1:9/v1", "--model", "m"]
+    with RunFolder(tmp_path / "out").alone():
+        ended = its_eval(*args, "--out", tmp_path / "out")
+    assert ended.returncode == 2
+    assert "out: another run is at work here" in ended.stderr
+
+
 def test_ctrl_c_keeps_what_is_done(engine: Engine, engine_url: str, tmp_path: Path) -> None:
     engine.scripts["m"] = says_after(0.3, r"\boxed{3}")
     out = tmp_path / "out"

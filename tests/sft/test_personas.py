@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from its.personas.bank import load as load_bank
 from sft.pace import BACK, FIRST, Pace
-from sft.written import Journal, Written
+from sft.written import Journal, Written, WrittenError
 from tests.conftest import PLAIN, ROOT, command
 from tests.scripted import Body, Engine, Waiting, completion, fails, says
 
@@ -242,6 +242,16 @@ def test_the_journal_keeps_rows_in_any_order(tmp_path: Path) -> None:
         assert journal.count == 4
         journal.finish()
     assert [row["persona"] for row in read(out)] == ["p1", "p2", "p5", "p9"]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    told = r"out\.jsonl\.part: another run is at work"
+    with Journal(out, {"a": 1}), pytest.raises(WrittenError, match=told):
+        Journal(out, {"a": 1}).__enter__()
+    with Journal(out, {"a": 1}) as journal:
+        journal.finish()
     assert list(tmp_path.iterdir()) == [out]
 
 
