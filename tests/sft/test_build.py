@@ -369,6 +369,24 @@ def test_a_short_test_question_is_found_whole_in_a_longer_one(
     assert (found["id"], found["kind"]) == ("a", "8-gram"), "in a later turn, too"
 
 
+def test_a_short_training_question_is_found_whole_in_a_longer_test_question(
+    save: Callable[..., Path], tmp_path: Path
+) -> None:
+    short = "Compute the remainder of 2^100 mod 7."
+    tests = save(
+        [{"id": "a", "problem": f"Let n be a natural number. {short} Then what is 2+2 of it?"}],
+        "aime.jsonl",
+    )
+    rows = [
+        {"question": text, "solution": "s"}
+        for text in (short, "What is 2+2?", "Compute the remainder of 2^100 mod 70.")
+    ]
+    kept = make(tmp_path / "d", asked(source=str(save(rows)), decontaminate=(tests,)), "none")
+    assert {row["question"] for row in kept} == {rows[1]["question"], rows[2]["question"]}
+    (found,) = read(tmp_path / "d" / "contaminated.jsonl")
+    assert (found["id"], found["kind"]) == ("a", "8-gram")
+
+
 def test_without_test_questions_the_card_says_so(save: Callable[..., Path], tmp_path: Path) -> None:
     make(tmp_path / "d", asked(source=str(save([{"question": "Q?", "solution": "s"}]))))
     card = (tmp_path / "d" / "card.md").read_text()
