@@ -15,6 +15,7 @@ from typing import Any
 import openai
 
 from its.answers.workers import Workers
+from its.files import write_whole
 
 from . import report
 from . import run as runner
@@ -130,7 +131,7 @@ async def _measure(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> Non
 def _summarise(job: Job) -> None:
     with Workers() as graders:
         found = report.summary(job.folder, graders, job.prices)
-    (job.folder / "summary.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    write_whole(job.folder / "summary.json", json.dumps(found, indent=2) + "\n")
 
 
 def commit() -> str | None:

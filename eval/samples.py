@@ -10,6 +10,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from its.files import write_whole
+
 
 class RunError(Exception):
     """A run folder that cannot be used; the message says what to do."""
@@ -123,7 +125,7 @@ class RunFolder:
 
     def note(self, settings: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Write down the run's settings and all that is known about it."""
-        _replace(self._run, json.dumps({"settings": settings, **about}, indent=2) + "\n")
+        write_whole(self._run, json.dumps({"settings": settings, **about}, indent=2) + "\n")
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that the run was made with.
@@ -186,9 +188,3 @@ class RunFolder:
         with self._samples.open("rb+") as file:
             whole = file.read()
             file.truncate(whole.rfind(b"\n") + 1)
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_suffix(".tmp")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)

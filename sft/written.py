@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
+from its.files import whole
+
 NONE = 2**64 - 1
 """Stands in the index for a row that is not there yet."""
 
@@ -130,16 +132,11 @@ class Journal:
 
     def finish(self) -> None:
         """Write `OUT` in the order of the rows, whole or not at all, and drop the journal."""
-        part = self._out.with_name(f".{self._out.name}.{os.getpid()}")
-        try:
-            with part.open("wb") as file:
-                for offset in self._offsets:
-                    if offset != NONE:
-                        self._file.seek(offset)
-                        file.write(self._file.readline())
-            part.replace(self._out)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole(self._out) as file:
+            for offset in self._offsets:
+                if offset != NONE:
+                    self._file.seek(offset)
+                    file.write(self._file.readline())
         self.path.unlink()
         Path(self._lock.lock_file).unlink()
 
