@@ -131,7 +131,6 @@ _RULES: dict[str, Callable[[str], object]] = {
     "too long": lambda text: _length(text) > LONGEST or _sentences(text) > SENTENCES,
     "unfinished": lambda text: not _SENTENCE_END.search(text[-1:]),
     "repetition": _repeats,
-    "several lines": lambda text: "\n" in text,
 }
 
 

@@ -137,7 +137,6 @@ def test_what_is_said_around_a_persona_is_taken_off(said: str, expected: str) ->
         ("You teach. You write. You read stories of markets to many children.", "too long"),
         (f"You {'read and ' * 60} write.", "too long"),
         ("You teach in a small village and write stories about the market", "unfinished"),
-        ("You teach stories\nabout the market of a small village by the sea.", "several lines"),
         ("You tell Marie in the kitchen about the old village by the sea.", "name of the question"),
         ("You carry five baskets to the old market in the village by the sea.",
          "number of the question"),

@@ -174,6 +174,18 @@ def test_rows_that_failed_are_listed_and_tried_again(
     assert len(read(out)) == ROWS
 
 
+def test_failures_that_are_not_listed_are_counted(
+    rows: Path, out: Path, engine: Engine, engine_url: str
+) -> None:
+    numbers = iter(range(10_000))
+    engine.scripts["w"] = lambda body: (
+        fails(400)(body) if next(numbers) in range(0, 24, 2) else writer(body)
+    )
+    ended = command("sft", *args(rows, out, engine_url))
+    assert ended.returncode == 1
+    assert "\nand 2 more\nthe same command tries the failed rows again\n" in ended.stderr
+
+
 def test_an_engine_that_is_gone_ends_it(
     rows: Path, out: Path, engine: Engine, engine_url: str
 ) -> None:
