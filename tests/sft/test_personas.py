@@ -1,5 +1,6 @@
 """`its-sft personas`: a data set's personas, written by a model, in spite of all that happens."""
 
+import asyncio
 import json
 import os
 import random
@@ -11,11 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
 
 from its.personas.bank import load as load_bank
+from its.strategies import Shelf
 from sft.pace import BACK, FIRST, Pace
+from sft.personas import Engine as Writer
+from sft.personas import EngineGone, Job, run
 from sft.written import Journal, Written, WrittenError
 from tests.conftest import PLAIN, ROOT, command
 from tests.scripted import Body, Engine, Waiting, completion, fails, says
@@ -172,6 +177,26 @@ def test_rows_that_failed_are_listed_and_tried_again(
     assert command("sft", *line).returncode == 0
     assert len(engine.received) == before + 1
     assert len(read(out)) == ROWS
+
+
+def test_no_call_goes_on_after_the_engine_is_gone(rows: Path, out: Path) -> None:
+    asked = iter(range(10_000))
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if next(asked) == 0:
+            await asyncio.Event().wait()
+        return httpx.Response(404)
+
+    async def main() -> None:
+        job, pace = Job("random", 0, Shelf(load_bank()), "w", {}), Pace(8)
+        transport = httpx.MockTransport(answer)
+        async with httpx.AsyncClient(transport=transport, base_url="http://e/v1/") as client:
+            with Journal(out, job.identity) as journal:
+                with pytest.raises(EngineGone):
+                    await run(job, rows, journal, Writer(client, job, pace), pace, lambda _: None)
+                assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
 
 
 def test_failures_that_are_not_listed_are_counted(
