@@ -94,7 +94,6 @@ def _done(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> int:
         _summarise(job)
         return 0
     try:
-        folder.open(job.settings, about, job.fresh)
         asyncio.run(_measure(job, folder, about))
     except KeyboardInterrupt:
         _summarise(job)
@@ -115,9 +114,9 @@ async def _measure(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> Non
         raise EndError(f"cannot ask {job.base_url}: {error}", 1) from error
     cards = dict(list(server.cards.items())[:CARDS])
     cards |= {k: v for k, v in server.cards.items() if k == job.sampling.model}
-    folder.note(job.settings, {**about, "models": cards})
     total = len(job.task.problems) * job.sampling.samples
     try:
+        folder.open(job.settings, {**about, "models": cards}, job.fresh)
         with Workers() as graders, bar(total, folder.latest().values()) as on_sample:
             await runner.run(
                 job.task, server, job.sampling, folder, concurrency=job.concurrency,
@@ -129,6 +128,8 @@ async def _measure(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> Non
 
 
 def _summarise(job: Job) -> None:
+    if not (job.folder / "run.json").exists():
+        return  # it was interrupted before it began
     with Workers() as graders:
         found = report.summary(job.folder, graders, job.prices)
     write_whole(job.folder / "summary.json", json.dumps(found, indent=2) + "\n")

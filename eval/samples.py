@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,14 @@ class RunFolder:
         try:
             yield
         finally:
+            if not self._run.exists():  # nothing was begun: no folder that looks like a run's
+                Path(lock.lock_file).unlink()
+                with suppress(OSError):
+                    self.path.rmdir()
             lock.release()
 
     def open(self, settings: Mapping[str, Any], about: Mapping[str, Any], fresh: bool) -> None:
-        """Start the run, or go on with it.
+        """Start the run, or go on with it: its settings and all that is known are written down.
 
         Raises:
             RunError: another run, with other settings, is in the folder.
@@ -106,7 +110,8 @@ class RunFolder:
                     f"{self.path} has answers and no run.json to say of what: --fresh throws them"
                     " away, or choose another --out"
                 )
-            self.note(settings, about)
+            text = json.dumps({"settings": settings, **about}, indent=2) + "\n"
+            write_whole(self._run, text)
         except OSError as error:
             raise RunError(f"cannot write to {self.path}: {error.strerror}") from error
 
@@ -122,10 +127,6 @@ class RunFolder:
         self._mend()
         done = [sample for sample in self.latest().values() if sample.error is None]
         return len(done) >= int(settings["problems"]) * int(settings["samples"])
-
-    def note(self, settings: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        """Write down the run's settings and all that is known about it."""
-        write_whole(self._run, json.dumps({"settings": settings, **about}, indent=2) + "\n")
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that the run was made with.

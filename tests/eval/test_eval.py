@@ -373,6 +373,7 @@ def test_a_server_that_is_none_of_openais_is_told(tmp_path: Path) -> None:
         ended = its_eval("arith", "--base-url", url, "--model", "m", "--out", tmp_path / "o")
     assert ended.returncode == 1
     assert "no list of models" in ended.stderr
+    assert not (tmp_path / "o").exists(), "nothing was begun"
     assert "Traceback" not in ended.stderr
 
 
