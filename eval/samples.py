@@ -99,6 +99,7 @@ class RunFolder:
             RunError: another run, with other settings, is in the folder.
         """
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             if fresh:
                 self._samples.unlink(missing_ok=True)
                 self._run.unlink(missing_ok=True)
