@@ -32,11 +32,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _commands() -> None:
-    """Keep `run` and `report` commands, even if one of them were alone."""
-
-
 @app.command()
 def run(
     task: Annotated[

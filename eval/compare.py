@@ -1,4 +1,4 @@
-"""Two runs on the same problems, pair by pair: what differs, and whether it is more than chance."""
+"""Two models on the same problems, one by one: what differs, and whether it is more than chance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 RESAMPLES = 10_000
 Z95 = 1.959963984540054
+ALIKE = 1e-9
+"""Shares that differ by less are one share, written by two divisions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +39,19 @@ def maj_at_k(sizes: Sequence[int], correct: Sequence[bool], abstained: int) -> l
     right; `abstained` samples have no answer and no vote. A tie of t clusters counts 1/t.
     """
     n = sum(sizes) + abstained
-    right = [0.0] * (n + 1)
+    shares = math.lcm(*range(1, len(sizes) + 1))  # in whole numbers, which do not overflow
+    right = [0] * (n + 1)
     for index, good in enumerate(correct):
         if good:
             others = [size for other, size in enumerate(sizes) if other != index]
-            for k, ways in enumerate(_wins(sizes[index], others, abstained, n)):
+            for k, ways in enumerate(_wins(sizes[index], others, abstained, n, shares)):
                 right[k] += ways
-    return [right[k] / math.comb(n, k) for k in range(1, n + 1)]
+    return [right[k] / (shares * math.comb(n, k)) for k in range(1, n + 1)]
 
 
-def _wins(own: int, others: Sequence[int], abstained: int, n: int) -> list[float]:
-    """Return, by k, the k-subsets in which a cluster of `own` leads, a tie of t weighing 1/t."""
-    total = [0.0] * (n + 1)
+def _wins(own: int, others: Sequence[int], abstained: int, n: int, shares: int) -> list[int]:
+    """Return, by k, the k-subsets that a cluster of `own` leads; one of t tied weighs shares/t."""
+    total = [0] * (n + 1)
     for votes in range(1, own + 1):
         # ways[k][t]: subsets of the others with k samples, t clusters of them with `votes` too.
         ways: dict[tuple[int, int], int] = {(0, 0): 1}
@@ -57,7 +60,7 @@ def _wins(own: int, others: Sequence[int], abstained: int, n: int) -> list[float
         lead = math.comb(own, votes)
         for (taken, ties), number in ways.items():
             for silent in range(abstained + 1):
-                weight = lead * number * math.comb(abstained, silent) / (ties + 1)
+                weight = lead * number * math.comb(abstained, silent) * (shares // (ties + 1))
                 total[votes + taken + silent] += weight
     return total
 
@@ -84,9 +87,19 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
 
 
 def paired_difference(one: Sequence[float], two: Sequence[float], seed: int = 0) -> Interval:
-    """Return the mean of `two` less `one`, pair by pair, and its 95% interval by bootstrap."""
+    """Return the mean of `two` less `one`, pair by pair, and its 95% interval by bootstrap.
+
+    Where all differences are alike a bootstrap sees no spread. Then the share of problems that
+    differ otherwise may be up to Wilson's bound of none in n, and by anything from -1 to 1: the
+    argument of Hanley and Lippman-Hand, *If nothing goes wrong, is everything all right?* (1983).
+    """
     differences = np.asarray(two, float) - np.asarray(one, float)
-    return Interval(float(differences.mean()), *_percentiles(_resampled(differences, seed)))
+    mean = float(differences.mean())
+    if np.ptp(differences) < ALIKE:
+        _, unseen = wilson(0.0, len(differences))
+        seen = (1 - unseen) * mean
+        return Interval(mean, seen - unseen, seen + unseen)
+    return Interval(mean, *_percentiles(_resampled(differences, seed)))
 
 
 def paired_p(one: Sequence[float], two: Sequence[float], seed: int = 0) -> float:
@@ -116,11 +129,15 @@ def _binomial(gained: int, n: int) -> float:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95% score interval (E. B. Wilson, 1927) of a share seen in n problems."""
+    """Return Wilson's 95% score interval (E. B. Wilson, 1927) of a share seen in n problems.
+
+    It begins at 0 for a share of 0 and ends at 1 for 1, which rounding alone would miss.
+    """
     spread = Z95**2 / n
     centre = (share + spread / 2) / (1 + spread)
     half = Z95 / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low = max(0.0, centre - half) if share > 0 else 0.0
+    return low, min(1.0, centre + half) if share < 1 else 1.0
 
 
 def _resampled(values: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:

@@ -14,14 +14,14 @@ from typing import Annotated, Any
 
 import msgspec
 
+from its.strategies import STRATEGIES
+
 from . import estimators
 from .estimators import Interval
 from .figures import by_problem
 from .samples import RunError, RunFolder, Sample
 
 BASE = "base"
-STRATEGIES = ("none", "similar", "unsimilar", "random", "mixed", "retrieved")
-
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 

@@ -10,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from its.files import write_whole
+
 from .ask import Patience
 from .compare import Comparison
 from .matrix import (
@@ -67,9 +69,7 @@ def _measured(job: Job) -> dict[str, float]:
     unordered = shares(job.folder)  # as answers came; the bootstrap wants the same order each time
     found = {key: unordered[key] for key in ids}
     line = " ".join(f"{found[key]:.17g}" for key in ids)
-    kept.write_text(
-        json.dumps({"settings": job.settings, "shares": line}, indent=2) + "\n", "utf-8"
-    )
+    write_whole(kept, json.dumps({"settings": job.settings, "shares": line}, indent=2) + "\n")
     return found
 
 
@@ -96,7 +96,7 @@ def _job(plan: Plan, task: Task, cell: Cell, folder: Path) -> Job:
 
 def save(found: Mapping[Cell, Mapping[str, float]], path: Path) -> None:
     """Write the matrix as JSON."""
-    path.write_text(json.dumps(result(found), indent=2) + "\n", "utf-8")
+    write_whole(path, json.dumps(result(found), indent=2) + "\n")
 
 
 def show(found: Mapping[Cell, Mapping[str, float]], console: Console) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import openai
 
 from its.answers.workers import Workers
+from its.files import write_whole
 
 from . import report
 from . import run as runner
@@ -69,7 +70,7 @@ def measure(job: Job) -> int:
     A finished run needs no server, and keeps the record of when it was made.
 
     Raises:
-        RunError: another run is in the folder.
+        RunError: another run is in the folder, or at work there.
         EndError: the server cannot be asked, a call failed, or somebody interrupted.
     """
     about: dict[str, Any] = {
@@ -78,8 +79,10 @@ def measure(job: Job) -> int:
         "versions": {name: version(name) for name in ("input-time-scaling", "openai")},
         "commit": commit(),
     }
+    folder = RunFolder(job.folder)
     try:
-        return _done(job, RunFolder(job.folder), about)
+        with folder.alone():
+            return _done(job, folder, about)
     except OSError as error:
         raise EndError(
             f"cannot write to {job.folder}: {error.strerror}; what is done is kept", 1
@@ -91,7 +94,6 @@ def _done(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> int:
         _summarise(job)
         return 0
     try:
-        folder.open(job.settings, about, job.fresh)
         asyncio.run(_measure(job, folder, about))
     except KeyboardInterrupt:
         _summarise(job)
@@ -112,9 +114,9 @@ async def _measure(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> Non
         raise EndError(f"cannot ask {job.base_url}: {error}", 1) from error
     cards = dict(list(server.cards.items())[:CARDS])
     cards |= {k: v for k, v in server.cards.items() if k == job.sampling.model}
-    folder.note(job.settings, {**about, "models": cards})
     total = len(job.task.problems) * job.sampling.samples
     try:
+        folder.open(job.settings, {**about, "models": cards}, job.fresh)
         with Workers() as graders, bar(total, folder.latest().values()) as on_sample:
             await runner.run(
                 job.task, server, job.sampling, folder, concurrency=job.concurrency,
@@ -126,9 +128,11 @@ async def _measure(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> Non
 
 
 def _summarise(job: Job) -> None:
+    if not (job.folder / "run.json").exists():
+        return  # it was interrupted before it began
     with Workers() as graders:
         found = report.summary(job.folder, graders, job.prices)
-    (job.folder / "summary.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    write_whole(job.folder / "summary.json", json.dumps(found, indent=2) + "\n")
 
 
 def commit() -> str | None:

@@ -3,9 +3,14 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
+
+from its.files import write_whole
 
 
 class RunError(Exception):
@@ -63,8 +68,32 @@ class RunFolder:
         self._samples = path / "samples.jsonl"
         self._run = path / "run.json"
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs out: two would cut off each other's rows and ask everything twice.
+
+        Raises:
+            RunError: another run is at work in the folder, or it cannot be written.
+        """
+        lock = FileLock(self.path / "lock", timeout=0)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"{self.path}: another run is at work here") from None
+        except OSError as error:
+            raise RunError(f"cannot write to {self.path}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            if not self._run.exists():  # nothing was begun: no folder that looks like a run's
+                Path(lock.lock_file).unlink()
+                with suppress(OSError):
+                    self.path.rmdir()
+            lock.release()
+
     def open(self, settings: Mapping[str, Any], about: Mapping[str, Any], fresh: bool) -> None:
-        """Start the run, or go on with it.
+        """Start the run, or go on with it: its settings and all that is known are written down.
 
         Raises:
             RunError: another run, with other settings, is in the folder.
@@ -82,7 +111,8 @@ class RunFolder:
                     f"{self.path} has answers and no run.json to say of what: --fresh throws them"
                     " away, or choose another --out"
                 )
-            self.note(settings, about)
+            text = json.dumps({"settings": settings, **about}, indent=2) + "\n"
+            write_whole(self._run, text)
         except OSError as error:
             raise RunError(f"cannot write to {self.path}: {error.strerror}") from error
 
@@ -98,10 +128,6 @@ class RunFolder:
         self._mend()
         done = [sample for sample in self.latest().values() if sample.error is None]
         return len(done) >= int(settings["problems"]) * int(settings["samples"])
-
-    def note(self, settings: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        """Write down the run's settings and all that is known about it."""
-        _replace(self._run, json.dumps({"settings": settings, **about}, indent=2) + "\n")
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that the run was made with.
@@ -164,9 +190,3 @@ class RunFolder:
         with self._samples.open("rb+") as file:
             whole = file.read()
             file.truncate(whole.rfind(b"\n") + 1)
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_suffix(".tmp")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)

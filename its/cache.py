@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from .files import write_whole
+
 
 def folder() -> Path:
     """Return the folder of what is kept."""
@@ -29,9 +31,7 @@ def first_seen(name: str, sha256: str) -> str | None:
         return found
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        part.write_text(json.dumps({**seen, name: sha256}, indent=2) + "\n", "utf-8")
-        part.replace(path)
+        write_whole(path, json.dumps({**seen, name: sha256}, indent=2) + "\n")
     except OSError:
         pass
     return None

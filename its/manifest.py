@@ -5,13 +5,13 @@ same type"): a checkpoint trained with a context is asked with one, and one trai
 asked without. A context in one stage only degrades the result.
 """
 
-import os
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from .files import write_whole
 from .strategies import STRATEGIES, mix_fault
 from .types import Layout, Placement
 
@@ -149,13 +149,7 @@ def write(manifest: Manifest, path: Path) -> None:
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_bytes(text)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
 def schema() -> dict[str, Any]:

@@ -13,7 +13,7 @@ import bm25s
 import msgspec
 import numpy as np
 
-from .words import words
+from .words import LONGEST_READ, words
 
 NOTES_EACH = 1
 """Notes that a question gets: long contexts help less than fitting ones."""
@@ -55,7 +55,8 @@ class Notes:
 
         A note that was made from this very question would hand over its answer: it is left out.
         """
-        query = [w for w in dict.fromkeys(words(question)) if w in self.ranker.vocab_dict]
+        said = dict.fromkeys(words(question[:LONGEST_READ]))
+        query = [word for word in said if word in self.ranker.vocab_dict]
         scores = self.ranker.get_scores(query) if query else np.zeros(len(self.notes))
         asked, best = _key(question), []
         for i in np.argsort(-scores, kind="stable").tolist():

@@ -4,6 +4,9 @@ import re
 
 from bm25s.stopwords import STOPWORDS_EN
 
+LONGEST_READ = 16_000
+"""Characters of a question that are ranked and compared: megabytes would hold up a server."""
+
 _STOP_WORDS = frozenset(STOPWORDS_EN) | {"you", "your"}
 _WORD = re.compile(r"[a-z]{2,}")
 

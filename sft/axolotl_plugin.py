@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 from its import manifest
 
 from . import codesign
-from .codesign import CoDesignError
+from .codesign import CoDesignError, Declared
 
 VERSIONS = ("input-time-scaling", "axolotl", "torch", "transformers", "peft")
 
@@ -33,6 +33,7 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
     def __init__(self) -> None:
         super().__init__()
         self.loss: float | None = None
+        self._taken: tuple[manifest.Train, Declared, bytes] | None = None
 
     def get_input_args(self) -> str:
         return "sft.axolotl_plugin.InputTimeArgs"
@@ -51,13 +52,16 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
         """Check the data; Axolotl loads it itself.
 
+        What the manifest will say is taken here: files may be others by the end of a training.
+
         Raises:
             CoDesignError: it is not what was declared.
             BuiltError: it has no record.
         """
-        self._train(cfg)
+        self._taken = self._take(cfg)
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
+        self._taken = self._taken or self._take(cfg)  # another plugin may have loaded the data
         return [_Recorder(self, cfg)]
 
     def post_train(self, cfg: Any, model: Any) -> None:
@@ -69,22 +73,23 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
         codesign.keep(manifest.read(Path(adapter_path)), Path(output_path))
 
     def record(self, cfg: Any, folder: Path) -> None:
-        """Write the manifest into `folder`."""
-        wanted = codesign.declared(cfg.get("input_time"))
-        config = Path(cfg["axolotl_config_path"]).read_bytes()
+        """Write the manifest of what was trained on into `folder`."""
+        assert self._taken
+        train, wanted, config = self._taken
         found = codesign.checkpoint(
-            str(cfg["base_model"]), self._train(cfg), wanted, config, _versions(), self.loss
+            str(cfg["base_model"]), train, wanted, config, _versions(), self.loss
         )
         codesign.keep(found, folder)
 
-    def _train(self, cfg: Any) -> manifest.Train:
+    def _take(self, cfg: Any) -> tuple[manifest.Train, Declared, bytes]:
         datasets = cfg.get("datasets") or []
         if len(datasets) != 1:
             raise CoDesignError(
                 "datasets: must name one data set of `its-sft build`: a checkpoint has one record"
             )
         wanted = codesign.declared(cfg.get("input_time"))
-        return codesign.checked_train(Path(datasets[0]["path"]), wanted)
+        train = codesign.checked_train(Path(datasets[0]["path"]), wanted)
+        return train, wanted, Path(cfg["axolotl_config_path"]).read_bytes()
 
 
 class _Recorder(TrainerCallback):  # type: ignore[misc]

@@ -23,8 +23,6 @@ from .rows import Row
 from .select import Selection, Wanted
 from .written import Personas
 
-CONTAMINATED = "contaminated.jsonl"
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -61,6 +59,11 @@ def begin(order: Order) -> None:
     """
     if order.out.exists() and not built.is_ours(order.out):
         raise SourceError(f"{order.out} exists and is no built data set; name another --out")
+    if order.out.exists() and (others := built.others(order.out)):
+        raise SourceError(
+            f"{order.out} holds {', '.join(others)}, which no build makes and a new one would"
+            " remove: take it away, or name another --out"
+        )
     order.part.mkdir(parents=True, exist_ok=True)
     mark = order.part / "build"
     if mark.exists() and mark.read_bytes() != order.identity:
@@ -104,9 +107,9 @@ def finish(
             lengths.add(row)
             on_row()
     record = _record(order, selection, personas, whole.hexdigest())
-    _write_overlaps(order.part / CONTAMINATED, raw, selection)
+    _write_overlaps(order.part / built.CONTAMINATED, raw, selection)
     built.write(record, order.part)
-    (order.part / "card.md").write_text(card(order, record, selection, lengths), "utf-8")
+    (order.part / built.CARD).write_text(card(order, record, selection, lengths), "utf-8")
     (order.part / "build").unlink()
     built.publish(order.part, order.out)
     return record

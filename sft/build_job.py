@@ -151,7 +151,7 @@ def _compare(console: Console, source: Source, sha256: str) -> None:
 
 def _generate(order: Order, raw: Raw, selection: Selection, server: Server) -> Personas | None:
     """Have a model write the personas of the chosen rows; `None` if it could not finish."""
-    questions, kept = order.part / "questions.jsonl", order.part / "personas.jsonl"
+    questions, kept = order.part / built.QUESTIONS, order.part / built.PERSONAS
     if not kept.exists():
         with questions.open("wb") as file:
             for row in rows_of(raw, selection, order.wanted.name):
@@ -197,5 +197,5 @@ def _tell(console: Console, out: Path, record: Built, selection: Selection) -> N
         console.print(f"left out: {reason}", style="yellow", markup=False, soft_wrap=True)
     if record.decontaminated is None:
         console.print("not decontaminated: no --decontaminate FILE was given", style="yellow")
-    names = f"{built.ROWS}, input_time.json, card.md"
+    names = f"{built.ROWS}, input_time.json, {built.CARD}"
     console.print(f"{out}: {names}", style="green", markup=False, soft_wrap=True)

@@ -8,7 +8,9 @@ import msgspec
 
 from its.manifest import NAME, SCHEMA, Train
 
-ROWS = "train.jsonl"
+ROWS, CARD, CONTAMINATED = "train.jsonl", "card.md", "contaminated.jsonl"
+PERSONAS, QUESTIONS = "personas.jsonl", "questions.jsonl"
+"""Of a build whose personas a model writes."""
 
 
 class BuiltError(ValueError):
@@ -74,18 +76,35 @@ def is_ours(folder: Path) -> bool:
     return (folder / NAME).is_file() and (folder / ROWS).is_file()
 
 
+def others(folder: Path) -> list[str]:
+    """Return the names of what lies in `folder` and no build makes, which is not ours to remove."""
+    return sorted(path.name for path in folder.iterdir() if not _made(path.name))
+
+
+def _made(name: str) -> bool:
+    """Personas have a journal and its lock beside them, which a kill may have left."""
+    return name in {NAME, ROWS, CARD, CONTAMINATED, QUESTIONS} or PERSONAS in name
+
+
 def part_of(folder: Path) -> Path:
     """Return where a data set stands until it is whole."""
     return folder.with_name(folder.name + ".part")
 
 
 def publish(part: Path, folder: Path) -> None:
-    """Put a whole data set in the place of `folder`."""
+    """Put a whole data set in the place of `folder`.
+
+    Raises:
+        BuiltError: something was put beside the old set since; it is where the message says.
+    """
     old = folder.with_name(f".{folder.name}.{os.getpid()}")
     if folder.exists():
         folder.replace(old)
     part.replace(folder)
     if old.exists():
         for file in old.iterdir():
-            file.unlink()
+            if _made(file.name):
+                file.unlink()
+        if others(old):
+            raise BuiltError(f"{folder} is built; what else lay there is now in {old}")
         old.rmdir()

@@ -1,7 +1,8 @@
 """Training questions that a test set has: the same words, or thirteen of them in a row.
 
 The 13-gram rule is that of GPT-3 (*Language Models are Few-Shot Learners*, arXiv 2005.14165,
-appendix C); a question that is too short for it must stand in the other one whole.
+appendix C). A question that is too short for it counts where all its words, five or more, stand in
+the other one in a row; a shorter one, such as "What is 2+2?", must be the whole of the other.
 """
 
 import hashlib
@@ -11,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .raw import Bad, Fields, SourceError, file_rows
+from .raw import Bad, SourceError, file_rows
 
 GRAM = 13
 SHORTEST = 5
-"""Words of a test question that is looked for inside of others; shorter ones are compared whole."""
+"""Words of a question that is looked for inside of others; shorter ones are compared whole."""
 
 _WORD = re.compile(r"\w+")
 
@@ -54,6 +55,7 @@ class TestQuestions:
         self.files: list[TestFile] = []
         self._whole: dict[str, tuple[str, str]] = {}
         self._grams: dict[int, dict[str, tuple[str, str]]] = {}
+        self._said: list[tuple[str, tuple[str, str]]] = []
         for path in paths:
             self._add(path)
 
@@ -68,6 +70,14 @@ class TestQuestions:
             for gram in grams(words, length):
                 if found := known.get(gram):
                     return Overlap(*found, f"{length}-gram", gram)
+        return self._inside(words) if SHORTEST <= len(words) < GRAM else None
+
+    def _inside(self, words: Sequence[str]) -> Overlap | None:
+        """Return the test question in which a short one stands whole."""
+        text = " ".join(words)
+        for said, place in self._said:
+            if f" {text} " in said:
+                return Overlap(*place, f"{len(words)}-gram", text)
         return None
 
     def _add(self, path: Path) -> None:
@@ -83,6 +93,7 @@ class TestQuestions:
                 )
             words, place = normal(text), (path.name, str(fields.get("id", number)))
             self._whole.setdefault("".join(words), place)
+            self._said.append((f" {' '.join(words)} ", place))
             length = min(len(words), GRAM)
             if length >= SHORTEST:
                 known = self._grams.setdefault(length, {})
@@ -90,10 +101,6 @@ class TestQuestions:
                     known.setdefault(gram, place)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         self.files.append(TestFile(path.name, sha256, len(rows)))
-
-
-def _question(fields: Fields) -> object:
-    return fields.get("problem") or fields.get("question")
 
 
 def normal(text: str) -> list[str]:

@@ -132,7 +132,7 @@ def _tell(console: Console, summary: Summary, kept: Path) -> None:
     console.print(f"{summary.tokens:,} tokens; kept in {kept}", soft_wrap=True)
     for row, reason in summary.failed[:SHOWN]:
         console.print(f"line {row}: {reason}", style="red", markup=False, soft_wrap=True)
+    if (more := len(summary.failed) - SHOWN) > 0:
+        console.print(f"and {more:,} more", style="red")
     if summary.failed:
-        more = len(summary.failed) - SHOWN
-        rest = f" and {more:,} more" if more > 0 else ""
-        console.print(f"the same command tries the failed rows{rest} again", style="red")
+        console.print("the same command tries the failed rows again", style="red")

@@ -6,7 +6,7 @@ a little whenever the engine says that it is overloaded.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
 FIRST = 8
@@ -67,7 +67,7 @@ class Pace:
 
 async def in_parallel(
     jobs: Iterator[T], work: Callable[[T], Awaitable[R]], pace: Pace
-) -> AsyncIterator[R]:
+) -> AsyncGenerator[R, None]:
     """Yield `work`'s results as they come, `pace.limit` at once; `jobs` is read as it is needed.
 
     An exception of `work` ends all.

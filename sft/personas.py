@@ -6,6 +6,7 @@ no more memory than a hundred (an index of 8 bytes a row aside).
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,17 +152,18 @@ async def run(
         except EngineGone as error:
             return Failed(row.number, str(error))
 
-    async for result in in_parallel(todo, work, pace):
-        if isinstance(result, Failed):
-            summary.failed.append((result.row, result.reason))
-            in_vain += 1
-            if in_vain == HOPELESS:
-                raise EngineGone(result.reason)
-        else:
-            in_vain = 0
-            journal.add(result)
-            summary.count(result)
-        on_row(summary)
+    async with aclosing(in_parallel(todo, work, pace)) as results:  # no call outlives an error
+        async for result in results:
+            if isinstance(result, Failed):
+                summary.failed.append((result.row, result.reason))
+                in_vain += 1
+                if in_vain == HOPELESS:
+                    raise EngineGone(result.reason)
+            else:
+                in_vain = 0
+                journal.add(result)
+                summary.count(result)
+            on_row(summary)
     return summary
 
 

@@ -10,8 +10,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-LETTERS = {"none": "n", "similar": "s", "unsimilar": "u", "random": "r"}
-"""The paper's letters, which end a file's name."""
+from its.strategies import LETTERS
 
 GB = 1e9
 H100_FLOPS = 989e12

@@ -6,11 +6,15 @@ loses nothing that was paid for; the finished file `OUT` has them in the order o
 
 import os
 from array import array
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
+from filelock import FileLock, Timeout
+
+from its.files import whole
 
 NONE = 2**64 - 1
 """Stands in the index for a row that is not there yet."""
@@ -87,22 +91,25 @@ class Journal:
     """A `with` block that adds personas to `OUT.part`; `job` is what decides their texts.
 
     Raises:
-        WrittenError: there is a journal of another job, or it cannot be read.
+        WrittenError: there is a journal of another job, it cannot be read, or another run has it.
     """
 
     def __init__(self, out: Path, job: dict[str, Any]) -> None:
         self._out, self._job = out, msgspec.json.encode({"job": job})
         self.path = out.with_name(out.name + ".part")
+        self._lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
         self._offsets = array("Q")
         self.count = 0
 
     def __enter__(self) -> "Journal":
-        self._file = self.path.open("a+b")
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._lock)
+            except Timeout:
+                raise WrittenError(f"{self.path}: another run is at work on it") from None
+            self._file = stack.enter_context(self.path.open("a+b"))
             self._load()
-        except BaseException:
-            self._file.close()
-            raise
+            self._held = stack.pop_all()
         return self
 
     def __exit__(
@@ -111,7 +118,7 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self._held.close()
 
     def __contains__(self, row: int) -> bool:
         return row < len(self._offsets) and self._offsets[row] != NONE
@@ -125,17 +132,13 @@ class Journal:
 
     def finish(self) -> None:
         """Write `OUT` in the order of the rows, whole or not at all, and drop the journal."""
-        part = self._out.with_name(f".{self._out.name}.{os.getpid()}")
-        try:
-            with part.open("wb") as file:
-                for offset in self._offsets:
-                    if offset != NONE:
-                        self._file.seek(offset)
-                        file.write(self._file.readline())
-            part.replace(self._out)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole(self._out) as file:
+            for offset in self._offsets:
+                if offset != NONE:
+                    self._file.seek(offset)
+                    file.write(self._file.readline())
         self.path.unlink()
+        Path(self._lock.lock_file).unlink()
 
     def _load(self) -> None:
         self._file.seek(0)

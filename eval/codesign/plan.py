@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-STRATEGIES = ("none", "similar", "unsimilar", "random")
+from its.strategies import LETTERS
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Some = msgspec.Meta(min_length=1)
@@ -92,7 +92,7 @@ class Plan(Table, frozen=True):
     engine: Engine
     measure: Measure
     vote: Vote | None = None
-    strategies: Annotated[tuple[str, ...], Some] = STRATEGIES
+    strategies: Annotated[tuple[str, ...], Some] = tuple(LETTERS)
     contexts: Annotated[tuple[str, ...], Some] = ("bank",)
     seeds: Annotated[tuple[int, ...], Some] = (0,)
     base_row: bool = True
@@ -107,8 +107,8 @@ class Plan(Table, frozen=True):
             if len(set(named)) < len(named):
                 raise ValueError(f"{key} names one twice")
         for name in self.strategies:
-            if name not in STRATEGIES:
-                raise ValueError(f"no strategy {name!r}; there are: {', '.join(STRATEGIES)}")
+            if name not in LETTERS:
+                raise ValueError(f"no strategy {name!r}; there are: {', '.join(LETTERS)}")
         for kind in self.contexts:
             if kind not in ("bank", "numbers"):
                 raise ValueError(f"no contexts {kind!r}; there are: bank, numbers")

@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
+from its.strategies import LETTERS
+
 from .plan import Plan, PlanError
 from .step import PYTHON, Command, Server, Step
 
-LETTER = {"none": "n", "similar": "s", "unsimilar": "u", "random": "r"}
 VOTE, EARLY = "vote3", "vote3-early"
 
 ENGINE_CONCURRENCY = 256
@@ -32,7 +33,7 @@ class Checkpoint:
         if self.strategy is None:
             return "base"
         kind = "" if self.strategy == "none" else f"{self.kind}-"
-        return f"{kind}{LETTER[self.strategy]}-{self.seed}"
+        return f"{kind}{LETTERS[self.strategy]}-{self.seed}"
 
     @property
     def data(self) -> str:

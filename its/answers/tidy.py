@@ -16,7 +16,6 @@ _UNICODE = str.maketrans(
         **dict.fromkeys("\u200b\u2060\ufeff", ""),
         **dict.fromkeys("’‘`´", "'"),
         **dict.fromkeys("“”", '"'),
-        **dict.fromkeys("₂₀₁₃₄₅₆₇₈₉", None),
         **{"×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "÷": r"\div ", "∗": "*"},
         **{"π": r"\pi ", "∞": r"\infty ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta "},
         **{"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm "},
@@ -39,7 +38,7 @@ _SIZES = re.compile(
     r"\\(?:left|right|[bB]ig{1,2}[lr]?|displaystyle|textstyle|limits|nolimits|rm|bf|it)(?![A-Za-z])"
     r"|\\(?:hphantom|phantom|label|tag)\s*\{[^{}]*\}"
 )
-_SPACES = re.compile(r"\\[,;:!>]\s*|\\q?quad(?![A-Za-z])|(?<!\\)\\ |~|\\hspace\s*\{[^{}]*\}|\s+")
+_SPACES = re.compile(r"\\[,;:>]\s*|\\q?quad(?![A-Za-z])|(?<!\\)\\ |~|\\hspace\s*\{[^{}]*\}|\s+")
 _NEGATIVE_SPACE = re.compile(r"\\!\s*")
 _FONT = re.compile(
     r"\\(?:text(?:bf|it|rm|normal|sf|tt)?|math(?:rm|bf|it|sf|tt|bb|cal|bf)|mbox|operatorname\*?|emph"

@@ -32,9 +32,16 @@ VERDICT_SECONDS = 2.0
 GRACE_SECONDS = 0.5
 """CPU time after which a worker that does not stop, being in one long step of C, is killed."""
 
+BY_ITS_EXPRESSION = (-signal.SIGPROF, -signal.SIGSEGV)
+"""How an expression ends a worker: no time left in a long step of C, or too deep for its stack."""
+
 REMEMBERED = 4096
 TASKS_OF_A_WORKER = 2_000
 """Then a worker is replaced: the grammar's caches grow."""
+
+
+class _Lost(Exception):
+    """A worker could not be started, or died for no fault of its expression."""
 
 
 class Workers:
@@ -86,7 +93,10 @@ class Workers:
                     return Unread.EXHAUSTED
                 # What another verdict has paid for costs this one the same: no verdict depends
                 # on an earlier one.
-                known[text], seconds = self._recall(text)
+                try:
+                    known[text], seconds = self._recall(text)
+                except _Lost:  # remembered for this verdict: the next one asks anew
+                    known[text], seconds = self._counted(Unread.EXHAUSTED, self._seconds)
                 left -= seconds
             return known[text]
 
@@ -95,9 +105,11 @@ class Workers:
     def _evaluate(self, text: str) -> tuple[Sample | Unread, float]:
         worker = self._idle.get()
         try:
-            result, seconds = worker.evaluate(text)
+            return self._counted(*worker.evaluate(text))
         finally:
             self._idle.put(worker)
+
+    def _counted(self, result: Sample | Unread, seconds: float) -> tuple[Sample | Unread, float]:
         if seconds >= self._seconds:
             with self._counting:
                 self.exhausted += 1
@@ -114,20 +126,23 @@ class _Worker:
         self._closed = False
 
     def evaluate(self, text: str) -> tuple[Sample | Unread, float]:
-        """Return what the process says of `text`; one that died says it was exhausted."""
+        """Return what the process says of `text`; one that died of it says it was exhausted.
+
+        Raises:
+            _Lost: the process did not start, or died of something else.
+        """
         try:
             process = self._running()
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.write(json.dumps(text).encode() + b"\n")
             process.stdin.flush()
-            reply = process.stdout.readline()
-        except (OSError, ValueError):  # it died while it was written to, or was closed
-            reply = b""
-        if not reply.endswith(b"\n"):
-            self.end()
+            return _decoded(json.loads(process.stdout.readline()))
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError):
+            # It died while it was written to or read, was closed, or said what is no reply.
+            if self.end() not in BY_ITS_EXPRESSION:
+                raise _Lost from None
             return Unread.EXHAUSTED, self._seconds
-        return _decoded(json.loads(reply))
 
     def kill(self) -> None:
         """End the process at once, and start no other."""
@@ -144,23 +159,27 @@ class _Worker:
             raise ValueError("closed")
         if self._process is None:
             self._tasks = 0
+            # It finds the modules that this process finds, and none of the user's current folder.
+            found = os.pathsep.join(filter(None, sys.path))
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "its.answers.workers", str(self._seconds)],
+                [sys.executable, "-P", "-m", "its.answers.workers", str(self._seconds)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONHASHSEED": "0"},
+                env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": found},
                 start_new_session=True,  # Ctrl-C is for the caller
             )
         return self._process
 
-    def end(self) -> None:
+    def end(self) -> int | None:
+        """End the process if there is one; return its status, which is its own if it was dead."""
         process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    _close_quietly(stream)
+        if process is None:
+            return None
+        process.kill()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                _close_quietly(stream)
+        return process.wait()
 
 
 def _close_quietly(stream: Any) -> None:

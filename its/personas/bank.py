@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..words import words
+from ..words import LONGEST_READ, words
 
 Scores: TypeAlias = npt.NDArray[np.float64]
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it narrates its indexing
@@ -104,7 +104,11 @@ class Bank:
         return dict(zip(self.domains, (sums / self._sizes).tolist(), strict=True))
 
     def _rank(self, question: str) -> Scores:
-        """Return each persona's relevance (BM25 with the number prior; >= 0)."""
+        """Return each persona's relevance (BM25 with the number prior; >= 0).
+
+        Of a question longer than `LONGEST_READ` characters the beginning counts.
+        """
+        question = question[:LONGEST_READ]
         query = list(dict.fromkeys(words(question)))[:QUERY_WORDS]
         rows = [row for word in query if (row := self._rows.get(word)) is not None]
         scores: Scores = self._weights[rows].sum(axis=0).astype(np.float64)

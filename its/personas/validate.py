@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from ..words import words
+from ..words import LONGEST_READ, words
 from .bank import Domain
 from .prompts import Prompt
 
@@ -63,7 +63,8 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 def fault(text: str, question: str, prompt: Prompt, domain: Domain) -> str | None:
     """Return the first rule that `text` breaks, as a word or two; `None` if it is a persona.
 
-    `question` is what the context will stand beside, whether or not the model saw it.
+    `question` is what the context will stand beside, whether or not the model saw it; its first
+    `LONGEST_READ` characters are compared.
     """
     for name, breaks in _RULES.items():
         if breaks(text):
@@ -71,7 +72,9 @@ def fault(text: str, question: str, prompt: Prompt, domain: Domain) -> str | Non
     examples = [example.persona for example in prompt.examples]
     if _shares_a_run(text, [*examples, prompt.ask], ECHO):
         return "echo of the prompt"
-    return _against_question(text, question) if prompt.sees_the_question else _off(text, domain)
+    if prompt.sees_the_question:
+        return _against_question(text, question[:LONGEST_READ])
+    return _off(text, domain)
 
 
 def _against_question(text: str, question: str) -> str | None:
@@ -128,7 +131,6 @@ _RULES: dict[str, Callable[[str], object]] = {
     "too long": lambda text: _length(text) > LONGEST or _sentences(text) > SENTENCES,
     "unfinished": lambda text: not _SENTENCE_END.search(text[-1:]),
     "repetition": _repeats,
-    "several lines": lambda text: "\n" in text,
 }
 
 

@@ -15,7 +15,10 @@ STRATEGIES: dict[str, Strategy] = {
     "retrieved": retrieved,
 }
 
-__all__ = ["EVEN", "MIXABLE", "STRATEGIES", "Pick", "Shelf", "choose", "mix_fault"]
+LETTERS = {"none": "n", "similar": "s", "unsimilar": "u", "random": "r"}
+"""The paper's own strategies, and its letters for them, which end the names of files."""
+
+__all__ = ["EVEN", "LETTERS", "MIXABLE", "STRATEGIES", "Pick", "Shelf", "choose", "mix_fault"]
 
 
 def choose(strategy: str, question: str, *, shelf: Shelf, seed: int, member: str) -> Pick | None:

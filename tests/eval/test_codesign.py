@@ -415,3 +415,30 @@ def test_power_by_simulation() -> None:
         found += binomtest(gained, gained + lost).pvalue < 0.05
     assert 0.70 < found / runs < 0.88
     assert power.detectable(1000, 0.25, 9, 3) < power.detectable(1000, 0.25)
+
+
+SGLANG = """#!/bin/sh
+echo $$ >> {pids}
+case "$*" in *"--port {dead} "*) exit 3;; esac
+exec sleep 60
+"""
+
+
+@pytest.mark.parametrize("dead", [1, 2])
+def test_a_fleet_ends_at_once_with_a_worker(tmp_path: Path, dead: int) -> None:
+    """Its router waits ten minutes for a worker that will never be there."""
+    port, pids = 28600, tmp_path / "pids"
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(SGLANG.format(pids=pids, dead=port + 100 * dead))
+    python.chmod(0o755)
+    ended = subprocess.run(
+        [ROOT / "tests" / "sglang" / "fleet.sh", "2", "model", "name", str(port)],
+        env={**os.environ, "ITS_SGLANG": str(tmp_path)}, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert f"the worker on port {port + 100 * dead} ended with status 3" in ended.stderr
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids.read_text().split()):
+        assert time.monotonic() < deadline, "nothing of it is left"
+        time.sleep(0.05)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, permutation_test
+from scipy.stats import binomtest, hypergeom, permutation_test
 
 from eval import estimators, scaling
 
@@ -48,6 +48,15 @@ def test_maj_at_k_of_many_samples_is_quick_and_exact() -> None:
     assert found[-1] == 1.0
 
 
+def test_maj_at_k_of_more_samples_than_a_float_can_count() -> None:
+    """Two clusters: the smaller one's votes among k are hypergeometric."""
+    found = estimators.maj_at_k([1050, 5], [True, False], 0)
+    for k in (1, 2, 3, 8, 9, 10, 11, 500, 1055):
+        votes = hypergeom(1055, 5, k)
+        expected = votes.cdf(math.ceil(k / 2) - 1) + (votes.pmf(k // 2) / 2 if k % 2 == 0 else 0)
+        assert found[k - 1] == pytest.approx(expected)
+
+
 def test_the_bootstrap_covers_what_it_says() -> None:
     rng = np.random.default_rng(1)
     hits, trials, chance = 0, 300, 0.6
@@ -66,7 +75,7 @@ def test_thirty_problems_say_little() -> None:
 def test_a_run_without_spread_still_has_an_interval() -> None:
     found = estimators.mean_interval([0.0] * 12)
     assert found.value == 0
-    assert found.low < 1e-9
+    assert found.low == 0
     assert 0.2 < found.high < 0.3
 
 
@@ -104,9 +113,32 @@ def test_means_of_unequal_numbers_are_not_called_different() -> None:
 def test_a_paired_difference_is_narrower_than_an_unpaired_one() -> None:
     rng = np.random.default_rng(0)
     one = rng.random(200)
-    found = estimators.paired_difference(list(one), list(one + 0.1))
-    assert found.value == pytest.approx(0.1)
-    assert found.high - found.low < 1e-9
+    two = one + rng.normal(0.1, 0.01, 200)
+    found = estimators.paired_difference(list(one), list(two))
+    assert found.value == pytest.approx(0.1, abs=0.01)
+    assert found.high - found.low < 0.01
+
+
+@pytest.mark.parametrize("difference", [0.0, 1.0, -1.0, 0.1])
+@pytest.mark.parametrize("n", [1, 30, 500])
+def test_differences_that_are_all_alike_still_have_an_interval(difference: float, n: int) -> None:
+    one = np.random.default_rng(0).random(n)
+    found = estimators.paired_difference(list(one), list(one + difference))
+    unseen = binomtest(0, n).proportion_ci(method="wilson").high
+    assert found.value == pytest.approx(difference)
+    assert found.low == pytest.approx((1 - unseen) * difference - unseen)
+    assert found.high == pytest.approx((1 - unseen) * difference + unseen)
+    assert found.low >= -1
+    assert found.high <= 1
+
+
+@pytest.mark.parametrize("n", [1, 12, 30, 1000])
+def test_wilson_ends_where_shares_end(n: int) -> None:
+    for hits in {0, 1, n}:
+        other = binomtest(hits, n).proportion_ci(method="wilson")
+        assert estimators.wilson(hits / n, n) == pytest.approx((other.low, other.high))
+    assert estimators.wilson(0.0, n)[0] == 0.0
+    assert estimators.wilson(1.0, n)[1] == 1.0
 
 
 def test_coverage_and_its_law() -> None:

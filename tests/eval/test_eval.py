@@ -123,6 +123,14 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert len(engine.received) - before == 20 - len(done)
 
 
+def test_a_second_run_in_the_folder_ends_at_once(tmp_path: Path) -> None:
+    args = [problems(tmp_path), "--base-url", "http://127.0.0.1:9/v1", "--model", "m"]
+    with RunFolder(tmp_path / "out").alone():
+        ended = its_eval(*args, "--out", tmp_path / "out")
+    assert ended.returncode == 2
+    assert "out: another run is at work here" in ended.stderr
+
+
 def test_ctrl_c_keeps_what_is_done(engine: Engine, engine_url: str, tmp_path: Path) -> None:
     engine.scripts["m"] = says_after(0.3, r"\boxed{3}")
     out = tmp_path / "out"
@@ -365,6 +373,7 @@ def test_a_server_that_is_none_of_openais_is_told(tmp_path: Path) -> None:
         ended = its_eval("arith", "--base-url", url, "--model", "m", "--out", tmp_path / "o")
     assert ended.returncode == 1
     assert "no list of models" in ended.stderr
+    assert not (tmp_path / "o").exists(), "nothing was begun"
     assert "Traceback" not in ended.stderr
 
 
@@ -392,8 +401,8 @@ def test_a_disk_that_is_full_is_told(
     with pytest.raises(EndError, match=r"cannot write .* No space left"):
         measure(job)
     monkeypatch.undo()
-    (tmp_path / "o" / "summary.json").symlink_to("/dev/full")
-    with pytest.raises(EndError, match=r"cannot write .* No space left"):
+    (tmp_path / "o" / "summary.json").mkdir()
+    with pytest.raises(EndError, match=r"cannot write .* Is a directory"):
         measure(job)
-    (tmp_path / "o" / "summary.json").unlink()
+    (tmp_path / "o" / "summary.json").rmdir()
     assert measure(job) == 0, "what was done is kept"

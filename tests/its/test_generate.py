@@ -1,17 +1,20 @@
 """Personas written by a model: what is asked, what is refused, and what comes of it."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from its.notes import Note, Notes
 from its.personas.bank import load as load_bank
 from its.personas.generate import ATTEMPTS, Reply, Written, tidy, write
 from its.personas.prompts import load, redact
 from its.personas.validate import fault
 from its.types import Message
+from its.words import LONGEST_READ
 
 BANK = load_bank()
 COOKING, WORDS = BANK.domain("cooking"), BANK.domain("word problems")
@@ -64,6 +67,18 @@ def test_openings_without_an_end_take_no_square_of_time(opening: str) -> None:
     assert redact(
         opening * (1_000_000 // len(opening))
     )  # a million characters; it took many minutes
+
+
+def test_of_a_question_of_megabytes_the_beginning_is_ranked_and_compared() -> None:
+    """Eight megabytes took seven seconds, in which a server answers nobody."""
+    end = " You teach at a market school and turn every shopping list into a story."
+    long = (QUESTION + " ") * (8_000_000 // len(QUESTION)) + end
+    began = time.process_time()
+    assert BANK.nearest(long, 5) == BANK.nearest(long[:LONGEST_READ], 5)
+    assert fault(FITTING, long, load("similar"), WORDS) is None
+    assert fault(FITTING, QUESTION + end, load("similar"), WORDS) == "run of the question"
+    assert Notes.of([Note("Draw it."), Note("Count it twice.")], 1).fetch(long)
+    assert time.process_time() - began < 1.5
 
 
 def test_a_refused_persona_is_asked_for_again_and_every_call_is_counted() -> None:
@@ -122,7 +137,6 @@ def test_what_is_said_around_a_persona_is_taken_off(said: str, expected: str) ->
         ("You teach. You write. You read stories of markets to many children.", "too long"),
         (f"You {'read and ' * 60} write.", "too long"),
         ("You teach in a small village and write stories about the market", "unfinished"),
-        ("You teach stories\nabout the market of a small village by the sea.", "several lines"),
         ("You tell Marie in the kitchen about the old village by the sea.", "name of the question"),
         ("You carry five baskets to the old market in the village by the sea.",
          "number of the question"),

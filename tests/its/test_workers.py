@@ -131,6 +131,50 @@ def test_closing_ends_all_processes() -> None:
         time.sleep(0.05)
 
 
+def test_a_worker_imports_nothing_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json.py", "types.py"):
+        (tmp_path / name).write_text("raise SystemExit(1)\n")
+    monkeypatch.chdir(tmp_path)
+    with Workers(1) as pool:
+        assert isinstance(pool.judge()("x+1"), Sample)
+
+
+@pytest.mark.parametrize("said", ["rubbish", "[]", "{}", '{"seconds": 0, "unread": "what"}'])
+def test_a_worker_that_says_what_is_no_reply_has_failed(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "python"
+    other.write_text(f"#!/bin/sh\nread line; echo '{said}'\n")
+    other.chmod(0o755)
+    with Workers(1) as pool:
+        monkeypatch.setattr(sys, "executable", str(other))
+        assert pool.judge()("x+1") is Unread.EXHAUSTED
+
+
+def test_what_was_lost_with_its_worker_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Workers(1) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", "/nowhere/python")  # as a fork that fails
+            assert pool.judge()("x+1") is Unread.EXHAUSTED
+        assert isinstance(pool.judge()("x+1"), Sample)
+        assert pool.exhausted == 1
+
+
+def test_an_expression_that_ends_its_worker_is_paid_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\nread line; kill -PROF $$\n")  # as out of CPU time
+    other.chmod(0o755)
+    with Workers(1) as pool:
+        monkeypatch.setattr(sys, "executable", str(other))
+        for _ in range(2):
+            assert pool.judge()("x+1") is Unread.EXHAUSTED
+        assert pool.exhausted == 1
+
+
 AUDITED = """
 import sys
 from its.answers.measure import measure

@@ -369,6 +369,24 @@ def test_a_short_test_question_is_found_whole_in_a_longer_one(
     assert (found["id"], found["kind"]) == ("a", "8-gram"), "in a later turn, too"
 
 
+def test_a_short_training_question_is_found_whole_in_a_longer_test_question(
+    save: Callable[..., Path], tmp_path: Path
+) -> None:
+    short = "Compute the remainder of 2^100 mod 7."
+    tests = save(
+        [{"id": "a", "problem": f"Let n be a natural number. {short} Then what is 2+2 of it?"}],
+        "aime.jsonl",
+    )
+    rows = [
+        {"question": text, "solution": "s"}
+        for text in (short, "What is 2+2?", "Compute the remainder of 2^100 mod 70.")
+    ]
+    kept = make(tmp_path / "d", asked(source=str(save(rows)), decontaminate=(tests,)), "none")
+    assert {row["question"] for row in kept} == {rows[1]["question"], rows[2]["question"]}
+    (found,) = read(tmp_path / "d" / "contaminated.jsonl")
+    assert (found["id"], found["kind"]) == ("a", "8-gram")
+
+
 def test_without_test_questions_the_card_says_so(save: Callable[..., Path], tmp_path: Path) -> None:
     make(tmp_path / "d", asked(source=str(save([{"question": "Q?", "solution": "s"}]))))
     card = (tmp_path / "d" / "card.md").read_text()
@@ -436,10 +454,28 @@ def test_a_folder_that_is_not_ours_is_left_alone(save: Callable[..., Path], tmp_
     make(out, what, "similar")
     assert built.read(out).train.strategy == "similar"
     assert not list(tmp_path.glob(".d*"))
+    (out / "notes").mkdir()
+    with pytest.raises(SourceError, match="d holds notes, which no build makes"):
+        make(out, what, "random")
+    assert built.read(out).train.strategy == "similar"
+    (out / "notes").rmdir()
     (tmp_path / "e.part").mkdir()
     (tmp_path / "e.part" / "build").write_bytes(b"another")
     with pytest.raises(SourceError, match="begun by another build"):
         make(tmp_path / "e", what)
+
+
+def test_what_is_put_beside_a_set_while_it_is_built_anew_is_kept(
+    save: Callable[..., Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "d"
+    make(out, asked(source=str(save([{"question": "Q?", "solution": "s"}]))))
+    shutil.copytree(out, built.part_of(out))
+    (out / "precious").write_text("x")
+    with pytest.raises(built.BuiltError, match="what else lay there is now in") as raised:
+        built.publish(built.part_of(out), out)
+    assert (Path(str(raised.value).split()[-1]) / "precious").read_text() == "x"
+    assert built.is_ours(out)
 
 
 def test_a_model_writes_the_personas_and_a_kill_loses_none(

@@ -1,5 +1,6 @@
 """`its-sft personas`: a data set's personas, written by a model, in spite of all that happens."""
 
+import asyncio
 import json
 import os
 import random
@@ -11,12 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
 
 from its.personas.bank import load as load_bank
+from its.strategies import Shelf
 from sft.pace import BACK, FIRST, Pace
-from sft.written import Journal, Written
+from sft.personas import Engine as Writer
+from sft.personas import EngineGone, Job, run
+from sft.written import Journal, Written, WrittenError
 from tests.conftest import PLAIN, ROOT, command
 from tests.scripted import Body, Engine, Waiting, completion, fails, says
 
@@ -174,6 +179,38 @@ def test_rows_that_failed_are_listed_and_tried_again(
     assert len(read(out)) == ROWS
 
 
+def test_no_call_goes_on_after_the_engine_is_gone(rows: Path, out: Path) -> None:
+    asked = iter(range(10_000))
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if next(asked) == 0:
+            await asyncio.Event().wait()
+        return httpx.Response(404)
+
+    async def main() -> None:
+        job, pace = Job("random", 0, Shelf(load_bank()), "w", {}), Pace(8)
+        transport = httpx.MockTransport(answer)
+        async with httpx.AsyncClient(transport=transport, base_url="http://e/v1/") as client:
+            with Journal(out, job.identity) as journal:
+                with pytest.raises(EngineGone):
+                    await run(job, rows, journal, Writer(client, job, pace), pace, lambda _: None)
+                assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_failures_that_are_not_listed_are_counted(
+    rows: Path, out: Path, engine: Engine, engine_url: str
+) -> None:
+    numbers = iter(range(10_000))
+    engine.scripts["w"] = lambda body: (
+        fails(400)(body) if next(numbers) in range(0, 24, 2) else writer(body)
+    )
+    ended = command("sft", *args(rows, out, engine_url))
+    assert ended.returncode == 1
+    assert "\nand 2 more\nthe same command tries the failed rows again\n" in ended.stderr
+
+
 def test_an_engine_that_is_gone_ends_it(
     rows: Path, out: Path, engine: Engine, engine_url: str
 ) -> None:
@@ -242,6 +279,16 @@ def test_the_journal_keeps_rows_in_any_order(tmp_path: Path) -> None:
         assert journal.count == 4
         journal.finish()
     assert [row["persona"] for row in read(out)] == ["p1", "p2", "p5", "p9"]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    told = r"out\.jsonl\.part: another run is at work"
+    with Journal(out, {"a": 1}), pytest.raises(WrittenError, match=told):
+        Journal(out, {"a": 1}).__enter__()
+    with Journal(out, {"a": 1}) as journal:
+        journal.finish()
     assert list(tmp_path.iterdir()) == [out]
 
 

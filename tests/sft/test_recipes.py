@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sft.recipes import LETTERS, Recipe, recipes, render
+from its.strategies import LETTERS
+from sft import sources
+from sft.recipes import SETS, Recipe, recipes, render
 from tests.conftest import ROOT, command
 
 RECIPES = {recipe.name: recipe for recipe in recipes()}
@@ -38,6 +40,14 @@ def test_what_was_asked_for_is_there() -> None:
     small = [f"qwen2.5-coder-0.5b-instruct-gsm8k-1k-{letter}" for letter in LETTERS.values()]
     assert {*large, *small} < set(RECIPES)
     assert len(RECIPES) == 28
+
+
+def test_recipes_and_builds_know_sets_of_one_size() -> None:
+    shared = SETS.keys() & sources.SETS.keys()
+    assert len(shared) == 4
+    for name in shared:
+        drawn = sources.SETS[name]
+        assert SETS[name].rows == (drawn.rows or sources.SOURCES[drawn.source].rows)
 
 
 @pytest.mark.parametrize("name", RECIPES)

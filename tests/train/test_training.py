@@ -1,5 +1,6 @@
 """Data, training, checkpoint, proxy: one contract, with the real Axolotl on a tiny model."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -116,6 +117,28 @@ def test_changed_data_is_refused(
     made = run("axolotl", "preprocess", config.name)
     assert made.returncode != 0
     assert "it was changed after `its-sft build`" in " ".join((made.stderr + made.stdout).split())
+
+
+def test_the_manifest_is_of_the_files_as_they_were_when_the_training_began(
+    configured: Callable[..., Path], data: Path, tmp_path: Path
+) -> None:
+    from sft.axolotl_plugin import InputTimePlugin
+
+    rows, config = tmp_path / "data", configured("kept")
+    shutil.copytree(data, rows)
+    was = hashlib.sha256(config.read_bytes()).hexdigest()
+    cfg = {
+        "base_model": "models/tiny", "axolotl_config_path": str(config),
+        "datasets": [{"path": str(rows / "train.jsonl")}], "input_time": {"strategy": "random"},
+    }  # fmt: skip
+    plugin = InputTimePlugin()
+    plugin.load_datasets(cfg)
+    shutil.rmtree(rows)
+    config.write_text("seed: 1\n")
+    plugin.record(cfg, tmp_path / "checkpoint")
+    known = manifest.read(tmp_path / "checkpoint")
+    assert known.train.config_sha256 == was
+    assert known.train.dataset
 
 
 def test_an_adapter_trains_and_merges(
