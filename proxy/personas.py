@@ -83,6 +83,11 @@ class Contexts:
         context, usage = await self._choose(strategy, seed, member, question)
         return Asked(member, strategy, layout, seed, context, co_design, usage)
 
+    async def finish(self) -> None:
+        """Wait for what is being written; that has a time limit of its own."""
+        if self._writer is not None:
+            await self._writer.finish()
+
     async def close(self) -> None:
         """End what is being written."""
         if self._writer is not None:

@@ -73,8 +73,8 @@ class Service:
         self._running: dict[EngineSettings, _Running] = {}
         self._stores: dict[StoreSettings, Store] = {}
         self._retired: list[Generation] = []
+        self._retiring: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
-        self._sweeping: asyncio.Future[None] | None = None
         self._now = self._generation(settings, {})
 
     @property
@@ -92,8 +92,8 @@ class Service:
         """Say that a request is done."""
         generation.running -= 1
         self.metrics.in_flight.dec()
-        if self._retired and not generation.running:
-            self._sweeping = asyncio.ensure_future(self._sweep())
+        if generation is not self._now and not generation.running:
+            self._retire(generation)
 
     async def open(self) -> None:
         """Open the first configuration's engines."""
@@ -122,20 +122,23 @@ class Service:
             except BaseException:
                 await self._close_unused()
                 raise
-            self._retired.append(self._now)
-            self._now = generation
-            await self._close_unused()
+            old, self._now = self._now, generation
+            self._retired.append(old)
+            if not old.running:
+                self._retire(old)
 
     async def close(self) -> None:
         """Close every engine and the graders."""
-        # What is being written ends first: without its engine it would be taken as a failure.
-        for generation in [*self._retired, self._now]:
-            await generation.contexts.close()
-        for running in self._running.values():
-            await running.stack.aclose()
-        self._running.clear()
-        for store in self._stores.values():
-            await store.close()
+        async with self._changing:
+            # What is being written ends first: without its engine it would be taken as a failure.
+            for generation in [*self._retired, self._now]:
+                await generation.contexts.close()
+            for running in self._running.values():
+                await running.stack.aclose()
+            self._running.clear()
+            for store in self._stores.values():
+                await store.close()
+            self._stores.clear()
         await asyncio.to_thread(self._graders.close)
 
     def _generation(self, settings: Settings, engines: Mapping[str, Engine]) -> Generation:
@@ -165,12 +168,20 @@ class Service:
             stack.callback(engine.close)
             return _Running(engine, stack.pop_all())
 
-    async def _sweep(self) -> None:
+    def _retire(self, old: Generation) -> None:
+        """Close what only `old`, which has no requests left, still needs."""
+        task = asyncio.get_running_loop().create_task(self._close_with(old))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _close_with(self, old: Generation) -> None:
+        # A persona is written to its end even where its client has left.
+        await old.contexts.finish()
         async with self._changing:
+            self._retired.remove(old)
             await self._close_unused()
 
     async def _close_unused(self) -> None:
-        self._retired = [old for old in self._retired if old.running]
         needed = {
             engine
             for generation in [self._now, *self._retired]

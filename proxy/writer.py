@@ -1,7 +1,8 @@
 """Personas written by a model at run time: kept in a store, written once for each key.
 
 One writing per key runs in this process, and, by a lease of the store, in all that share it. It
-survives the client that began it. When it fails the bank serves, and what was served is kept.
+survives the client that began it. When it fails the bank serves, and what was served is kept for
+a while.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
@@ -27,8 +28,11 @@ from .metrics import Metrics
 from .settings import SELF, Generator, Member, PersonaSettings
 from .store import Store, Stored, StoreError
 
-FALLBACK_SECONDS = 86_400.0
-"""How long the bank's text stands in for one that could not be written: a chat lives less long."""
+REFUSED_SECONDS = 86_400.0
+"""How long the bank stands in where the model's texts broke a rule: the next would break it too."""
+
+FAILED_SECONDS = 3_600.0
+"""How long it does where nothing was written: an outage passes, and a chat's turns are closer."""
 
 STORE_REST_SECONDS = 5.0
 """After a failure the store is left alone so long, or a dead one would slow every request."""
@@ -81,6 +85,10 @@ class Writer:
         flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return await asyncio.shield(flight)
 
+    async def finish(self) -> None:
+        """Wait for what is being written: `deadline_s` at most, and what the store takes."""
+        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+
     async def close(self) -> None:
         """End what is being written."""
         flights = list(self._flights.values())
@@ -112,16 +120,16 @@ class Writer:
         usage: dict[str, int] = {}
         try:
             async with asyncio.timeout(self._by.deadline_s):
-                stored = await self._write(key, pick, question, member, seed, usage)
+                served = await self._write(key, pick, question, member, seed, usage)
         except (TimeoutError, EngineError) as error:
             reason = str(error) or f"took longer than {self._by.deadline_s:g} s"
             _LOG.warning("no persona was written, the bank serves: %s", reason)
             self._metrics.persona_fault(getattr(error, "kind", "timeout"))
-            stored = await self._store.keep(key, _of_bank(pick), FALLBACK_SECONDS)
+            served = await self._stand_in(key, pick, FAILED_SECONDS)
         finally:
             await self._store.release(key)
-        self._metrics.persona(stored.source)
-        return Served(stored, usage or None, _kept(stored).until)
+        self._metrics.persona(served.stored.source)
+        return replace(served, usage=usage or None)
 
     async def _write(
         self,
@@ -131,9 +139,9 @@ class Writer:
         member: Member,
         seed: int,
         usage: dict[str, int],
-    ) -> Stored:
+    ) -> Served:
         if stored := await self._wait_for_lease(key):
-            return stored
+            return _kept(stored)
         assert pick.prompt is not None
         assert pick.domain is not None
 
@@ -150,8 +158,13 @@ class Writer:
         for fault in written.faults:
             self._metrics.persona_fault(fault)
         if written.persona is None:
-            return await self._store.keep(key, _of_bank(pick), FALLBACK_SECONDS)
-        return await self._store.keep(key, Stored(written.persona, "generate", pick.domain), None)
+            return await self._stand_in(key, pick, REFUSED_SECONDS)
+        stored = Stored(written.persona, "generate", pick.domain)
+        return _kept(await self._store.keep(key, stored, None))
+
+    async def _stand_in(self, key: str, pick: Pick, seconds: float) -> Served:
+        """Keep the bank's text for `seconds`, unless another process has written by now."""
+        return _kept(await self._store.keep(key, _of_bank(pick), seconds), seconds)
 
     async def _wait_for_lease(self, key: str) -> Stored | None:
         """Return once this process may write, or with what another one has written."""
@@ -210,7 +223,7 @@ def _of_bank(pick: Pick) -> Stored:
     return Stored(pick.text, "bank", pick.domain)
 
 
-def _kept(stored: Stored) -> Served:
-    """Return what the store gave; the bank's stand-in is looked up again after a while."""
+def _kept(stored: Stored, seconds: float = FAILED_SECONDS) -> Served:
+    """Return what is kept; a stand-in of the bank is looked up again after `seconds`."""
     stands_in = stored.source == "bank"
-    return Served(stored, None, time.monotonic() + FALLBACK_SECONDS if stands_in else None)
+    return Served(stored, None, time.monotonic() + seconds if stands_in else None)

@@ -1,6 +1,8 @@
 """Contexts written by a model at run time: stored, shared, written once, never missing."""
 
+import asyncio
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -18,7 +20,9 @@ from starlette.responses import JSONResponse, Response
 from its.personas.bank import load as load_bank
 from proxy.app import create_app
 from proxy.config import load
+from proxy.service import Service
 from tests.conftest import MEMBERS, Proxy, require_or_skip
+from tests.proxy.test_cli import serving as command_serving
 from tests.proxy.test_member import ASK, wait_until
 from tests.scripted import Body, Engine, Waiting, completion, fails, page, says, serving
 
@@ -307,6 +311,65 @@ def test_a_proxy_that_ends_leaves_no_lease(engine: Engine, engine_url: str, tmp_
     with closing(sqlite3.connect(tmp_path / "personas.db")) as db:
         assert db.execute("SELECT count(*) FROM leases").fetchone() == (0,)
         assert db.execute("SELECT count(*) FROM personas").fetchone() == (0,)
+
+
+def kept(file: Path) -> list[tuple[str, float | None]]:
+    """Return the source of each persona that is kept, and for how many seconds."""
+    query = "SELECT json_extract(body, '$.source'), until - unixepoch() FROM personas"
+    with closing(sqlite3.connect(file)) as db:
+        return db.execute(query).fetchall()
+
+
+def test_a_reload_waits_for_what_is_written(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    engine.scripts.update(u=says("7"), writer=lambda body: Waiting(2, writer(body)))
+    file = tmp_path / "panels.toml"
+    good = (MEMBERS + WRITES).replace("{engine}", engine_url)
+    file.write_text(good)
+    with (
+        command_serving(file) as (process, url),
+        httpx.Client(base_url=url.removesuffix("/v1"), trust_env=False) as client,
+    ):
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(CHAT, json={"model": "u", "messages": ASK}, timeout=0.5)
+        wait_until(lambda: len(engine.bodies("writer")) == 1)
+        changed = good.replace("[members.n]", "max_concurrency = 5\n[members.new]", 1)
+        file.write_text(changed.replace("personas.db", "new.db"))
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "new" in client.get("/v1/models").text)
+        wait_until(lambda: kept(tmp_path / "personas.db"))
+    assert kept(tmp_path / "personas.db") == [("generate", None)]
+
+
+def test_the_bank_stands_in_for_an_hour_where_nothing_was_written(
+    engine: Engine, start: Proxy, tmp_path: Path
+) -> None:
+    engine.scripts.update(u=says("7"), writer=fails(500))
+    proxy = start(MEMBERS + WRITES)
+    ask(proxy, question="Failed?")
+    engine.scripts["writer"] = says("I cannot.")
+    ask(proxy, question="Refused?")
+    (_, failed), (_, refused) = kept(tmp_path / "personas.db")
+    assert failed is not None
+    assert refused is not None
+    assert 3500 < failed <= 3601 < 86_000 < refused
+
+
+def test_a_reload_and_a_stop_do_not_cross(engine_url: str, tmp_path: Path) -> None:
+    file, text = tmp_path / "panels.toml", (MEMBERS + WRITES).replace("{engine}", engine_url)
+
+    def settings(store: str) -> Any:
+        file.write_text(text.replace("personas.db", store))
+        return load(file)
+
+    async def both() -> None:
+        service = Service(settings("a.db"))
+        await service.open()
+        await asyncio.gather(service.close(), service.reload(settings("b.db")))
+        await service.close()
+
+    asyncio.run(both())
 
 
 def test_a_redis_that_dies_fails_no_request(
