@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import bm25s
 import msgspec
 import numpy as np
 
+from .bm25 import BM25
 from .words import LONGEST_READ, words
 
 NOTES_EACH = 1
@@ -40,13 +40,13 @@ class Notes:
 
     notes: Sequence[Note]
     each: int
-    ranker: bm25s.BM25
+    ranker: BM25
     sha256: str = ""
 
     @classmethod
     def of(cls, notes: Sequence[Note], each: int, sha256: str = "") -> "Notes":
         """Index `notes`."""
-        ranker = bm25s.BM25()
+        ranker = BM25()
         ranker.index([words(f"{n.question} {n.text}") for n in notes], show_progress=False)
         return cls(notes, each, ranker, sha256)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from bm25s.stopwords import STOPWORDS_EN
+from .bm25 import STOPWORDS_EN
 
 LONGEST_READ = 16_000
 """Characters of a question that are ranked and compared: megabytes would hold up a server."""

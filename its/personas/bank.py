@@ -6,7 +6,6 @@ ranker is BM25 over the persona and its domain's key words, which needs no model
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +14,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeAlias
 
-import bm25s
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ..bm25 import BM25
 from ..words import LONGEST_READ, words
 
 Scores: TypeAlias = npt.NDArray[np.float64]
-logging.getLogger("bm25s").setLevel(logging.WARNING)  # it narrates its indexing
 
 _ASKS_FOR_A_NUMBER = re.compile(
     r"\b(how (many|much|long|far|old|tall|fast)|find|compute|calculate|determine|evaluate|solve"
@@ -123,7 +121,7 @@ def _index(personas: Sequence[Persona]) -> tuple[dict[str, int], npt.NDArray[np.
     The bank is small enough to keep the zeros, and summing rows is ten times faster than
     following postings.
     """
-    ranker = bm25s.BM25()
+    ranker = BM25()
     ranker.index(
         [words(f"{p.text} {p.domain.name} {p.domain.keywords}") for p in personas],
         show_progress=False,
