@@ -105,13 +105,11 @@ async def health(request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """Every engine answers; which ones, only a key is told."""
-    generation = _generation(request)
-    engines = generation.engines
-    states = await asyncio.gather(*(engine.ready() for engine in engines.values()))
-    all_ready = all(states)
+    states = await _generation(request).look.states()
+    all_ready = all(states.values())
     told: dict[str, Any] = {"status": "ready" if all_ready else "not ready"}
     if record_of(request.scope).client is not None:
-        told["engines"] = dict(zip(engines, states, strict=True))
+        told["engines"] = states
     return JSONResponse(told, 200 if all_ready else 503)
 
 

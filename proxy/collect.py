@@ -4,13 +4,16 @@ Panels stream from engines so that a call which is cancelled has said what it co
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from .engines import EngineError
 from .errors import UNREADABLE
+from .http1 import MOST_BODY
 from .outcome import Spent
+
+T = TypeVar("T")
 
 
 class Collector:
@@ -21,7 +24,8 @@ class Collector:
 
     def __init__(self, spent: Spent, heard: Callable[[Mapping[str, Any]], None] | None) -> None:
         self._spent, self._heard = spent, heard
-        self._rest = b""
+        self._size = 0
+        self._rest: list[bytes] = []
         self._body: dict[str, Any] = {}
         self._choice: dict[str, Any] = {"index": 0}
         self._message: dict[str, Any] = {"role": "assistant", "content": None}
@@ -32,9 +36,17 @@ class Collector:
         """Take the next bytes of the stream.
 
         Raises:
-            EngineError: it is no stream of completion chunks, or carries an error.
+            EngineError: it is no stream of completion chunks, carries an error, or has more
+                than `MOST_BODY` bytes, the limit of an answer that is not streamed.
         """
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._size += len(data)
+        if self._size > MOST_BODY:
+            raise EngineError("protocol", f"the engine streamed more than {MOST_BODY} bytes")
+        self._rest.append(data)
+        if b"\n" not in data:
+            return
+        *lines, rest = b"".join(self._rest).split(b"\n")
+        self._rest = [rest]
         for line in lines:
             if line.startswith(b"data:"):
                 payload = line[5:].strip()
@@ -63,24 +75,26 @@ class Collector:
         for name, value in chunk.items():
             if name not in ("choices", "usage", "object") and value is not None:
                 self._body.setdefault(name, value)
-        choices = chunk.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if not isinstance(choice, dict) or choice.get("index", 0) != 0:
+        for choice in _shaped(chunk.get("choices"), list, "choices")[:1]:
+            self._choose(_shaped(choice, dict, "a choice"))
+
+    def _choose(self, choice: Mapping[str, Any]) -> None:
+        if _shaped(choice.get("index"), int, "an index") != 0:
             return
         for name, value in choice.items():
-            if name == "logprobs" and isinstance(value, dict):
-                _extend(self._choice.setdefault("logprobs", {}), value)
+            if name == "logprobs" and value is not None:
+                more = _shaped(value, dict, "logprobs")
+                _extend(self._choice.setdefault("logprobs", {}), more)
             elif name not in ("delta", "index") and value is not None:
                 self._choice[name] = value
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            self._delta(delta)
+        self._delta(_shaped(choice.get("delta"), dict, "a delta"))
 
     def _delta(self, delta: Mapping[str, Any]) -> None:
         said = False
         for name, value in delta.items():
-            if name == "tool_calls" and isinstance(value, list):
-                _merge_calls(self._message.setdefault("tool_calls", []), value)
+            if name == "tool_calls" and value is not None:
+                pieces = _shaped(value, list, "tool calls")
+                _merge_calls(self._message.setdefault("tool_calls", []), pieces)
                 said = True
             elif name != "role" and isinstance(value, str):
                 self._texts.setdefault(name, []).append(value)
@@ -105,26 +119,41 @@ def _chunk(payload: bytes) -> Mapping[str, Any]:
     return chunk
 
 
+def _shaped(value: Any, kind: type[T], what: str) -> T:
+    """Return `value`; what is left out, or null, is an empty one.
+
+    Raises:
+        EngineError: it is something else than a `kind`.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise EngineError("protocol", f"the engine's stream has {what} of the wrong shape")
+    return value
+
+
 def _extend(all_: dict[str, Any], more: Mapping[str, Any]) -> None:
     for name, value in more.items():
         if isinstance(value, list):
-            all_[name] = [*(all_.get(name) or []), *value]
+            if all_.get(name) is None:
+                all_[name] = []
+            _shaped(all_[name], list, "logprobs").extend(value)
         else:
             all_.setdefault(name, value)
 
 
 def _merge_calls(calls: list[dict[str, Any]], pieces: list[Any]) -> None:
     """Add pieces of tool calls to those with the same index; texts are joined."""
-    for piece in pieces:
-        if not isinstance(piece, dict):
-            continue
+    for each in pieces:
+        piece = _shaped(each, dict, "a tool call")
+        said = _shaped(piece.get("function"), dict, "a function")
         index = piece.get("index", len(calls))
         call = next((call for call in calls if call.get("index") == index), None)
         if call is None:
-            calls.append({**piece, "function": dict(piece.get("function") or {})})
+            calls.append({**piece, "function": dict(said)})
             continue
         function = call["function"]
-        for name, value in (piece.get("function") or {}).items():
+        for name, value in said.items():
             old = function.get(name)
             joined = isinstance(old, str) and isinstance(value, str)
             function[name] = old + value if joined else value

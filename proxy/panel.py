@@ -271,6 +271,9 @@ def _completion(call: Call, body: dict[str, Any], seconds: float) -> Completion 
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return Failure(call, "protocol", "a choice without a message", seconds=seconds)
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list) or not all(isinstance(each, dict) for each in calls):
+        return Failure(call, "protocol", "tool calls of the wrong shape", seconds=seconds)
     if choice.get("finish_reason") == "abort":
         return Failure(call, "aborted", "the engine aborted the call", seconds=seconds)
     if not (message.get("content") or message.get("tool_calls")):

@@ -15,6 +15,7 @@ from .engines import Engine
 from .errors import NotFound
 from .metrics import Metrics
 from .personas import Contexts
+from .ready import Look
 from .settings import (
     EngineSettings,
     Member,
@@ -46,6 +47,7 @@ class Generation:
     engines: Mapping[str, Engine]
     graders: Workers
     metrics: Metrics
+    look: Look
     running: int = 0
 
     def find(self, name: str) -> Member | Panel:
@@ -133,6 +135,7 @@ class Service:
             # What is being written ends first: without its engine it would be taken as a failure.
             for generation in [*self._retired, self._now]:
                 await generation.contexts.close()
+                generation.look.cancel()
             for running in self._running.values():
                 await running.stack.aclose()
             self._running.clear()
@@ -143,7 +146,7 @@ class Service:
 
     def _generation(self, settings: Settings, engines: Mapping[str, Engine]) -> Generation:
         contexts = self._contexts(settings.personas, engines)
-        return Generation(settings, contexts, engines, self._graders, self.metrics)
+        return Generation(settings, contexts, engines, self._graders, self.metrics, Look(engines))
 
     def _contexts(self, settings: PersonaSettings, engines: Mapping[str, Engine]) -> Contexts:
         shelf, writer = Shelf(settings.bank or bank.load(), notes=settings.notes), None
@@ -177,6 +180,7 @@ class Service:
     async def _close_with(self, old: Generation) -> None:
         # A persona is written to its end even where its client has left.
         await old.contexts.finish()
+        old.look.cancel()
         async with self._changing:
             self._retired.remove(old)
             await self._close_unused()

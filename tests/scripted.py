@@ -43,14 +43,19 @@ class Engine:
     running: int = 0
     most_running: int = 0
     left: int = 0
+    looks: int = 0
 
     def app(self) -> Starlette:
         return Starlette(
             routes=[
-                Route("/v1/models", lambda request: JSONResponse({"object": "list", "data": []})),
+                Route("/v1/models", self.models),
                 Route("/{path:path}", self.chat, methods=["POST"]),
             ]
         )
+
+    async def models(self, request: Request) -> Response:
+        self.looks += 1
+        return JSONResponse({"object": "list", "data": []})
 
     async def chat(self, request: Request) -> Response:
         raw = await request.body()

@@ -1,5 +1,8 @@
 """Requests that cannot be served, and the endpoints around the chat."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
@@ -105,6 +108,18 @@ def test_compose_shows_what_would_be_asked(proxy: httpx.Client, engine: Engine) 
 def test_health_is_open_and_says_nothing(proxy: httpx.Client) -> None:
     assert proxy.get("/health").json() == {"status": "ok"}
     assert proxy.get("/ready").json() == {"status": "ready"}
+
+
+def test_ready_looks_at_engines_once_a_second(proxy: httpx.Client, engine: Engine) -> None:
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: proxy.get("/ready"), range(40)))
+    assert [answer.status_code for answer in answers] == [200] * 40
+    assert 1 <= engine.looks <= 1 + time.monotonic() - began
+    looks = engine.looks
+    time.sleep(1.1)
+    assert proxy.get("/ready").json() == {"status": "ready"}
+    assert engine.looks == looks + 1, "what is old is not told"
 
 
 KEYS = """

@@ -340,6 +340,58 @@ def test_a_stream_with_an_error_in_it_is_no_vote(start: Proxy, engine: Engine) -
     assert message.count("out of memory") >= 2
 
 
+SAID = chunk(delta={"content": r"\boxed{1}"})
+LOGPROBS = chunk(logprobs={"content": [1]})
+MALFORMED = [
+    [b'data: {"choices": "none"}\n\n'],
+    [b'data: {"choices": ["none"]}\n\n'],
+    [chunk(index="0", delta={"content": "1"})],
+    [chunk(delta="1")],
+    [chunk(logprobs="none"), LOGPROBS],
+    [LOGPROBS, chunk(logprobs=[1])],
+    [chunk(logprobs={"content": 1}), LOGPROBS],
+    [chunk(delta={"tool_calls": {}}), chunk(delta={"tool_calls": [{}]})],
+    [chunk(delta={"tool_calls": ["f"]})],
+    [chunk(delta={"tool_calls": [{"index": 0, "function": "f"}]})],
+    [chunk(delta={"tool_calls": [{"index": 0}, {"index": 0, "function": "f"}]})],
+    [chunk(delta={"content": "x" * 8_000_000})] * 9,
+]
+
+
+@pytest.mark.parametrize("malformed", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_stream_is_its_members_failure(
+    start: Proxy, engine: Engine, malformed: list[bytes]
+) -> None:
+    proxy = start(EARLY)
+    engine.scripts.update(s=speaks(r"\boxed{1}"), u=speaks(r"\boxed{2}"))  # r would decide
+    end = [SAID, chunk(finish_reason="stop"), b"data: [DONE]\n\n"]
+    engine.scripts["r"] = streams([*malformed, *end])
+    body = ask(proxy, **BALLOTS).json()
+    ballots = {ballot["member"]: ballot for ballot in body["input_time"]["ballots"]}
+    assert [ballots[name]["outcome"] for name in "sur"] == ["voted", "voted", "failed"]
+    assert ballots["r"]["error"] == "protocol"
+
+
+def test_a_chunk_may_leave_out_what_says_nothing(start: Proxy, engine: Engine) -> None:
+    proxy = start(EARLY)
+    said = b'data: {"choices": [{"delta": {"content": "\\\\boxed{1}"}, "logprobs": null}]}\n\n'
+    ended = b'data: {"choices": [{"finish_reason": "stop"}]}\n\ndata: {"choices": null}\n\n'
+    for name in "sur":
+        engine.scripts[name] = streams([said, ended, b"data: [DONE]\n\n"])
+    assert ask(proxy).json()["input_time"]["votes"][0]["answer"] == "1"
+
+
+@pytest.mark.parametrize("calls", ["f", ["f"], {"f": 1}])
+def test_malformed_tool_calls_are_no_message(
+    proxy: httpx.Client, engine: Engine, calls: object
+) -> None:
+    script(engine, u=r"\boxed{1}", r=r"\boxed{1}")
+    message = {"role": "assistant", "content": r"\boxed{1}", "tool_calls": calls}
+    engine.scripts["s"] = says(None, message=message)
+    content = ask(proxy, stream=True).content
+    assert events(content)[-1]["input_time"]["failed"] == 1  # type: ignore[index]
+
+
 def test_length_stays_length_and_abstains(proxy: httpx.Client, engine: Engine) -> None:
     engine.scripts["s"] = engine.scripts["u"] = says("so it is 3", finish_reason="length")
     engine.scripts["r"] = says(r"\boxed{42} and", finish_reason="length")
