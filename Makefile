@@ -2,6 +2,7 @@
 PYTHON ?= python3
 TRAIN_PYTHON ?= python3.12
 PLAN ?= eval/codesign/cpu.toml
+JOBS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -14,7 +15,7 @@ SGLANG := $(CACHE)/sglang-0.5.23-cpu
 
 help:
 	@echo "make demo   set up, start a real model on the CPU, ask, vote, evaluate (ARGS=... go to its-proxy demo)"
-	@echo "make test   set up and run every check: lint, types, tests (ARGS=... go to pytest)"
+	@echo "make test   set up and run every check: lint, types, tests in two processes (JOBS=0: in one; ARGS=... go to pytest)"
 	@echo "make bench  measure the proxy against direct calls (ARGS=--write puts the table into eval/RESULTS.md)"
 	@echo "make test-train  train tiny models with the real Axolotl on the CPU (1.8 GB, cached)"
 	@echo "make smoke-135m  the same with SmolLM2-135M: data, training, merging, checks (10 minutes)"
@@ -30,7 +31,7 @@ test: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 bench: .venv/.dev
 	$(BIN)/python tests/bench/proxy.py $(ARGS)
