@@ -6,7 +6,8 @@ Configured by OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, ...)
 """
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -70,8 +71,7 @@ def span(name: str, **attributes: str | int) -> AbstractContextManager[Any]:
     if _tracer is None:
         return _NOTHING
     named = {f"its.{key}": value for key, value in attributes.items()}
-    started: AbstractContextManager[Any] = _tracer.start_as_current_span(name, attributes=named)
-    return started
+    return _started(name, attributes=named)
 
 
 def request_span(record: Record, path: str) -> AbstractContextManager[Any]:
@@ -81,12 +81,25 @@ def request_span(record: Record, path: str) -> AbstractContextManager[Any]:
     from opentelemetry.propagate import extract
 
     carrier = {name.decode(): value.decode("latin-1") for name, value in record.trace.items()}
-    started: AbstractContextManager[Any] = _tracer.start_as_current_span(
+    return _started(
         f"POST {path}",
         context=extract(carrier),
         attributes={"its.request_id": record.request_id.decode()},
     )
-    return started
+
+
+@contextmanager
+def _started(name: str, **how: Any) -> Iterator[Any]:
+    """Open a span; an error in it is told by its class, as its text may hold contents."""
+    quiet = {"record_exception": False, "set_status_on_exception": False}
+    with _tracer.start_as_current_span(name, **how, **quiet) as opened:
+        try:
+            yield opened
+        except Exception as error:
+            from opentelemetry.trace import StatusCode
+
+            opened.set_status(StatusCode.ERROR, type(error).__name__)
+            raise
 
 
 def outgoing(record: Record, call: int | None = None) -> bytes:

@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.conftest import MEMBERS
 from tests.proxy.test_cli import serving
 from tests.proxy.test_member import ASK
-from tests.scripted import Engine, says
+from tests.scripted import Engine, fails, says
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -84,3 +84,18 @@ def test_a_panels_spans_hang_below_the_clients(
     contents = str(spans)
     assert "boxed" not in contents
     assert "3 and 4" not in contents
+
+
+def test_an_error_is_told_without_its_text(
+    spans: list[Span], engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "panels.toml"
+    config.write_text(MEMBERS.replace("{engine}", engine_url), "utf-8")
+    engine.scripts["s"] = fails(400, {"error": {"message": "what the question was"}})
+    with serving(config) as (process, url):
+        asked = {"model": "s", "messages": ASK}
+        httpx.post(f"{url}/chat/completions", json=asked, trust_env=False, timeout=30)
+        process.terminate()
+        process.communicate(timeout=15)
+    assert any(span.status.code == 2 for span in spans)
+    assert b"what the question was" not in b"".join(span.SerializeToString() for span in spans)
