@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 from its.methods import METHODS
 
 from . import grade as grading

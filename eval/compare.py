@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 
 from . import estimators, report
 from .estimators import Interval

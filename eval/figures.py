@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from its import answers
-from its.answers.judge import Judge
+from its.answers.algebra.judge import Judge
 
 from . import estimators, scaling
 from .estimators import Interval

@@ -12,7 +12,7 @@ from typing import Any
 
 from its import answers
 from its.answers import Comparison
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 
 
 class GradeError(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 
 from . import plots, report
 from .figures import BUDGETS, Figures, by_problem

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from its import answers
 from its.answers import Comparison
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 from its.methods import METHODS
 from its.types import Answer, Ballot, Call, Completion
 

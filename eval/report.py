@@ -7,7 +7,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 
 from .figures import Figures, Prices, figures, scaled
 from .run import graded

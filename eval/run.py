@@ -9,7 +9,7 @@ from typing import Any, Literal
 import openai
 
 from its import answers, seeds
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 
 from .ask import CallError, Patience, Reply, ask
 from .problem import Problem

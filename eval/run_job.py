@@ -14,7 +14,7 @@ from typing import Any
 
 import openai
 
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 from its.files import write_whole
 
 from . import report

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 from its.personas import bank
 from its.strategies import Shelf
 

@@ -9,7 +9,7 @@ import sys
 import time
 
 from its.answers import cluster, compare, parse
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 from its.methods import Majority
 from its.types import Ballot, Call, Completion
 from proxy.server import SWITCH_SECONDS

@@ -30,7 +30,7 @@ from eval.samples import RunError, RunFolder, Sample
 from eval.tasks import Task, TaskError, load, read_file, write_file
 from its.answers import Sample as Sampled
 from its.answers import Unread, parse
-from its.answers.judge import Judge
+from its.answers.algebra.judge import Judge
 from tests.conftest import MEMBERS, PLAIN, ROOT, Proxy, command
 from tests.scripted import (
     Body,

@@ -12,7 +12,7 @@ import pytest
 
 from eval import html
 from eval.samples import RunFolder, Sample
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 from tests.conftest import ROOT, command, require_or_skip
 
 NAMES = ("gsm8k-vote3-of-three-members", "gsm8k-none")

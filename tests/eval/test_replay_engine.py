@@ -8,7 +8,7 @@ from pathlib import Path
 from eval import grade
 from eval.replay import read_outputs, vote
 from eval.samples import RunFolder
-from its.answers.workers import Workers
+from its.answers.algebra.workers import Workers
 from tests.conftest import Proxy
 from tests.eval.replayed import CONFIG, MODELS, problem, replays, shared
 from tests.eval.test_eval import its_eval

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from its.answers import Comparison, compare, read_or_parse
-from its.answers.measure import measure
+from its.answers.algebra.measure import measure
 
 judge = lru_cache(maxsize=None)(measure)
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from its.answers import Sample, Unread, cluster, parse
-from its.answers.measure import measure
-from its.answers.workers import MEMORY, Workers
+from its.answers.algebra.measure import measure
+from its.answers.algebra.workers import MEMORY, Workers
 from tests.conftest import ROOT
 
 SLOW = r"\sin" * 9 + "(" * 9 + "x" + ")" * 9
@@ -55,7 +55,7 @@ def children() -> set[int]:
     for task in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError):  # a thread that has just ended
             found.update((task / "children").read_text().split())
-    return {int(child) for child in found if b"its.answers.workers" in _command(int(child))}
+    return {int(child) for child in found if b"its.answers.algebra.workers" in _command(int(child))}
 
 
 def _command(pid: int) -> bytes:
@@ -177,7 +177,7 @@ def test_an_expression_that_ends_its_worker_is_paid_for_once(
 
 AUDITED = """
 import sys
-from its.answers.measure import measure
+from its.answers.algebra.measure import measure
 texts = [line.rstrip("\\n") for line in sys.stdin]
 for text in texts:
     measure(text)  # what SymPy imports at its first use is imported now

@@ -162,7 +162,7 @@ class _Worker:
             # It finds the modules that this process finds, and none of the user's current folder.
             found = os.pathsep.join(filter(None, sys.path))
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "its.answers.workers", str(self._seconds)],
+                [sys.executable, "-P", "-m", "its.answers.algebra.workers", str(self._seconds)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": found},

@@ -52,7 +52,7 @@ class Sample:
 
 
 Judge: TypeAlias = Callable[[str], Sample | Unread]
-"""Evaluates a LaTeX expression. The edge builds it (`its.answers.workers`); the core calls it."""
+"""Evaluates a LaTeX expression. The edge builds it (`algebra.workers`); the core calls it."""
 
 
 def agree(a: Sample, b: Sample) -> bool | None:

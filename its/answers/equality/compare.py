@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from ..types import Answer
+from ...types import Answer
+from ..algebra.judge import Comparison, Judge, Sample, Unread, agree, proportion
+from ..reading.tidy import grouped, with_decimal_points
 from . import relations
-from .judge import Comparison, Judge, Sample, Unread, agree, proportion
 from .numbers import Number, same_number
 from .shapes import (
     Expression,
@@ -25,7 +26,6 @@ from .shapes import (
     Words,
 )
 from .structure import shape
-from .tidy import grouped, with_decimal_points
 from .units import conflict
 
 EQUAL, DIFFERENT, UNDECIDED = Comparison.EQUAL, Comparison.DIFFERENT, Comparison.UNDECIDED

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ..types import Answer
+from ...types import Answer
+from ..algebra.judge import Comparison, Judge
 from .compare import compare
-from .judge import Comparison, Judge
 
 MOST_CHARACTERS = 6_000
 """Text of different answers, none of them an integer, that one vote compares; beyond it answers

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
-from ..types import Answer
+from ...types import Answer
 from .boxes import boxed
 from .tidy import tidy, unwrap
 

@@ -3,7 +3,7 @@
 import re
 from typing import Protocol
 
-from .judge import Comparison
+from ..algebra.judge import Comparison
 from .numbers import number
 from .shapes import Group, Relation, Shape, Union
 from .structure import head, is_name, shape

@@ -1,0 +1,1 @@
+"""Decide whether two answers are equal, and group those that are."""

@@ -1,0 +1,1 @@
+"""Read the final answer out of a model's text."""
