@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from . import logs
 from .app import create_app
 from .checks import ConfigError
 from .config import load
+from .connection import Connection
 from .embedded import EngineDied
-from .errors import HeaderTooLarge
 from .service import Service
 from .settings import Settings
 
@@ -34,94 +33,7 @@ _LOG = logging.getLogger("its.proxy")
 SWITCH_SECONDS = 0.0005
 """A thread that grades answers lets the event loop in after this long, not after 5 ms."""
 
-MOST_HEAD = 64 * 1024
-LINGER_SECONDS = 1.0
-KEEP_ALIVE_SECONDS = 5
 READY = "ready"
-
-
-class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, which lets a client send headers for ever, and slowly, or read nothing.
-
-    `seconds` is how long a connection may take to say what it wants, `stalled` how long it may
-    leave unread what waits for it.
-    """
-
-    def __init__(self, *args: Any, seconds: float, stalled: float, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._seconds, self._stalled = seconds, stalled
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._head = 0
-        self._in_head, self._refused = True, False
-        self._patience: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
-        self._wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        self._is_read()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        if self._refused:
-            return
-        super().data_received(data)
-        if not self._in_head:
-            if self._between() and self._patience is None:
-                self._wait()  # uvicorn's own timer has stopped, whatever these bytes were
-            return
-        self._head += len(data)
-        if self._head > MOST_HEAD:
-            self._refuse()
-        elif self._patience is None:
-            self._wait()
-
-    def on_message_begin(self) -> None:
-        self._in_head, self._head = True, 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._stop_waiting()
-        super().on_headers_complete()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._unread = self.loop.call_later(self._stalled, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        self._is_read()
-        super().resume_writing()
-
-    def _is_read(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
-
-    def _between(self) -> bool:
-        """Whether the last request is answered and no other has begun."""
-        return self.cycle is None or self.cycle.response_complete
-
-    def _wait(self) -> None:
-        self._patience = self.loop.call_later(self._seconds, self.transport.close)
-
-    def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-
-    def _refuse(self) -> None:
-        """Answer 431, and go on to read for a moment: a reset would overtake the answer."""
-        self._refused = True
-        self._stop_waiting()
-        body = HeaderTooLarge(f"the headers exceed {MOST_HEAD} bytes").encode()
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
-            b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (len(body), body)
-        )
-        self._patience = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 
 class Server(uvicorn.Server):
@@ -132,11 +44,13 @@ class Server(uvicorn.Server):
         self._announcement = announcement
         self._reloading: asyncio.Future[None] | None = None
         settings = service.now.settings
+        app = create_app(settings, service)
         super().__init__(
             uvicorn.Config(
-                create_app(settings, service),
+                app,
                 http=partial(  # type: ignore[arg-type]
                     Connection,
+                    app=app,
                     seconds=settings.limits.read_seconds,
                     stalled=settings.limits.seconds,
                 ),
@@ -145,7 +59,6 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=settings.drain_seconds,
             )
         )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -15,6 +16,7 @@ import pytest
 
 from proxy.app import create_app
 from proxy.config import load
+from proxy.connection import Connection
 from tests.scripted import Engine, serving
 
 ROOT = Path(__file__).parent.parent
@@ -78,7 +80,8 @@ def start(engine_url: str, tmp_path: Path) -> Iterator[Proxy]:
     def started(config: str = MEMBERS) -> httpx.Client:
         file = tmp_path / "panels.toml"
         file.write_text(config.replace("{engine}", engine_url), "utf-8")
-        server = serving(create_app(load(file)))
+        app = create_app(load(file))
+        server = serving(app, partial(Connection, app=app, seconds=30.0, stalled=60.0))
         client = httpx.Client(base_url=server.__enter__(), timeout=30, trust_env=False)
         running.extend([server, client])
         return client
@@ -117,10 +120,15 @@ def command(
     )
 
 
+FLAGS = {"download": "ITS_DOWNLOAD", "java": "ITS_JAVA"}
+"""Marks of tests that need much (half a gigabyte, a JDK), and the variables that ask for them."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what downloads half a gigabyte, unless it is asked for."""
-    left_out = [item for item in items if "download" in item.keywords]
-    if left_out and not os.environ.get("ITS_DOWNLOAD"):
+    """Leave out what needs much, unless it is asked for."""
+    unwanted = {mark for mark, variable in FLAGS.items() if not os.environ.get(variable)}
+    left_out = [item for item in items if any(map(item.get_closest_marker, unwanted))]
+    if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 

@@ -198,9 +198,14 @@ def streams_then_breaks(chunks: list[bytes]) -> Script:
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """Serve `app` with a real uvicorn on a free loopback port; yield its address."""
-    config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=2)
+def serving(app: ASGIApp, http: Any = "httptools") -> Iterator[str]:
+    """Serve `app` with a real uvicorn on a free loopback port; yield its address.
+
+    `http` is the protocol class; engines speak uvicorn's own.
+    """
+    config = uvicorn.Config(
+        app, port=0, log_level="critical", timeout_graceful_shutdown=2, http=http, ws="none"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
