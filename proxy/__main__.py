@@ -42,10 +42,6 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Overrides server.port; 0 takes any.")
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that share the port; overrides server.workers."),
-    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve beyond loopback without any key.")
     ] = False,
@@ -56,9 +52,8 @@ def serve(
     nothing. SIGTERM stops to accept, lets requests finish (server.drain_seconds), and ends.
     """
     from . import server, tracing
-    from . import workers as several
 
-    settings = _load(config, workers)
+    settings = _load(config)
     _warn(settings)
     host = host or settings.host
     if not settings.clients and not _is_loopback(host) and not insecure:
@@ -66,10 +61,9 @@ def serve(
     listener = _listen(host, settings.port if port is None else port)
     shown = f"[{host}]" if ":" in host else host
     announcement = f"serving on http://{shown}:{listener.getsockname()[1]}/v1"
-    serving = server if settings.workers == 1 else several
     try:
         tracing.check()
-        started = serving.run(config, settings, listener, announcement)
+        started = server.run(config, settings, listener, announcement)
     except tracing.TracingError as error:
         _fail(str(error), 2)
     if not started:
@@ -231,9 +225,9 @@ def _model_file(name: str) -> Path:
         _fail("interrupted; what has come so far is kept", 130)
 
 
-def _load(config: Path, workers: int | None = None) -> Settings:
+def _load(config: Path) -> Settings:
     try:
-        return load(config, workers)
+        return load(config)
     except ConfigError as error:
         _fail(str(error), 2)
 

@@ -14,10 +14,10 @@ class ConfigError(Exception):
 
 
 class Checks:
-    """What the checks of all tables share: the file, and the number of workers."""
+    """What the checks of all tables share: the file that they complain of."""
 
-    def __init__(self, path: Path, workers: int) -> None:
-        self.path, self.workers = path, workers
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def fail(self, key: str, reason: str) -> ConfigError:
         return ConfigError(self.path, key, reason)
@@ -50,7 +50,3 @@ class Checks:
     def above_0(self, key: str, value: float) -> None:
         if value <= 0:
             raise self.fail(key, "must be above 0")
-
-    def share(self, limit: int) -> int:
-        """Return one worker's share of a limit that holds for all of them."""
-        return max(min(limit, 1), limit // self.workers)

@@ -42,16 +42,15 @@ QUEUED = 8
 """Calls that may wait for an engine, for each that may run."""
 
 
-def load(path: Path, workers: int | None = None, *, hold: bool = True) -> Settings:
+def load(path: Path, *, hold: bool = True) -> Settings:
     """Read and check the configuration at `path`.
 
-    `workers` overrides the file's; the limits of engines and keys are one worker's share. Without
-    `hold`, members that break their co-design are let through, to be shown.
+    Without `hold`, members that break their co-design are let through, to be shown.
 
     Raises:
         ConfigError: the file cannot be read, or a key of it is wrong.
     """
-    return _Resolver(path, _parse(path), workers, hold).settings()
+    return _Resolver(path, _parse(path), hold).settings()
 
 
 def _parse(path: Path) -> File:
@@ -86,8 +85,8 @@ def _key(raw: Mapping[str, Any], at: str) -> str:
 class _Resolver(Checks):
     """Turns a parsed file into settings; every complaint names the file and the key."""
 
-    def __init__(self, path: Path, file: File, workers: int | None, hold: bool) -> None:
-        super().__init__(path, max(1, workers or file.server.workers))
+    def __init__(self, path: Path, file: File, hold: bool) -> None:
+        super().__init__(path)
         self.file, self.hold = file, hold
 
     def settings(self) -> Settings:
@@ -96,7 +95,6 @@ class _Resolver(Checks):
         return Settings(
             host=file.server.host,
             port=file.server.port,
-            workers=self.workers,
             drain_seconds=file.server.drain_seconds,
             cors_origins=tuple(file.server.cors_origins),
             limits=self._limits(file.server),
@@ -109,7 +107,7 @@ class _Resolver(Checks):
         )
 
     def _personas(self) -> PersonaSettings:
-        resolver = PersonaResolver(self.path, self.workers, self.file.engines)
+        resolver = PersonaResolver(self.path, self.file.engines)
         return resolver.personas(self.file.personas)
 
     def _check_names(self) -> None:
@@ -121,7 +119,7 @@ class _Resolver(Checks):
     def _limits(self, server: Server) -> Limits:
         for key in ("port", "retries", "retry_seconds", "drain_seconds"):
             self.at_least(f"server.{key}", getattr(server, key), 0)
-        for key in ("workers", "max_messages", "max_depth"):
+        for key in ("max_messages", "max_depth"):
             self.at_least(f"server.{key}", getattr(server, key), 1)
         for key in ("max_body_mb", "read_seconds", "max_seconds"):
             self.above_0(f"server.{key}", getattr(server, key))
@@ -141,8 +139,8 @@ class _Resolver(Checks):
         for model in key.models or []:
             self.known(f"{at}.models", model, {**self.file.members, **self.file.panels}, "model")
         models = None if key.models is None else frozenset(key.models)
-        limit = key.max_concurrency and self.share(key.max_concurrency)
-        return Client(name, self.secret(f"{at}.secret", key.secret), models, limit)
+        secret = self.secret(f"{at}.secret", key.secret)
+        return Client(name, secret, models, key.max_concurrency)
 
     def _engine(self, name: str, table: EngineTable) -> EngineSettings:
         at = f"engines.{name}"
@@ -153,7 +151,9 @@ class _Resolver(Checks):
         self.above_0(f"{at}.timeout_s", table.timeout_s)
         if table.base_url is not None and not _is_http(table.base_url):
             raise self.fail(f"{at}.base_url", "must be http://HOST:PORT/v1 or https://.../v1")
-        embedded = None
+        embedded, queued = None, table.max_queue
+        if queued is None:
+            queued = QUEUED * table.max_concurrency
         if table.embedded is not None:
             embedded = self.path.parent / table.embedded
             if not embedded.is_file():
@@ -163,10 +163,10 @@ class _Resolver(Checks):
             base_url=table.base_url.rstrip("/") if table.base_url else None,
             embedded=embedded,
             api_key=self.secret(f"{at}.api_key", table.api_key) if table.api_key else None,
-            max_concurrency=self.share(table.max_concurrency),
-            max_queue=self.share(
-                QUEUED * table.max_concurrency if table.max_queue is None else table.max_queue
-            ),
+            max_concurrency=table.max_concurrency,
+            max_queue=QUEUED * table.max_concurrency
+            if table.max_queue is None
+            else table.max_queue,
             timeout_s=table.timeout_s,
         )
 

@@ -2,17 +2,12 @@
 so that no client can make a new series.
 """
 
-import os
 from collections.abc import Callable
 from functools import cache
 
 import prometheus_client as prometheus
-from prometheus_client import multiprocess
 
 from .outcome import Outcome
-
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Set before the first import of `prometheus_client`, this makes workers share their numbers."""
 
 CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -76,12 +71,8 @@ class Metrics:
         return self._queue.labels(engine)
 
     def render(self) -> bytes:
-        """Return the text format; with several workers, the sum over all of them."""
-        if MULTIPROCESS not in os.environ:
-            return prometheus.generate_latest(self.registry)
-        registry = prometheus.CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return prometheus.generate_latest(registry)
+        """Return Prometheus' text format."""
+        return prometheus.generate_latest(self.registry)
 
     def _request_series(
         self, model: str, status: int
@@ -100,5 +91,4 @@ class Metrics:
         return prometheus.Histogram(full, about, labels, registry=self.registry, buckets=SECONDS)
 
     def _gauge(self, name: str, about: str, *labels: str) -> prometheus.Gauge:
-        full, registry = f"its_{name}", self.registry
-        return prometheus.Gauge(full, about, labels, registry=registry, multiprocess_mode="livesum")
+        return prometheus.Gauge(f"its_{name}", about, labels, registry=self.registry)

@@ -26,8 +26,8 @@ from .tables import Generate, Personas
 class PersonaResolver(Checks):
     """Turns the table into settings; `engines` are those that may write."""
 
-    def __init__(self, path: Path, workers: int, engines: Mapping[str, Any]) -> None:
-        super().__init__(path, workers)
+    def __init__(self, path: Path, engines: Mapping[str, Any]) -> None:
+        super().__init__(path)
         self.engines = engines
 
     def personas(self, table: Personas) -> PersonaSettings:
@@ -79,7 +79,7 @@ class PersonaResolver(Checks):
             model=table.model,
             sampling=msgspec.json.encode(sampling, order="sorted"),
             deadline_s=table.deadline_s,
-            max_concurrency=self.share(table.max_concurrency),
+            max_concurrency=table.max_concurrency,
         )
 
     def _store(self, table: Personas) -> StoreSettings:

@@ -1,19 +1,11 @@
-"""One serving process: uvicorn with limits on what a connection may do, signals, the reload.
-
-`python -m proxy.server` is a worker of several; `workers` starts it.
-"""
+"""The serving process: uvicorn with limits on what a connection may do, signals, the reload."""
 
 import asyncio
-import json
 import logging
-import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +29,6 @@ SWITCH_SECONDS = 0.0005
 MOST_HEAD = 64 * 1024
 LINGER_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 5
-READY = "ready"
 
 
 class Connection(HttpToolsProtocol):
@@ -127,8 +118,8 @@ class Connection(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """Serves, says when it does, and reads the configuration again on SIGHUP."""
 
-    def __init__(self, service: Service, config: Path, workers: int, announcement: str) -> None:
-        self._service, self._config, self._workers = service, config, workers
+    def __init__(self, service: Service, config: Path, announcement: str) -> None:
+        self._service, self._config = service, config
         self._announcement = announcement
         self._reloading: asyncio.Future[None] | None = None
         settings = service.now.settings
@@ -164,8 +155,8 @@ class Server(uvicorn.Server):
     async def _reload(self) -> None:
         old = self._service.now.settings
         try:
-            settings = await asyncio.to_thread(load, self._config, self._workers)
-            await self._service.reload(hosted(settings))
+            settings = await asyncio.to_thread(load, self._config)
+            await self._service.reload(settings)
         except (ConfigError, EngineDied) as error:
             _LOG.error("the configuration stays as it was: %s", error)
             return
@@ -174,7 +165,7 @@ class Server(uvicorn.Server):
             return
         logs.configure(settings.log)
         _LOG.info("the configuration was read again: %s", self._config)
-        for name in ("host", "port", "workers", "cors_origins", "drain_seconds"):
+        for name in ("host", "port", "cors_origins", "drain_seconds"):
             if getattr(old, name) != getattr(settings, name):
                 _LOG.warning("server.%s changes with a restart only", name)
 
@@ -183,45 +174,9 @@ def run(config: Path, settings: Settings, listener: socket.socket, announcement:
     """Serve until a signal; tell whether it could start."""
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(settings.log)
-    server = Server(Service(hosted(settings)), config, settings.workers, announcement)
+    server = Server(Service(settings), config, announcement)
     with suppress(KeyboardInterrupt):
         # uvicorn raises the signal again when it has shut down; by then all is closed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run(sockets=[listener])
     return server.started
-
-
-HOSTED = "ITS_PROXY_HOSTED"
-"""Engines that the parent of several workers has started: their names and addresses, as JSON."""
-
-
-def hosted(settings: Settings) -> Settings:
-    """Return `settings` with the embedded engines that the parent runs as addresses."""
-    addresses: Mapping[str, str] = json.loads(os.environ.get(HOSTED, "{}"))
-    engines = {
-        name: replace(engine, base_url=addresses[name], embedded=None)
-        if name in addresses
-        else engine
-        for name, engine in settings.engines.items()
-    }
-    return replace(settings, engines=engines)
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def main(arguments: Any) -> int:
-    """Serve as one of several workers: CONFIG, the number of them, the listener's descriptor."""
-    config, workers, descriptor = Path(arguments[0]), int(arguments[1]), int(arguments[2])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Ctrl-C reaches the whole process group; the parent decides when a worker ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    started = run(config, load(config, workers), socket.socket(fileno=descriptor), READY)
-    return 0 if started else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -138,7 +138,6 @@ class Settings:
 
     host: str
     port: int
-    workers: int
     drain_seconds: int
     cors_origins: tuple[str, ...]
     limits: Limits

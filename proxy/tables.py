@@ -23,7 +23,6 @@ class Log(Table, frozen=True):
 class Server(Table, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8000
-    workers: int = 1
     max_body_mb: float = 8.0
     max_messages: int = 4096
     max_depth: int = 64

@@ -1,12 +1,10 @@
-"""The serving process: signals, the reload, several workers, clients that mean harm."""
+"""The serving process: signals, the reload, clients that mean harm."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.workers import KILL_SECONDS
 from tests.conftest import MEMBERS
 from tests.proxy.test_cli import serving
 from tests.proxy.test_member import ASK, wait_until
@@ -151,14 +148,10 @@ def test_a_request_has_a_time_limit(config: Path, engine: Engine) -> None:
 # Signals ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_lets_requests_finish(config: Path, engine: Engine, workers: int) -> None:
+def test_sigterm_lets_requests_finish(config: Path, engine: Engine) -> None:
     config.write_text(config.read_text().replace("drain_seconds = 1", "drain_seconds = 5"))
     engine.scripts["n"] = says_after(2, "7")
-    with (
-        serving(config, "--workers", str(workers)) as (process, url),
-        ThreadPoolExecutor(1) as pool,
-    ):
+    with serving(config) as (process, url), ThreadPoolExecutor(1) as pool:
         future = pool.submit(ask, url)
         wait_until(lambda: engine.running == 1)
         process.terminate()
@@ -199,19 +192,15 @@ def models(url: str) -> list[str]:
 RENAMED = "[members.new]\nengine = 'e'\nmodel = 'n'\nstrategy = 'none'\n"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_sighup_reads_the_configuration_again(config: Path, engine: Engine, workers: int) -> None:
+def test_sighup_reads_the_configuration_again(config: Path, engine: Engine) -> None:
     engine.scripts["n"] = says_after(1.0, "7")
     good = config.read_text()
-    with (
-        serving(config, "--workers", str(workers)) as (process, url),
-        ThreadPoolExecutor(1) as pool,
-    ):
+    with serving(config) as (process, url), ThreadPoolExecutor(1) as pool:
         running = pool.submit(ask, url)
         wait_until(lambda: engine.running == 1)
         config.write_text(good + RENAMED)
         process.send_signal(signal.SIGHUP)
-        wait_until(lambda: all("new" in models(url) for _ in range(4)))
+        wait_until(lambda: "new" in models(url))
         assert running.result().status_code == 200, "it finished on the old one"
         config.write_text("typo = 1\n" + good)
         process.send_signal(signal.SIGHUP)
@@ -219,107 +208,12 @@ def test_sighup_reads_the_configuration_again(config: Path, engine: Engine, work
         assert "new" in models(url), "a bad file changes nothing"
         config.write_text(good.replace("[members.n]", "max_concurrency = 1\n[members.n]"))
         process.send_signal(signal.SIGHUP)
-        wait_until(lambda: all("new" not in models(url) for _ in range(4)))
+        wait_until(lambda: "new" not in models(url))
         assert ask(url).status_code == 200
         process.terminate()
         _, said = process.communicate(timeout=10)
     assert said.count("unknown field `typo`") == 1
     assert "Traceback" not in said
-
-
-# Several workers ----------------------------------------------------------------------------
-
-
-def children(parent: int) -> list[int]:
-    return [
-        int(folder.name)
-        for folder in Path("/proc").iterdir()
-        if folder.name.isdigit() and _parent(folder) == parent
-    ]
-
-
-def _parent(process: Path) -> int:
-    try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-
-
-def test_workers_share_the_port_the_limits_and_the_counts(config: Path, engine: Engine) -> None:
-    config.write_text(config.read_text().replace("[members.n]", "max_concurrency = 4\n[members.n]"))
-    engine.scripts["n"] = says_after(0.1, "7")
-    with serving(config, "--workers", "2") as (process, url):
-        with ThreadPoolExecutor(16) as pool:
-            statuses = Counter(a.status_code for a in pool.map(lambda _: ask(url), range(40)))
-        assert statuses == {200: 40}
-        assert engine.most_running <= 4
-        root = url.removesuffix("/v1")
-
-        def counted() -> bool:
-            text = httpx.get(f"{root}/metrics", trust_env=False).text
-            return 'its_requests_total{model="n",status="200"} 40.0' in text
-
-        wait_until(counted)
-        before = set(children(process.pid))
-        assert len(before) == 2
-        os.kill(min(before), signal.SIGKILL)
-        wait_until(lambda: len(set(children(process.pid)) - before) == 1)
-        assert [ask(url).status_code for _ in range(8)] == [200] * 8
-        workers = children(process.pid)
-        process.terminate()
-        assert process.wait(10) == 0
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
-
-
-def test_a_worker_that_starts_again_is_not_killed_by_what_happens(config: Path) -> None:
-    good = config.read_text()
-    with serving(config, "--workers", "2") as (process, url):
-        stays, dies = children(process.pid)
-
-        def fresh() -> set[int]:
-            return set(children(process.pid)) - {stays, dies}
-
-        os.kill(dies, signal.SIGKILL)
-        wait_until(fresh)
-        process.send_signal(signal.SIGHUP)  # to one that knows no signals yet
-        config.write_text("typo = 1\n" + good)
-        os.kill(fresh().pop(), signal.SIGKILL)
-        wait_until(lambda: not fresh())
-        wait_until(fresh)  # it cannot start
-        wait_until(lambda: not fresh())
-        assert len(models(url)) == 5, "the other one serves"
-        config.write_text(good)
-        wait_until(fresh)
-        process.terminate()
-        _, said = process.communicate(timeout=10)
-        assert process.returncode == 0
-    assert "another one starts" in said
-
-
-def test_a_stop_while_a_worker_waits_to_start_leaves_none(config: Path) -> None:
-    with serving(config, "--workers", "2") as (process, _):
-        os.kill(min(children(process.pid)), signal.SIGKILL)
-        wait_until(lambda: len(children(process.pid)) == 1)
-        process.terminate()
-        started = time.monotonic()
-        assert process.wait(10) == 0
-        assert time.monotonic() - started < 1 + KILL_SECONDS, "nobody had to be killed"
-
-
-def test_workers_end_with_a_parent_that_is_killed(config: Path) -> None:
-    with serving(config, "--workers", "2") as (process, _):
-        workers = children(process.pid)
-        assert len(workers) == 2
-        process.kill()
-        wait_until(lambda: not any(alive(pid) for pid in workers))
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 # curl ---------------------------------------------------------------------------------------
