@@ -121,7 +121,8 @@ class Server(uvicorn.Server):
     def __init__(self, service: Service, config: Path, announcement: str) -> None:
         self._service, self._config = service, config
         self._announcement = announcement
-        self._reloading: asyncio.Future[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._stale = False
         settings = service.now.settings
         super().__init__(
             uvicorn.Config(
@@ -150,9 +151,21 @@ class Server(uvicorn.Server):
             print(self._announcement, flush=True)
 
     def _hang_up(self) -> None:
-        self._reloading = asyncio.ensure_future(self._reload())
+        """Read the file again; one reading after the other, so that the last file on disk wins.
+
+        Two at once could end in the wrong order. A signal during a reading causes one more: the
+        file may have changed since it was opened.
+        """
+        self._stale = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload())
 
     async def _reload(self) -> None:
+        while self._stale:
+            self._stale = False
+            await self._reload_once()
+
+    async def _reload_once(self) -> None:
         old = self._service.now.settings
         try:
             settings = await asyncio.to_thread(load, self._config)

@@ -1,12 +1,13 @@
 """The serving process: signals, the reload, clients that mean harm."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,40 @@ def test_sighup_reads_the_configuration_again(config: Path, engine: Engine) -> N
         _, said = process.communicate(timeout=10)
     assert said.count("unknown field `typo`") == 1
     assert "Traceback" not in said
+
+
+def test_of_two_quick_sighups_the_later_file_wins(config: Path) -> None:
+    """The first file's key comes from a pipe: reading it takes as long as the test wants."""
+    good, slow = config.read_text(), config.with_name("slow")
+    os.mkfifo(slow)
+    with serving(config) as (process, url):
+        config.write_text(good.replace("[members.n]", 'api_key = "file:slow"\n[members.old]', 1))
+        process.send_signal(signal.SIGHUP)
+        key = _opened(slow)  # the proxy is reading the first file
+        for _ in range(3):
+            config.write_text(good + RENAMED)
+            process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert "new" not in models(url), "the second reading waits for the first"
+        os.write(key, b"secret")
+        os.close(key)
+        wait_until(lambda: "new" in models(url))
+        process.terminate()
+        _, said = process.communicate(timeout=10)
+    assert said.count("the configuration was read again") == 2, "three signals, one more reading"
+
+
+def _opened(pipe: Path) -> int:
+    """Return the writing end, as soon as somebody reads."""
+    found: list[int] = []
+
+    def try_to_open() -> bool:
+        with suppress(OSError):
+            found.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(found)
+
+    wait_until(try_to_open)
+    return found[0]
 
 
 # curl ---------------------------------------------------------------------------------------
