@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -96,7 +95,8 @@ class _Resolver(Checks):
             host=file.server.host,
             port=file.server.port,
             drain_seconds=file.server.drain_seconds,
-            cors_origins=tuple(file.server.cors_origins),
+            cors_origins=self.origins("server.cors_origins", file.server.cors_origins),
+            allowed_hosts=self.hosts("server.allowed_hosts", file.server.allowed_hosts),
             limits=self._limits(file.server),
             log=LogSettings(**msgspec.structs.asdict(file.server.log)),
             clients=tuple(self._client(name, key) for name, key in file.keys.items()),
@@ -117,7 +117,8 @@ class _Resolver(Checks):
             raise self.fail(f"panels.{name}", "a member has the same name")
 
     def _limits(self, server: Server) -> Limits:
-        for key in ("port", "retries", "retry_seconds", "drain_seconds"):
+        self.port("server.port", server.port)
+        for key in ("retries", "retry_seconds", "drain_seconds"):
             self.at_least(f"server.{key}", getattr(server, key), 0)
         for key in ("max_messages", "max_depth"):
             self.at_least(f"server.{key}", getattr(server, key), 1)
@@ -140,7 +141,7 @@ class _Resolver(Checks):
             self.known(f"{at}.models", model, {**self.file.members, **self.file.panels}, "model")
         models = None if key.models is None else frozenset(key.models)
         secret = self.secret(f"{at}.secret", key.secret)
-        return Client(name, secret, models, key.max_concurrency)
+        return Client(name, secret, models, key.max_concurrency, key.metrics)
 
     def _engine(self, name: str, table: EngineTable) -> EngineSettings:
         at = f"engines.{name}"
@@ -149,8 +150,9 @@ class _Resolver(Checks):
         self.at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
         self.at_least(f"{at}.max_queue", table.max_queue, 0)
         self.above_0(f"{at}.timeout_s", table.timeout_s)
-        if table.base_url is not None and not _is_http(table.base_url):
-            raise self.fail(f"{at}.base_url", "must be http://HOST:PORT/v1 or https://.../v1")
+        base_url = table.base_url
+        if base_url is not None:
+            base_url = self.engine_url(f"{at}.base_url", base_url)
         embedded, queued = None, table.max_queue
         if queued is None:
             queued = QUEUED * table.max_concurrency
@@ -158,9 +160,11 @@ class _Resolver(Checks):
             embedded = self.path.parent / table.embedded
             if not embedded.is_file():
                 raise self.fail(f"{at}.embedded", f"no file {embedded}")
+            if table.api_key is not None:
+                raise self.fail(f"{at}.api_key", "the proxy makes an embedded engine's key itself")
         return EngineSettings(
             name=name,
-            base_url=table.base_url.rstrip("/") if table.base_url else None,
+            base_url=base_url,
             embedded=embedded,
             api_key=self.secret(f"{at}.api_key", table.api_key) if table.api_key else None,
             max_concurrency=table.max_concurrency,
@@ -243,13 +247,3 @@ class _Resolver(Checks):
             return read(self.path.parent / name)
         except ManifestError as error:
             raise self.fail(key, str(error)) from error
-
-
-def _is_http(url: str) -> bool:
-    parts = urlsplit(url)
-    try:
-        reachable = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no port
-        return False
-    known = parts.scheme in {"http", "https"} and parts.path.rstrip("/").endswith("/v1")
-    return known and reachable and not parts.username and not parts.query

@@ -13,6 +13,14 @@ CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 
+def quarter(votes: int, planned: int) -> str:
+    """Return the share of the votes rounded down to a quarter: a client chooses how many there are.
+
+    It is "0", "0.25", "0.5", "0.75" or, where all agree, "1".
+    """
+    return f"{4 * votes // planned / 4:g}"
+
+
 class Metrics:
     """One application's series."""
 
@@ -24,7 +32,7 @@ class Metrics:
         self._seconds = histogram("request_seconds", "Until the last byte", "model")
         self._first = histogram("first_byte_seconds", "Until a stream's first byte", "model")
         self._engine_errors = counter("engine_errors", "Failed engine calls", "engine", "kind")
-        self._votes = counter("votes", "Votes, by the winner's share", "panel", "votes")
+        self._votes = counter("votes", "Verdicts by agreement", "panel", "agreement")
         self._abstained = counter("abstentions", "Completions without an answer", "panel")
         self._saved = counter("early_stop_saved_calls", "Calls cancelled as settled", "panel")
         self._undecided = counter("undecided_expressions", "Too large to compare", "panel")
@@ -60,7 +68,7 @@ class Metrics:
         self._engine_errors.labels(engine, kind).inc()
 
     def verdict(self, panel: str, outcome: Outcome) -> None:
-        self._votes.labels(panel, f"{outcome.votes}/{outcome.planned}").inc()
+        self._votes.labels(panel, quarter(outcome.votes, outcome.planned)).inc()
         abstained = sum(ballot.answer is None for ballot in outcome.verdict.ballots)
         self._abstained.labels(panel).inc(abstained)
         self._saved.labels(panel).inc(len(outcome.cancelled))

@@ -13,6 +13,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from its.urls import is_loopback
+
 from . import logs
 from .app import create_app
 from .checks import ConfigError
@@ -29,6 +31,7 @@ SWITCH_SECONDS = 0.0005
 MOST_HEAD = 64 * 1024
 LINGER_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 5
+NO_KEYS = "none, so only loopback is served; add a key, or --insecure"
 
 
 class Connection(HttpToolsProtocol):
@@ -118,15 +121,23 @@ class Connection(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """Serves, says when it does, and reads the configuration again on SIGHUP."""
 
-    def __init__(self, service: Service, config: Path, announcement: str) -> None:
-        self._service, self._config = service, config
+    def __init__(
+        self,
+        service: Service,
+        config: Path,
+        announcement: str,
+        *,
+        keys_needed: bool,
+        insecure: bool,
+    ) -> None:
+        self._service, self._config, self._keys_needed = service, config, keys_needed
         self._announcement = announcement
         self._reloading: asyncio.Task[None] | None = None
         self._stale = False
         settings = service.now.settings
         super().__init__(
             uvicorn.Config(
-                create_app(settings, service),
+                create_app(settings, service, insecure=insecure),
                 http=partial(  # type: ignore[arg-type]
                     Connection,
                     seconds=settings.limits.read_seconds,
@@ -169,6 +180,8 @@ class Server(uvicorn.Server):
         old = self._service.now.settings
         try:
             settings = await asyncio.to_thread(load, self._config)
+            if self._keys_needed and not settings.clients:
+                raise ConfigError(self._config, "keys", NO_KEYS)
             await self._service.reload(settings)
         except (ConfigError, EngineDied) as error:
             _LOG.error("the configuration stays as it was: %s", error)
@@ -183,11 +196,27 @@ class Server(uvicorn.Server):
                 _LOG.warning("server.%s changes with a restart only", name)
 
 
-def run(config: Path, settings: Settings, listener: socket.socket, announcement: str) -> bool:
-    """Serve until a signal; tell whether it could start."""
+def run(
+    config: Path,
+    settings: Settings,
+    listener: socket.socket,
+    announcement: str,
+    *,
+    insecure: bool,
+) -> bool:
+    """Serve until a signal; tell whether it could start.
+
+    Raises:
+        ConfigError: there is no key, and more than loopback would be served without `insecure`.
+    """
+    keys_needed = not insecure and not is_loopback(listener.getsockname()[0])
+    if keys_needed and not settings.clients:
+        raise ConfigError(config, "keys", NO_KEYS)
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(settings.log)
-    server = Server(Service(settings), config, announcement)
+    server = Server(
+        Service(settings), config, announcement, keys_needed=keys_needed, insecure=insecure
+    )
     with suppress(KeyboardInterrupt):
         # uvicorn raises the signal again when it has shut down; by then all is closed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)

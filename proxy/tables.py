@@ -32,6 +32,7 @@ class Server(Table, frozen=True):
     retry_seconds: float = 10.0
     drain_seconds: int = 30
     cors_origins: list[str] = []
+    allowed_hosts: list[str] = []
     log: Log = Log()
 
 
@@ -39,6 +40,7 @@ class Key(Table, frozen=True):
     secret: str
     models: list[str] | None = None
     max_concurrency: int | None = None
+    metrics: bool = False
 
 
 class EngineTable(Table, frozen=True):

@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import MEMBERS
 from tests.proxy.test_cli import serving
-from tests.proxy.test_member import ASK, wait_until
+from tests.proxy.test_member import ASK, JSON, wait_until
 from tests.scripted import Engine, says, says_after, speaks, streams
 
 FAST = "[server]\nread_seconds = 0.5\ndrain_seconds = 1\n"
@@ -53,7 +53,9 @@ def talk(url: str, *pieces: bytes, pause: float = 0.0) -> bytes:
         return got
 
 
-POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+POST = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+)
 
 
 def test_endless_headers_are_431(config: Path) -> None:
@@ -88,7 +90,7 @@ def test_who_is_refused_early_is_hung_up_on_too(config: Path, more: bytes) -> No
 def test_a_line_end_behind_a_request_keeps_nothing_open(config: Path) -> None:
     with serving(config) as (_, url):
         started = time.monotonic()
-        talk(url, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n", pause=0.2)
+        talk(url, b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", b"\r\n", pause=0.2)
         assert time.monotonic() - started < 4
 
 
@@ -122,7 +124,12 @@ def test_a_body_is_refused_by_its_length(config: Path, engine: Engine) -> None:
     with serving(config) as (_, url):
         got = talk(url, POST + b"content-length: 10000000\r\n\r\n")
         assert got.startswith(b"HTTP/1.1 413 ")
-        whole = httpx.post(f"{url}/chat/completions", content=b"x" * 10_000_000, trust_env=False)
+        whole = httpx.post(
+            f"{url}/chat/completions",
+            content=b"x" * 10_000_000,
+            headers=JSON,
+            trust_env=False,
+        )
         assert whole.status_code == 413
     assert engine.received == []
 
@@ -254,6 +261,9 @@ def _opened(pipe: Path) -> int:
 # curl ---------------------------------------------------------------------------------------
 
 
+SENT_AS = ("-H", "content-type: application/json")
+
+
 def curl(*args: str) -> str:
     done = subprocess.run(
         ["curl", "-sS", "--noproxy", "*", *args], capture_output=True, text=True, timeout=30
@@ -267,12 +277,13 @@ def test_curl(config: Path, engine: Engine) -> None:
     engine.scripts["s"] = speaks("a", "b")
     with serving(config) as (_, url):
         body = json.dumps({"model": "n", "messages": ASK})
-        answer = json.loads(curl(f"{url}/chat/completions", "-d", body))
+        answer = json.loads(curl(f"{url}/chat/completions", *SENT_AS, "-d", body))
         assert answer["choices"][0]["message"]["content"] == "7"
         body = json.dumps({"model": "s", "messages": ASK, "stream": True})
-        streamed = curl("-N", f"{url}/chat/completions", "-d", body)
+        streamed = curl("-N", f"{url}/chat/completions", *SENT_AS, "-d", body)
         assert streamed.rstrip().endswith("data: [DONE]")
         large = json.dumps({"model": "n", "messages": [{"role": "user", "content": "x" * 100_000}]})
-        answer = json.loads(curl(f"{url}/chat/completions", "-d", large))  # asks 100-continue
+        # curl asks before it sends as much: 100-continue
+        answer = json.loads(curl(f"{url}/chat/completions", *SENT_AS, "-d", large))
         assert answer["choices"][0]["message"]["content"] == "7"
         assert "200 OK" in curl("-i", f"{url}/models").splitlines()[0]
