@@ -99,7 +99,7 @@ class _Resolver(Checks):
             allowed_hosts=self.hosts("server.allowed_hosts", file.server.allowed_hosts),
             limits=self._limits(file.server),
             log=LogSettings(**msgspec.structs.asdict(file.server.log)),
-            clients=tuple(self._client(name, key) for name, key in file.keys.items()),
+            clients=self._clients(),
             engines={name: self._engine(name, table) for name, table in file.engines.items()},
             members={name: self._member(name, table) for name, table in file.members.items()},
             panels={name: self._panel(name, table) for name, table in file.panels.items()},
@@ -133,6 +133,14 @@ class _Resolver(Checks):
             retries=server.retries,
             retry_seconds=server.retry_seconds,
         )
+
+    def _clients(self) -> tuple[Client, ...]:
+        clients: dict[str, Client] = {}
+        for client in (self._client(name, key) for name, key in self.file.keys.items()):
+            if other := clients.get(client.secret):
+                raise self.fail(f"keys.{client.name}.secret", f"is the secret of keys.{other.name}")
+            clients[client.secret] = client
+        return tuple(clients.values())
 
     def _client(self, name: str, key: Key) -> Client:
         at = f"keys.{name}"

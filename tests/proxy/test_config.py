@@ -100,6 +100,16 @@ BAD = [
     ("[personas]" + WRITES + "extra = {n = 2}", "personas.generate.extra.n", "by the proxy"),
     ("[personas]" + WRITES + "deadline_s = 0", "personas.generate.deadline_s", "above 0"),
     ("[keys.a]\nsecret = 'env:HOME'\nmodels = ['zz']", "keys.a.models", "no model 'zz'"),
+    (
+        "[keys.a]\nsecret = 'env:HOME'\n[keys.b]\nsecret = 'env:HOME'",
+        "keys.b.secret",
+        "is the secret of keys.a",
+    ),
+    (
+        "[engines.f]\nembedded = 'panels.toml'\napi_key = 'env:HOME'",
+        "engines.f.api_key",
+        "makes an embedded engine's key itself",
+    ),
 ]
 
 
