@@ -156,6 +156,8 @@ class Settings:
 
     def engines_behind(self, client: Client) -> set[str]:
         """Return the names of the engines that serve the models which a key may use."""
+        if client.models is None:
+            return set(self.engines)
         panels = [panel for name, panel in self.panels.items() if client.may_use(name)]
         names = {member for panel in panels for member in panel.members}
         names |= {name for name in self.members if client.may_use(name)}

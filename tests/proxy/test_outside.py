@@ -97,7 +97,7 @@ def test_a_client_that_left_is_counted_as_such(proxy: httpx.Client, engine: Engi
 
 
 def test_metrics_and_models_follow_the_key_rule(start: Proxy) -> None:
-    proxy = start(MEMBERS + KEY)
+    proxy = start(MEMBERS + KEY + "metrics = true\n")
     for path in ("/metrics", "/v1/models", "/openapi.json"):
         assert proxy.get(path).status_code == 401, path
         assert proxy.get(path, headers=BEARER).status_code == 200, path
