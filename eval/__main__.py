@@ -11,6 +11,7 @@ from rich.console import Console
 
 from its.answers.algebra.workers import Workers
 from its.methods import METHODS
+from its.urls import fault
 
 from . import grade as grading
 from . import replay as replaying
@@ -96,7 +97,7 @@ def run(
     problems = replace(loaded, problems=loaded.problems[:limit])
     job = Job(
         task=problems,
-        base_url=base_url,
+        base_url=_url(base_url),
         sampling=Sampling(
             model=model, samples=samples, temperature=temperature, top_p=top_p,
             max_tokens=max_tokens, seed=seed, system=system, strategy=strategy,
@@ -333,6 +334,12 @@ def _loaded(name: str, data: Path | None, seed: int) -> Task:
         return load(name, data=data, seed=seed)
     except TaskError as error:
         _fail(str(error), 2)
+
+
+def _url(url: str) -> str:
+    if wrong := fault(url):
+        _fail(f"--base-url: {url[:100]!r} {wrong}, as in http://127.0.0.1:8000/v1", 2)
+    return url
 
 
 def _object(text: str) -> dict[str, object]:

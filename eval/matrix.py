@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from its import urls
 from its.strategies import STRATEGIES
 
 from . import estimators
@@ -46,6 +47,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout: Annotated[float, msgspec.Meta(ge=1)] = 3600.0
 
     def __post_init__(self) -> None:
+        if wrong := urls.fault(self.base_url):
+            raise ValueError(f"base_url: {self.base_url[:100]!r} {wrong}")
         for name in [*self.train, *self.test]:
             if name not in STRATEGIES and not (name == BASE and name in self.train):
                 raise ValueError(f"no strategy {name!r}; there are: {', '.join(STRATEGIES)}")

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from its.manifest import CoDesign
+from its.urls import fault
 
 from . import models
 from .checks import ConfigError
@@ -42,12 +43,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Overrides server.port; 0 takes any.")
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that share the port; overrides server.workers."),
-    ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Serve beyond loopback without any key.")
+        bool,
+        typer.Option("--insecure", help="Without any key: serve beyond loopback, under any name."),
     ] = False,
 ) -> None:
     """Serve the members and panels of CONFIG until interrupted.
@@ -56,21 +54,17 @@ def serve(
     nothing. SIGTERM stops to accept, lets requests finish (server.drain_seconds), and ends.
     """
     from . import server, tracing
-    from . import workers as several
 
-    settings = _load(config, workers)
+    settings = _load(config)
     _warn(settings)
     host = host or settings.host
-    if not settings.clients and not _is_loopback(host) and not insecure:
-        _fail(f"{config}: keys: none, so only loopback is served; add a key, or --insecure", 2)
     listener = _listen(host, settings.port if port is None else port)
     shown = f"[{host}]" if ":" in host else host
     announcement = f"serving on http://{shown}:{listener.getsockname()[1]}/v1"
-    serving = server if settings.workers == 1 else several
     try:
         tracing.check()
-        started = serving.run(config, settings, listener, announcement)
-    except tracing.TracingError as error:
+        started = server.run(config, settings, listener, announcement, insecure=insecure)
+    except (ConfigError, tracing.TracingError) as error:
         _fail(str(error), 2)
     if not started:
         raise typer.Exit(1)
@@ -115,7 +109,7 @@ def init(
     """
     from . import init as writer
 
-    urls = engine or [writer.DEFAULT_ENGINE]
+    urls = [_url("--engine", url) for url in engine or [writer.DEFAULT_ENGINE]]
     try:
         if checkpoints:
             found = [writer.look_at(folder, urls[0]) for folder in checkpoints]
@@ -148,7 +142,7 @@ def conformance(
     from .conformance import run
 
     lacks = False
-    for result in run(base_url, model, _secret(api_key)):
+    for result in run(_url("--base-url", base_url), model, _secret(api_key)):
         lacks = lacks or (result.required and not result.passed)
         if as_json:
             print(json.dumps(asdict(result)), flush=True)
@@ -191,6 +185,12 @@ def demo(
         raise typer.Exit(130) from None
 
 
+def _url(option: str, url: str) -> str:
+    if wrong := fault(url):
+        _fail(f"{option}: {url[:100]!r} {wrong}, as in http://127.0.0.1:30000/v1", 2)
+    return url
+
+
 def _secret(reference: str | None) -> str | None:
     """Return the key that `--api-key env:NAME` names."""
     if reference is None:
@@ -231,9 +231,9 @@ def _model_file(name: str) -> Path:
         _fail("interrupted; what has come so far is kept", 130)
 
 
-def _load(config: Path, workers: int | None = None) -> Settings:
+def _load(config: Path) -> Settings:
     try:
-        return load(config, workers)
+        return load(config)
     except ConfigError as error:
         _fail(str(error), 2)
 
@@ -242,10 +242,6 @@ def _warn(settings: Settings) -> None:
     bare = [member.name for member in settings.members.values() if member.manifest is None]
     if bare:
         _say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
-
-
-def _is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,12 +4,13 @@ What relays bytes is raw ASGI and found by a table; everything else is ordinary 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -20,11 +21,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from its import prompts
 
 from . import asgi, tracing, wire
-from .auth import Auth, hold_to_model, may_use
+from .auth import Auth
 from .chat import chat
 from .edge import Edge
 from .engines import CHAT
-from .errors import ApiError, MethodNotAllowed, NotFound
+from .errors import ApiError, Forbidden, MethodNotAllowed, NotFound
 from .metrics import CONTENT_TYPE
 from .openapi import document
 from .passthrough import ENDPOINTS, passthrough
@@ -36,20 +37,43 @@ from .settings import Member, Panel, Settings
 RELAYED: Mapping[str, ASGIApp] = {CHAT: chat, **dict.fromkeys(ENDPOINTS, passthrough)}
 
 
-def create_app(settings: Settings, service: Service | None = None) -> ASGIApp:
-    """Return the proxy for `settings`; engines are opened, or started, with the application."""
+def create_app(
+    settings: Settings, service: Service | None = None, *, insecure: bool = False
+) -> ASGIApp:
+    """Return the proxy for `settings`; engines are opened, or started, with the application.
+
+    With `insecure` and without keys, it is served under any host name.
+    """
     service = service or Service(settings)
     # Around Starlette, not inside: its own outer layers cost what half a relay costs.
-    app: ASGIApp = Edge(Auth(Relay(_starlette(service))), service)
-    if settings.cors_origins:
-        app = CORSMiddleware(
+    auth = Auth(Relay(_starlette(service)), settings.cors_origins, insecure=insecure)
+    app: ASGIApp = Edge(auth, service)
+    return Cors(app, service, settings.cors_origins) if settings.cors_origins else app
+
+
+class Cors(CORSMiddleware):
+    """Tells browsers which pages may read answers.
+
+    It is outermost, so that the pages can read errors too. Without keys it leaves the preflight of
+    a page that may not ask to `Auth`, which refuses that page's other requests as well.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, origins: Sequence[str]) -> None:
+        super().__init__(
             app,
-            allow_origins=settings.cors_origins,
+            allow_origins=origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
             expose_headers=["x-request-id"],
         )
-    return app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        origin = Headers(scope=scope).get("origin") if scope["type"] == "http" else None
+        keyless = not self._service.now.settings.clients
+        if keyless and origin is not None and not self.is_allowed_origin(origin):
+            return await self.app(scope, receive, send)
+        await super().__call__(scope, receive, send)
 
 
 def _starlette(service: Service) -> Starlette:
@@ -89,7 +113,7 @@ class Relay:
         if endpoint is None or scope["type"] != "http":
             return await self.app(scope, receive, send)
         if scope["method"] != "POST":
-            raise MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}")
+            raise MethodNotAllowed(f"{scope['method'][:20]} is not allowed on {scope['path']}")
         await endpoint(scope, receive, send)
 
 
@@ -104,17 +128,26 @@ async def health(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Every engine answers; which ones, only a key is told."""
-    states = await _generation(request).look.states()
+    """Every engine answers; which ones, a key is told of the engines behind its models."""
+    generation, client = _generation(request), record_of(request.scope).client
+    states = await generation.look.states()
     all_ready = all(states.values())
     told: dict[str, Any] = {"status": "ready" if all_ready else "not ready"}
-    if record_of(request.scope).client is not None:
-        told["engines"] = states
+    if client is not None:
+        behind = generation.settings.engines_behind(client)
+        told["engines"] = {name: state for name, state in states.items() if name in behind}
     return JSONResponse(told, 200 if all_ready else 503)
 
 
 async def metrics(request: Request) -> Response:
-    """Show the counts, in Prometheus' text format."""
+    """Show the counts, in Prometheus' text format; they name every model and engine."""
+    client = record_of(request.scope).client
+    if client is not None and not client.metrics:
+        raise Forbidden(
+            f"The key {client.name!r} may not read /metrics. Its operator can set"
+            f" keys.{client.name}.metrics = true.",
+            code="metrics_not_allowed",
+        )
     counts = _generation(request).metrics
     counts.tasks.set(len(asyncio.all_tasks()))
     text = await asyncio.to_thread(counts.render)
@@ -128,18 +161,18 @@ async def openapi(request: Request) -> Response:
 
 async def models(request: Request) -> Response:
     """List the models that the key may use, with how they are asked."""
-    settings, record = _generation(request).settings, record_of(request.scope)
-    names = [*settings.members, *settings.panels]
-    cards = [_card(_generation(request), name) for name in names if may_use(record, name)]
+    generation, client = _generation(request), record_of(request.scope).client
+    names = [*generation.settings.members, *generation.settings.panels]
+    shown = [name for name in names if client is None or client.may_use(name)]
+    cards = [_card(name, generation, generation.find(name, client)) for name in shown]
     return JSONResponse({"object": "list", "data": cards})
 
 
 async def model(request: Request) -> Response:
     """Describe one model."""
-    name = request.path_params["model"]
-    _generation(request).find(name)
-    hold_to_model(record_of(request.scope), name)
-    return JSONResponse(_card(_generation(request), name))
+    name, generation = request.path_params["model"], _generation(request)
+    target = generation.find(name, record_of(request.scope).client)
+    return JSONResponse(_card(name, generation, target))
 
 
 async def compose(request: Request) -> Response:
@@ -147,8 +180,7 @@ async def compose(request: Request) -> Response:
     generation, record = _generation(request), record_of(request.scope)
     limits = generation.settings.limits
     asked = wire.parse(await asgi.read_body(request.receive, record, limits), limits)
-    hold_to_model(record, asked.model)
-    target = generation.find(asked.model)
+    target = generation.find(asked.model, record.client)
     record.model = asked.model
     if isinstance(target, Member):
         wire.check_for_member(asked)
@@ -159,9 +191,9 @@ async def compose(request: Request) -> Response:
     return JSONResponse({"model": asked.model, "members": composed})
 
 
-def _card(generation: Generation, name: str) -> dict[str, Any]:
+def _card(name: str, generation: Generation, target: Member | Panel) -> dict[str, Any]:
     card = {"id": name, "object": "model", "created": 0, "owned_by": "input-time-scaling"}
-    return {**card, "input_time": _describe(generation, generation.find(name))}
+    return {**card, "input_time": _describe(generation, target)}
 
 
 def _describe(generation: Generation, target: Member | Panel) -> dict[str, Any]:
@@ -199,9 +231,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     path, method = request.url.path, request.method
     if error.status_code == 405:
         allow = (error.headers or {}).get("allow", "")
-        refusal: ApiError = MethodNotAllowed(f"{method} is not allowed on {path}", allow=allow)
+        refusal: ApiError = MethodNotAllowed(
+            f"{method[:20]} is not allowed on {path[:100]}", allow=allow
+        )
     else:
-        refusal = NotFound(f"there is nothing at {path}", code="not_found")
+        refusal = NotFound(f"there is nothing at {path[:100]}", code="not_found")
     return await _api_error(request, refusal)
 
 

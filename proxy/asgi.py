@@ -1,13 +1,14 @@
 """The few ASGI steps that every endpoint shares: read a body, answer, notice a client leave."""
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Send
 
-from .errors import TooLarge
+from .errors import TooLarge, UnsupportedMedia
 from .record import Record
 from .settings import Limits
 
@@ -20,14 +21,16 @@ class Disconnected(Exception):
 
 
 async def read_body(receive: Receive, record: Record, limits: Limits) -> bytes:
-    """Return the request body.
+    """Return the request body: JSON, without a byte order mark.
 
     Raises:
+        UnsupportedMedia: it is compressed; or, without a key, not said to be JSON.
         TooLarge: it has more than `limits.body` bytes, or says that it will.
         Disconnected: the client left before it was complete.
 
     Where nothing comes for `limits.read_seconds`, the request is ended as `stalled`.
     """
+    _check_media(record)
     limit = limits.body
     if record.length.isdigit() and int(record.length) > limit:
         raise _too_large(limit)
@@ -46,7 +49,31 @@ async def read_body(receive: Receive, record: Record, limits: Limits) -> bytes:
             raise _too_large(limit)
         chunks.append(chunk)
         more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return body.removeprefix(BOM_UTF8)
+
+
+def _check_media(record: Record) -> None:
+    encoding = record.content_encoding
+    if encoding and encoding.lower() != b"identity":
+        shown = encoding[:100].decode("latin-1")
+        raise UnsupportedMedia(
+            f"The body is compressed ({shown}). Send it as plain JSON, without content-encoding.",
+            code="unsupported_content_encoding",
+        )
+    # A web page may send any other type to this machine without asking first (a "simple" request).
+    # Clients with a key may go on without one, as a page has no key.
+    if record.client is None and not _is_json(record.content_type):
+        raise UnsupportedMedia(
+            "Send the body as JSON, with `content-type: application/json`.",
+            code="unsupported_content_type",
+        )
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.partition(b";")[0].strip().lower()
+    suffixed = kind.startswith(b"application/") and kind.endswith(b"+json")
+    return kind == b"application/json" or suffixed
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -2,34 +2,40 @@
 
 import hmac
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .errors import Forbidden, TooMany, Unauthorized
-from .record import Record, record_of
-from .service import Generation
+from . import doors
+from .errors import BadRequest, TooMany, Unauthorized
+from .record import record_of
 from .settings import Client
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 
 
 class Auth:
-    """Holds every path but the open ones to a key, if keys are configured."""
+    """Holds every path but the open ones to a key; without keys, keeps web pages out.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    `origins` are the pages that may ask a proxy without keys; with `insecure` it is served under
+    any name.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Collection[str], *, insecure: bool) -> None:
+        self.app, self._origins, self._insecure = app, origins, insecure
         self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        generation: Generation = scope["state"]["generation"]
-        clients = generation.settings.clients
-        if not clients:
-            return await self.app(scope, receive, send)
+        settings = scope["state"]["generation"].settings
         record = record_of(scope)
-        record.client = client = _client(clients, record.authorization)
+        if len(record.authorizations) > 1:
+            raise BadRequest("There are several `Authorization` headers. Send one.")
+        if not settings.clients:
+            doors.hold(record, settings.allowed_hosts, self._origins, insecure=self._insecure)
+            return await self.app(scope, receive, send)
+        record.client = client = _client(settings.clients, record.authorizations)
         if client is None:
             if scope["path"] not in OPEN_PATHS:
                 raise Unauthorized("a valid key is needed: `Authorization: Bearer KEY`")
@@ -43,25 +49,9 @@ class Auth:
             self._running[client.name] -= 1
 
 
-def _client(clients: Sequence[Client], authorization: bytes) -> Client | None:
-    scheme, _, secret = authorization.partition(b" ")
+def _client(clients: Sequence[Client], authorizations: Sequence[bytes]) -> Client | None:
+    scheme, _, secret = (authorizations[0] if authorizations else b"").partition(b" ")
     given = secret.strip() if scheme.lower() == b"bearer" else b""
     # All keys are compared, so that the time taken says nothing about any of them.
     found = [client for client in clients if hmac.compare_digest(client.secret.encode(), given)]
     return found[0] if found else None
-
-
-def may_use(record: Record, model: str) -> bool:
-    """Tell whether the request's key allows `model`."""
-    client = record.client
-    return client is None or client.models is None or model in client.models
-
-
-def hold_to_model(record: Record, model: str) -> None:
-    """Refuse a model that the request's key does not allow.
-
-    Raises:
-        Forbidden: the key is limited to other models.
-    """
-    if not may_use(record, model):
-        raise Forbidden(f"this key may not use the model {model!r}", param="model")

@@ -8,7 +8,6 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from . import asgi, logs, panel, render, stream, wire
-from .auth import hold_to_model
 from .engines import CHAT, EngineError
 from .errors import ApiError
 from .limits import Retries
@@ -30,8 +29,7 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
     raw = await asgi.read_body(receive, record, limits)
     logs.body(record, "request", raw)
     request = wire.parse(raw, limits)
-    hold_to_model(record, request.model)
-    target = generation.find(request.model)
+    target = generation.find(request.model, record.client)
     record.model, record.streamed = request.model, request.stream
     watcher = asgi.watch(receive, record)
     try:

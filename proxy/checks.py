@@ -1,9 +1,11 @@
 """Checks of a configuration's values; every complaint names the file and the key."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from its import urls
 
 
 class ConfigError(Exception):
@@ -14,10 +16,10 @@ class ConfigError(Exception):
 
 
 class Checks:
-    """What the checks of all tables share: the file, and the number of workers."""
+    """What the checks of all tables share: the file that they complain of."""
 
-    def __init__(self, path: Path, workers: int) -> None:
-        self.path, self.workers = path, workers
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def fail(self, key: str, reason: str) -> ConfigError:
         return ConfigError(self.path, key, reason)
@@ -43,6 +45,51 @@ class Checks:
         if name not in table:
             raise self.fail(key, f"no {what} {name!r}; there are: {', '.join(table) or 'none'}")
 
+    def port(self, key: str, value: int) -> None:
+        if not 0 <= value <= urls.MOST_PORT:
+            raise self.fail(key, f"must be 0 to {urls.MOST_PORT}; 0 takes any free port")
+
+    def engine_url(self, key: str, url: str) -> str:
+        """Return an engine's address without a last slash."""
+        wrong = urls.fault(url)
+        if wrong is None and not urls.path(url).rstrip("/").endswith("/v1"):
+            wrong = "does not end in /v1"
+        if wrong is None and urls.has_query(url):
+            wrong = "goes on after /v1"
+        if wrong is not None:
+            wanted = "It must be http://HOST:PORT/v1 or https://.../v1"
+            raise self.fail(key, f"{_shown(url)} {wrong}. {wanted}")
+        return url.rstrip("/")
+
+    def origins(self, key: str, origins: Sequence[str]) -> tuple[str, ...]:
+        """Return the pages that may ask: each as a browser writes it, or `*`."""
+        for origin in origins:
+            scheme, _, rest = origin.partition("://")
+            wrong = urls.fault(origin, [scheme.lower()]) if rest else "has no scheme"
+            if wrong is None and (urls.path(origin) or urls.has_query(origin)):
+                wrong = "has a path"
+            if wrong is None and origin != origin.lower():
+                wrong = "has capital letters, and a browser sends none"
+            if wrong is not None and origin != "*":
+                wanted = 'It must be an origin such as "https://chat.example", or "*"'
+                raise self.fail(key, f"{_shown(origin)} {wrong}. {wanted}")
+        return tuple(origins)
+
+    def hosts(self, key: str, hosts: Sequence[str]) -> frozenset[str]:
+        """Return names or addresses of this server as `doors` compares them."""
+        return frozenset(self._host(key, host) for host in hosts)
+
+    def _host(self, key: str, host: str) -> str:
+        bare = host.removeprefix("[").removesuffix("]")
+        name = urls.host_name(f"[{bare}]" if ":" in bare else bare)
+        if not name or (":" in bare and urls.fault(f"http://[{bare}]")):
+            raise self.fail(
+                key,
+                f"{_shown(host)} is no host. It must be a name or an address without a port, such"
+                ' as "panels.example"; --insecure serves every name',
+            )
+        return name
+
     def at_least(self, key: str, value: float | None, least: int) -> None:
         if value is not None and value < least:
             raise self.fail(key, f"must be at least {least}")
@@ -51,6 +98,6 @@ class Checks:
         if value <= 0:
             raise self.fail(key, "must be above 0")
 
-    def share(self, limit: int) -> int:
-        """Return one worker's share of a limit that holds for all of them."""
-        return max(min(limit, 1), limit // self.workers)
+
+def _shown(value: str) -> str:
+    return repr(value[:100])

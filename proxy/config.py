@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -42,16 +41,15 @@ QUEUED = 8
 """Calls that may wait for an engine, for each that may run."""
 
 
-def load(path: Path, workers: int | None = None, *, hold: bool = True) -> Settings:
+def load(path: Path, *, hold: bool = True) -> Settings:
     """Read and check the configuration at `path`.
 
-    `workers` overrides the file's; the limits of engines and keys are one worker's share. Without
-    `hold`, members that break their co-design are let through, to be shown.
+    Without `hold`, members that break their co-design are let through, to be shown.
 
     Raises:
         ConfigError: the file cannot be read, or a key of it is wrong.
     """
-    return _Resolver(path, _parse(path), workers, hold).settings()
+    return _Resolver(path, _parse(path), hold).settings()
 
 
 def _parse(path: Path) -> File:
@@ -86,8 +84,8 @@ def _key(raw: Mapping[str, Any], at: str) -> str:
 class _Resolver(Checks):
     """Turns a parsed file into settings; every complaint names the file and the key."""
 
-    def __init__(self, path: Path, file: File, workers: int | None, hold: bool) -> None:
-        super().__init__(path, max(1, workers or file.server.workers))
+    def __init__(self, path: Path, file: File, hold: bool) -> None:
+        super().__init__(path)
         self.file, self.hold = file, hold
 
     def settings(self) -> Settings:
@@ -96,12 +94,12 @@ class _Resolver(Checks):
         return Settings(
             host=file.server.host,
             port=file.server.port,
-            workers=self.workers,
             drain_seconds=file.server.drain_seconds,
-            cors_origins=tuple(file.server.cors_origins),
+            cors_origins=self.origins("server.cors_origins", file.server.cors_origins),
+            allowed_hosts=self.hosts("server.allowed_hosts", file.server.allowed_hosts),
             limits=self._limits(file.server),
             log=LogSettings(**msgspec.structs.asdict(file.server.log)),
-            clients=tuple(self._client(name, key) for name, key in file.keys.items()),
+            clients=self._clients(),
             engines={name: self._engine(name, table) for name, table in file.engines.items()},
             members={name: self._member(name, table) for name, table in file.members.items()},
             panels={name: self._panel(name, table) for name, table in file.panels.items()},
@@ -109,7 +107,7 @@ class _Resolver(Checks):
         )
 
     def _personas(self) -> PersonaSettings:
-        resolver = PersonaResolver(self.path, self.workers, self.file.engines)
+        resolver = PersonaResolver(self.path, self.file.engines)
         return resolver.personas(self.file.personas)
 
     def _check_names(self) -> None:
@@ -119,9 +117,10 @@ class _Resolver(Checks):
             raise self.fail(f"panels.{name}", "a member has the same name")
 
     def _limits(self, server: Server) -> Limits:
-        for key in ("port", "retries", "retry_seconds", "drain_seconds"):
+        self.port("server.port", server.port)
+        for key in ("retries", "retry_seconds", "drain_seconds"):
             self.at_least(f"server.{key}", getattr(server, key), 0)
-        for key in ("workers", "max_messages", "max_depth"):
+        for key in ("max_messages", "max_depth"):
             self.at_least(f"server.{key}", getattr(server, key), 1)
         for key in ("max_body_mb", "read_seconds", "max_seconds"):
             self.above_0(f"server.{key}", getattr(server, key))
@@ -135,14 +134,22 @@ class _Resolver(Checks):
             retry_seconds=server.retry_seconds,
         )
 
+    def _clients(self) -> tuple[Client, ...]:
+        clients: dict[str, Client] = {}
+        for client in (self._client(name, key) for name, key in self.file.keys.items()):
+            if other := clients.get(client.secret):
+                raise self.fail(f"keys.{client.name}.secret", f"is the secret of keys.{other.name}")
+            clients[client.secret] = client
+        return tuple(clients.values())
+
     def _client(self, name: str, key: Key) -> Client:
         at = f"keys.{name}"
         self.at_least(f"{at}.max_concurrency", key.max_concurrency, 1)
         for model in key.models or []:
             self.known(f"{at}.models", model, {**self.file.members, **self.file.panels}, "model")
         models = None if key.models is None else frozenset(key.models)
-        limit = key.max_concurrency and self.share(key.max_concurrency)
-        return Client(name, self.secret(f"{at}.secret", key.secret), models, limit)
+        secret = self.secret(f"{at}.secret", key.secret)
+        return Client(name, secret, models, key.max_concurrency, key.metrics)
 
     def _engine(self, name: str, table: EngineTable) -> EngineSettings:
         at = f"engines.{name}"
@@ -151,22 +158,27 @@ class _Resolver(Checks):
         self.at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
         self.at_least(f"{at}.max_queue", table.max_queue, 0)
         self.above_0(f"{at}.timeout_s", table.timeout_s)
-        if table.base_url is not None and not _is_http(table.base_url):
-            raise self.fail(f"{at}.base_url", "must be http://HOST:PORT/v1 or https://.../v1")
-        embedded = None
+        base_url = table.base_url
+        if base_url is not None:
+            base_url = self.engine_url(f"{at}.base_url", base_url)
+        embedded, queued = None, table.max_queue
+        if queued is None:
+            queued = QUEUED * table.max_concurrency
         if table.embedded is not None:
             embedded = self.path.parent / table.embedded
             if not embedded.is_file():
                 raise self.fail(f"{at}.embedded", f"no file {embedded}")
+            if table.api_key is not None:
+                raise self.fail(f"{at}.api_key", "the proxy makes an embedded engine's key itself")
         return EngineSettings(
             name=name,
-            base_url=table.base_url.rstrip("/") if table.base_url else None,
+            base_url=base_url,
             embedded=embedded,
             api_key=self.secret(f"{at}.api_key", table.api_key) if table.api_key else None,
-            max_concurrency=self.share(table.max_concurrency),
-            max_queue=self.share(
-                QUEUED * table.max_concurrency if table.max_queue is None else table.max_queue
-            ),
+            max_concurrency=table.max_concurrency,
+            max_queue=QUEUED * table.max_concurrency
+            if table.max_queue is None
+            else table.max_queue,
             timeout_s=table.timeout_s,
         )
 
@@ -243,13 +255,3 @@ class _Resolver(Checks):
             return read(self.path.parent / name)
         except ManifestError as error:
             raise self.fail(key, str(error)) from error
-
-
-def _is_http(url: str) -> bool:
-    parts = urlsplit(url)
-    try:
-        reachable = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no port
-        return False
-    known = parts.scheme in {"http", "https"} and parts.path.rstrip("/").endswith("/v1")
-    return known and reachable and not parts.username and not parts.query

@@ -211,6 +211,10 @@ class Connection(asyncio.Protocol):
             httptools.HttpParserError, ValueError: its target is no URL.
         """
         target = httptools.parse_url(head.url)
+        if target.host:  # RFC 9112, 3.2.2: an absolute target counts, whatever `Host` says
+            port = b":%d" % target.port if target.port else b""
+            head.headers[:] = [each for each in head.headers if each[0] != b"host"]
+            head.headers.append((b"host", target.host + port))
         raw_path = target.path or b"/"
         path = raw_path.decode("ascii")
         return {

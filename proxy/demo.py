@@ -6,7 +6,6 @@ file, the questions go through the `openai` client, the evaluation is `its-eval`
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from its import children
 
 FOLDER = Path("runs") / "demo"
 STRATEGIES = ("none", "similar", "unsimilar", "random")
@@ -105,9 +106,12 @@ def _terminable() -> Iterator[None]:
 @contextmanager
 def _proxy(config: Path, port: int) -> Iterator[str]:
     """Run `its-proxy serve` as a child; yield its base URL."""
-    command = [sys.executable, "-m", "proxy", "serve", "--config", str(config)]
     process = subprocess.Popen(
-        [*command, "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        children.python("proxy", "serve", "--config", config, "--port", port),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=children.environment(),
     )
     try:
         assert process.stdout is not None
@@ -177,8 +181,8 @@ class _Demo:
             " through vote3, whose ballots give its members as well\n"
         )
         folders = [self._run(model) for model in ("demo-n", "vote3")]
-        report = [sys.executable, "-m", "eval", "report", *folders]
-        if subprocess.run(report).returncode:
+        report = children.python("eval", "report", *folders)
+        if subprocess.run(report, env=children.environment()).returncode:
             raise DemoError("its-eval report failed")
         self.console.print(
             f"{PROBLEMS} problems prove nothing: the intervals say how little. The model was never"
@@ -188,12 +192,12 @@ class _Demo:
 
     def _run(self, model: str) -> str:
         folder = str(FOLDER / model)
-        command = [sys.executable, "-m", "eval", "run", "arith", "--limit", str(PROBLEMS)]
-        command += ["--base-url", self.base_url, "--model", model, "--max-tokens", "224"]
-        command += ["--out", folder, "--fresh"]
-        self.console.print(f"[dim]its-eval {' '.join(command[3:])}[/]", soft_wrap=True)
+        words = ["run", "arith", "--limit", str(PROBLEMS), "--base-url", self.base_url]
+        words += ["--model", model, "--max-tokens", "224", "--out", folder, "--fresh"]
+        self.console.print(f"[dim]its-eval {' '.join(words)}[/]", soft_wrap=True)
         # Its own table is left out: one table over both runs follows.
-        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+        command, env = children.python("eval", *words), children.environment()
+        if subprocess.run(command, stdout=subprocess.DEVNULL, env=env).returncode:
             raise DemoError(f"its-eval run failed on {model}; {folder} has what was done")
         return folder
 

@@ -1,16 +1,20 @@
 """The embedded engine: llama.cpp's own OpenAI server, in a child process, on the CPU.
 
-`python -m proxy.embedded FILE.gguf` is the child. It prints its address, serves, and ends when
-its standard input closes - so it ends with its parent, however that ends.
+`python -m proxy.embedded FILE.gguf` is the child. It reads its key, a line of standard input,
+prints its address, serves, and ends when its standard input closes - so it ends with its parent,
+however that ends. Without the key every web page that the user opens could ask the engine.
 """
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 import threading
 from pathlib import Path
 from types import TracebackType
+
+from its import children
 
 from .http1 import HttpError, Pool
 
@@ -27,20 +31,28 @@ class EngineDied(Exception):
 
 
 class EmbeddedEngine:
-    """An engine on `model` (a GGUF file) that runs as long as the `async with` block."""
+    """An engine on `model` (a GGUF file) that runs as long as the `async with` block.
+
+    It answers at `base_url` to those who have its `api_key`.
+    """
 
     def __init__(self, model: Path) -> None:
         self._model = model
         self._process: asyncio.subprocess.Process | None = None
         self.base_url = ""
+        self.api_key = secrets.token_urlsafe(32)
 
     async def __aenter__(self) -> "EmbeddedEngine":
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy.embedded", str(self._model)),
+            *children.python("proxy.embedded", self._model),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env=children.environment(),
         )
         try:
+            # Through the pipe: command lines and environments can be read by others.
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{self.api_key}\n".encode())
             async with asyncio.timeout(START_SECONDS):
                 self.base_url = f"{await self._address()}/v1"
                 await self._wait_until_loaded()
@@ -97,6 +109,7 @@ class EmbeddedEngine:
 
 def serve(model: Path) -> None:
     """Serve `model` on a free loopback port until standard input ends or a signal comes."""
+    key = _key()
     # libgomp reads these when it is loaded. Threads that spin for long collapse to one token a
     # second on a busy machine; threads that never spin lose half of one stream's speed.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -108,6 +121,9 @@ def serve(model: Path) -> None:
     params.model_alias = {model.stem}
     params.hostnames = ["127.0.0.1"]
     params.port = 0
+    params.api_keys = [key]
+    params.cors_credentials = False
+    params.endpoint_slots = False
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * SLOT_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = min(4, os.cpu_count() or 1)
@@ -122,6 +138,16 @@ def serve(model: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     threading.Thread(target=_until_orphaned, args=[ended], daemon=True).start()
     ended.wait()
+
+
+def _key() -> str:
+    """Read a line of standard input, byte by byte: what comes later is for `_until_orphaned`."""
+    line = b""
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        line += byte
+    if not line:
+        raise SystemExit("the first line of standard input must be the key of the engine")
+    return line.decode()
 
 
 def _until_orphaned(ended: threading.Event) -> None:

@@ -3,10 +3,11 @@
 ApiError
 ├── BadRequest        400  the request cannot be served as it is
 ├── Unauthorized      401  no key, or an unknown one
-├── Forbidden         403  the key may not use this model
-├── NotFound          404  no such model or path
+├── Forbidden         403  the key may not read this; the Host or Origin is not allowed
+├── NotFound          404  no such path, or no such model for this key
 ├── RequestTimeout    408  the body does not come; 504: the answer does not
 ├── TooLarge          413  the body exceeds the limit
+├── UnsupportedMedia  415  the body is compressed, or not said to be JSON
 ├── HeaderTooLarge    431  the headers exceed the limit
 ├── TooMany           429  the key has too many requests running
 ├── Stopping          503  the proxy ends before the answer came
@@ -104,6 +105,10 @@ class RequestTimeout(ApiError):
 
 class TooLarge(ApiError):
     status, type = 413, "invalid_request_error"
+
+
+class UnsupportedMedia(ApiError):
+    status, type = 415, "invalid_request_error"
 
 
 class HeaderTooLarge(ApiError):

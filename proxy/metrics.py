@@ -2,20 +2,23 @@
 so that no client can make a new series.
 """
 
-import os
 from collections.abc import Callable
 from functools import cache
 
 import prometheus_client as prometheus
-from prometheus_client import multiprocess
 
 from .outcome import Outcome
 
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Set before the first import of `prometheus_client`, this makes workers share their numbers."""
-
 CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+
+def quarter(votes: int, planned: int) -> str:
+    """Return the share of the votes rounded down to a quarter: a client chooses how many there are.
+
+    It is "0", "0.25", "0.5", "0.75" or, where all agree, "1".
+    """
+    return f"{4 * votes // planned / 4:g}"
 
 
 class Metrics:
@@ -29,7 +32,7 @@ class Metrics:
         self._seconds = histogram("request_seconds", "Until the last byte", "model")
         self._first = histogram("first_byte_seconds", "Until a stream's first byte", "model")
         self._engine_errors = counter("engine_errors", "Failed engine calls", "engine", "kind")
-        self._votes = counter("votes", "Votes, by the winner's share", "panel", "votes")
+        self._votes = counter("votes", "Verdicts by agreement", "panel", "agreement")
         self._abstained = counter("abstentions", "Completions without an answer", "panel")
         self._saved = counter("early_stop_saved_calls", "Calls cancelled as settled", "panel")
         self._undecided = counter("undecided_expressions", "Too large to compare", "panel")
@@ -65,7 +68,7 @@ class Metrics:
         self._engine_errors.labels(engine, kind).inc()
 
     def verdict(self, panel: str, outcome: Outcome) -> None:
-        self._votes.labels(panel, f"{outcome.votes}/{outcome.planned}").inc()
+        self._votes.labels(panel, quarter(outcome.votes, outcome.planned)).inc()
         abstained = sum(ballot.answer is None for ballot in outcome.verdict.ballots)
         self._abstained.labels(panel).inc(abstained)
         self._saved.labels(panel).inc(len(outcome.cancelled))
@@ -76,12 +79,8 @@ class Metrics:
         return self._queue.labels(engine)
 
     def render(self) -> bytes:
-        """Return the text format; with several workers, the sum over all of them."""
-        if MULTIPROCESS not in os.environ:
-            return prometheus.generate_latest(self.registry)
-        registry = prometheus.CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return prometheus.generate_latest(registry)
+        """Return Prometheus' text format."""
+        return prometheus.generate_latest(self.registry)
 
     def _request_series(
         self, model: str, status: int
@@ -100,5 +99,4 @@ class Metrics:
         return prometheus.Histogram(full, about, labels, registry=self.registry, buckets=SECONDS)
 
     def _gauge(self, name: str, about: str, *labels: str) -> prometheus.Gauge:
-        full, registry = f"its_{name}", self.registry
-        return prometheus.Gauge(full, about, labels, registry=registry, multiprocess_mode="livesum")
+        return prometheus.Gauge(f"its_{name}", about, labels, registry=self.registry)

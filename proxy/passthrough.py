@@ -18,7 +18,6 @@ from its import prompts
 
 from . import asgi, llama, logs, render, stream, wire
 from .asked import Asked
-from .auth import hold_to_model
 from .engines import EngineError
 from .errors import BadRequest
 from .limits import Retries
@@ -120,13 +119,11 @@ async def passthrough(scope: Scope, receive: Receive, send: Send) -> None:
     raw = await asgi.read_body(receive, record, limits)
     logs.body(record, "request", raw)
     request = wire.parse_any(raw, limits)
-    hold_to_model(record, request.model)
-    target = generation.find(request.model)
+    target = generation.find(request.model, record.client)
     if not isinstance(target, Member):
-        first = target.members[0]
         raise BadRequest(
-            f"the panel {request.model!r} answers chat completions only; ask a member of it, for"
-            f" instance {first!r}",
+            f"The panel {request.model!r} answers chat completions only. Ask a single model;"
+            " /v1/models lists them.",
             param="model",
         )
     record.model = request.model

@@ -1,14 +1,14 @@
 """The table `personas` of the configuration: where contexts come from."""
 
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from its import notes
+from its import notes, urls
 from its.personas import bank
 
 from .checks import Checks
@@ -22,12 +22,14 @@ from .settings import (
 )
 from .tables import Generate, Personas
 
+_DATABASE = re.compile("(/[0-9]*)?")
+
 
 class PersonaResolver(Checks):
     """Turns the table into settings; `engines` are those that may write."""
 
-    def __init__(self, path: Path, workers: int, engines: Mapping[str, Any]) -> None:
-        super().__init__(path, workers)
+    def __init__(self, path: Path, engines: Mapping[str, Any]) -> None:
+        super().__init__(path)
         self.engines = engines
 
     def personas(self, table: Personas) -> PersonaSettings:
@@ -79,7 +81,7 @@ class PersonaResolver(Checks):
             model=table.model,
             sampling=msgspec.json.encode(sampling, order="sorted"),
             deadline_s=table.deadline_s,
-            max_concurrency=self.share(table.max_concurrency),
+            max_concurrency=table.max_concurrency,
         )
 
     def _store(self, table: Personas) -> StoreSettings:
@@ -94,10 +96,12 @@ class PersonaResolver(Checks):
             url = table.store
             if "@" in url:
                 raise self.fail("personas.store", 'holds a password: put the URL into "env:NAME"')
-        if not _is_redis(url):
+        if wrong := _redis_fault(url):
+            # Not the address itself: it may hold a password.
             raise self.fail(
                 "personas.store",
-                'must be "sqlite:PATH", "redis://HOST:PORT/0", or "env:NAME" of one',
+                f'the address {wrong}. It must be "sqlite:PATH", "redis://HOST:PORT/0", or'
+                ' "env:NAME" of one',
             )
         if find_spec("redis") is None:
             remedy = "pip install 'input-time-scaling[redis]'"
@@ -122,10 +126,9 @@ class PersonaResolver(Checks):
             raise self.fail("personas.notes", str(error)) from error
 
 
-def _is_redis(url: str) -> bool:
-    """Whether a Redis client can take this address."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"redis", "rediss"} and parts.port != 0
-    except ValueError:  # its port is no number, or its host no address
-        return False
+def _redis_fault(url: str) -> str | None:
+    """Why a Redis client cannot take this address: the client itself takes any, and guesses."""
+    wrong = urls.fault(url, ("redis", "rediss"), secret=True)
+    if wrong is None and not _DATABASE.fullmatch(urls.path(url)):
+        return "does not end in the number of a database"
+    return wrong

@@ -22,15 +22,19 @@ class Record:
 
     __slots__ = (
         "_send",
-        "authorization",
+        "authorizations",
         "cause",
         "client",
+        "content_encoding",
+        "content_type",
         "engine_seconds",
         "finished",
         "first_byte",
         "forwarded",
+        "host",
         "length",
         "model",
+        "origin",
         "request_id",
         "started",
         "status",
@@ -57,13 +61,18 @@ class Record:
         self._read(headers)
 
     def _read(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        self.authorization = self.length = b""
+        self.length = b""
+        self.authorizations: list[bytes] = []
+        single = {b"host": b"", b"origin": b"", b"content-type": b"", b"content-encoding": b""}
         self.trace: dict[bytes, bytes] = {}
         request_id = b""
         forwarded = []
         for name, value in headers:
-            if name == b"authorization":
-                self.authorization = value
+            if name in single:
+                # One that comes twice is joined (RFC 9110, 5.3), so that neither value is trusted.
+                single[name] = b"%s, %s" % (single[name], value) if single[name] else value
+            elif name == b"authorization":
+                self.authorizations.append(value)
             elif name == b"content-length":
                 self.length = value
             elif name == b"x-request-id":
@@ -72,6 +81,7 @@ class Record:
                 self.trace[name] = value
             elif name in FORWARDED or name.startswith(FORWARDED_PREFIX):
                 forwarded.append(b"%s: %s\r\n" % (name, value))
+        self.host, self.origin, self.content_type, self.content_encoding = single.values()
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = os.urandom(16).hex().encode()
         self.request_id = request_id

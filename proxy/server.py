@@ -1,24 +1,17 @@
-"""One serving process: uvicorn with limits on what a connection may do, signals, the reload.
-
-`python -m proxy.server` is a worker of several; `workers` starts it.
-"""
+"""The serving process: uvicorn with limits on what a connection may do, signals, the reload."""
 
 import asyncio
-import json
 import logging
-import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvicorn
+
+from its.urls import is_loopback
 
 from . import logs
 from .app import create_app
@@ -33,18 +26,27 @@ _LOG = logging.getLogger("its.proxy")
 SWITCH_SECONDS = 0.0005
 """A thread that grades answers lets the event loop in after this long, not after 5 ms."""
 
-READY = "ready"
+NO_KEYS = "none, so only loopback is served; add a key, or --insecure"
 
 
 class Server(uvicorn.Server):
     """Serves, says when it does, and reads the configuration again on SIGHUP."""
 
-    def __init__(self, service: Service, config: Path, workers: int, announcement: str) -> None:
-        self._service, self._config, self._workers = service, config, workers
+    def __init__(
+        self,
+        service: Service,
+        config: Path,
+        announcement: str,
+        *,
+        keys_needed: bool,
+        insecure: bool,
+    ) -> None:
+        self._service, self._config, self._keys_needed = service, config, keys_needed
         self._announcement = announcement
-        self._reloading: asyncio.Future[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._stale = False
         settings = service.now.settings
-        app = create_app(settings, service)
+        app = create_app(settings, service, insecure=insecure)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -71,14 +73,35 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             print(self._announcement, flush=True)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting connections, and end when those that there are have been served."""
+        # The kernel resets what waits in the queue of a port that closes: one more turn of the
+        # loop accepts it.
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
     def _hang_up(self) -> None:
-        self._reloading = asyncio.ensure_future(self._reload())
+        """Read the file again; one reading after the other, so that the last file on disk wins.
+
+        Two at once could end in the wrong order. A signal during a reading causes one more: the
+        file may have changed since it was opened.
+        """
+        self._stale = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload())
 
     async def _reload(self) -> None:
+        while self._stale:
+            self._stale = False
+            await self._reload_once()
+
+    async def _reload_once(self) -> None:
         old = self._service.now.settings
         try:
-            settings = await asyncio.to_thread(load, self._config, self._workers)
-            await self._service.reload(hosted(settings))
+            settings = await asyncio.to_thread(load, self._config)
+            if self._keys_needed and not settings.clients:
+                raise ConfigError(self._config, "keys", NO_KEYS)
+            await self._service.reload(settings)
         except (ConfigError, EngineDied) as error:
             _LOG.error("the configuration stays as it was: %s", error)
             return
@@ -87,54 +110,34 @@ class Server(uvicorn.Server):
             return
         logs.configure(settings.log)
         _LOG.info("the configuration was read again: %s", self._config)
-        for name in ("host", "port", "workers", "cors_origins", "drain_seconds"):
+        for name in ("host", "port", "cors_origins", "drain_seconds"):
             if getattr(old, name) != getattr(settings, name):
                 _LOG.warning("server.%s changes with a restart only", name)
 
 
-def run(config: Path, settings: Settings, listener: socket.socket, announcement: str) -> bool:
-    """Serve until a signal; tell whether it could start."""
+def run(
+    config: Path,
+    settings: Settings,
+    listener: socket.socket,
+    announcement: str,
+    *,
+    insecure: bool,
+) -> bool:
+    """Serve until a signal; tell whether it could start.
+
+    Raises:
+        ConfigError: there is no key, and more than loopback would be served without `insecure`.
+    """
+    keys_needed = not insecure and not is_loopback(listener.getsockname()[0])
+    if keys_needed and not settings.clients:
+        raise ConfigError(config, "keys", NO_KEYS)
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(settings.log)
-    server = Server(Service(hosted(settings)), config, settings.workers, announcement)
+    server = Server(
+        Service(settings), config, announcement, keys_needed=keys_needed, insecure=insecure
+    )
     with suppress(KeyboardInterrupt):
         # uvicorn raises the signal again when it has shut down; by then all is closed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run(sockets=[listener])
     return server.started
-
-
-HOSTED = "ITS_PROXY_HOSTED"
-"""Engines that the parent of several workers has started: their names and addresses, as JSON."""
-
-
-def hosted(settings: Settings) -> Settings:
-    """Return `settings` with the embedded engines that the parent runs as addresses."""
-    addresses: Mapping[str, str] = json.loads(os.environ.get(HOSTED, "{}"))
-    engines = {
-        name: replace(engine, base_url=addresses[name], embedded=None)
-        if name in addresses
-        else engine
-        for name, engine in settings.engines.items()
-    }
-    return replace(settings, engines=engines)
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def main(arguments: Any) -> int:
-    """Serve as one of several workers: CONFIG, the number of them, the listener's descriptor."""
-    config, workers, descriptor = Path(arguments[0]), int(arguments[1]), int(arguments[2])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Ctrl-C reaches the whole process group; the parent decides when a worker ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    started = run(config, load(config, workers), socket.socket(fileno=descriptor), READY)
-    return 0 if started else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from its.answers.algebra.workers import Workers
 from its.personas import bank
@@ -17,6 +17,7 @@ from .metrics import Metrics
 from .personas import Contexts
 from .ready import Look
 from .settings import (
+    Client,
     EngineSettings,
     Member,
     Panel,
@@ -50,14 +51,14 @@ class Generation:
     look: Look
     running: int = 0
 
-    def find(self, name: str) -> Member | Panel:
-        """Return the member or the panel behind a model name.
+    def find(self, name: str, client: Client | None) -> Member | Panel:
+        """Return the member or the panel behind a model name; `client` is the request's key.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or the key may not use it. The key cannot tell which.
         """
         target = self.settings.members.get(name) or self.settings.panels.get(name)
-        if target is None:
+        if target is None or (client is not None and not client.may_use(name)):
             raise NotFound(
                 f"there is no model {name[:100]!r}; /v1/models lists those that there are",
                 param="model",
@@ -162,12 +163,12 @@ class Service:
 
     async def _open(self, settings: EngineSettings) -> _Running:
         async with AsyncExitStack() as stack:
-            base_url = settings.base_url
+            base_url, asked = settings.base_url, settings
             if settings.embedded is not None:
                 child = await stack.enter_async_context(EmbeddedEngine(settings.embedded))
-                base_url = child.base_url
+                base_url, asked = child.base_url, replace(settings, api_key=child.api_key)
             assert base_url is not None, "the configuration has one or the other"
-            engine = Engine(settings, base_url, self.metrics)
+            engine = Engine(asked, base_url, self.metrics)
             stack.callback(engine.close)
             return _Running(engine, stack.pop_all())
 

@@ -28,6 +28,11 @@ class Client:
     secret: str = field(repr=False)
     models: frozenset[str] | None
     max_concurrency: int | None
+    metrics: bool
+
+    def may_use(self, model: str) -> bool:
+        """Tell whether the key allows `model`."""
+        return self.models is None or model in self.models
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +143,9 @@ class Settings:
 
     host: str
     port: int
-    workers: int
     drain_seconds: int
     cors_origins: tuple[str, ...]
+    allowed_hosts: frozenset[str]
     limits: Limits
     log: LogSettings
     clients: tuple[Client, ...]
@@ -148,3 +153,12 @@ class Settings:
     members: Mapping[str, Member]
     panels: Mapping[str, Panel]
     personas: PersonaSettings
+
+    def engines_behind(self, client: Client) -> set[str]:
+        """Return the names of the engines that serve the models which a key may use."""
+        if client.models is None:
+            return set(self.engines)
+        panels = [panel for name, panel in self.panels.items() if client.may_use(name)]
+        names = {member for panel in panels for member in panel.members}
+        names |= {name for name in self.members if client.may_use(name)}
+        return {self.members[name].engine for name in names}

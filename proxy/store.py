@@ -74,7 +74,7 @@ CREATE TABLE IF NOT EXISTS leases(
 
 
 class SqliteStore:
-    """One file, shared by the workers of one machine; at most `rows` personas, oldest out."""
+    """One file, shared by the proxies of one machine; at most `rows` personas, oldest out."""
 
     def __init__(self, path: Path, rows: int) -> None:
         self._path, self._rows = path, rows

@@ -23,7 +23,6 @@ class Log(Table, frozen=True):
 class Server(Table, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8000
-    workers: int = 1
     max_body_mb: float = 8.0
     max_messages: int = 4096
     max_depth: int = 64
@@ -33,6 +32,7 @@ class Server(Table, frozen=True):
     retry_seconds: float = 10.0
     drain_seconds: int = 30
     cors_origins: list[str] = []
+    allowed_hosts: list[str] = []
     log: Log = Log()
 
 
@@ -40,6 +40,7 @@ class Key(Table, frozen=True):
     secret: str
     models: list[str] | None = None
     max_concurrency: int | None = None
+    metrics: bool = False
 
 
 class EngineTable(Table, frozen=True):

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
+from its.urls import fault
+
 from .record import Record
 
 _SWITCHES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -30,8 +32,12 @@ def check() -> None:
     """Refuse to go on where tracing is asked for and cannot be.
 
     Raises:
-        TracingError: the extra `otel` is not installed.
+        TracingError: an endpoint is no address, or the extra `otel` is not installed.
     """
+    for name in _SWITCHES:
+        endpoint = os.environ.get(name)
+        if endpoint and (wrong := fault(endpoint, secret=True)):
+            raise TracingError(f"{name} {wrong}. It must be such as http://HOST:4318")
     if _wanted() and find_spec("opentelemetry") is None:
         remedy = "pip install 'input-time-scaling[otel]'"
         raise TracingError(f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but tracing needs {remedy}")

@@ -17,6 +17,9 @@ from .settings import Limits, Member
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
 
+MOST_ECHOED = 100
+"""Characters of a client's own text that an error repeats."""
+
 
 class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The request's `input_time` field. A missing value means the member's own."""
@@ -173,8 +176,9 @@ def _extras(value: Any) -> Extras | None:
         extras = msgspec.convert(value, Extras)
     except msgspec.ValidationError as error:
         reason, _, at = str(error).partition(" - at `$")
-        param = "input_time" + at.rstrip("`")
-        raise BadRequest(f"`{param}`: {reason}", param=param) from error
+        param = "input_time" + at.rstrip("`")[:MOST_ECHOED]
+        # The reason ends with the client's own word, of any length.
+        raise BadRequest(f"`{param}`: {reason[:MOST_ECHOED]}", param=param) from error
     if extras.samples is not None and not 1 <= extras.samples <= 64:
         raise BadRequest("`input_time.samples` must be 1 to 64", param="input_time.samples")
     return extras

@@ -33,6 +33,7 @@ from .options import (
     object_of,
     shelf_of,
     told,
+    url_of,
 )
 from .rows import read
 from .sources import FILTERS, SETS, SOURCES
@@ -114,7 +115,8 @@ def build(
         server = None
         if personas == "generate" and engine and model:
             sampling = {"max_tokens": max_tokens, "temperature": temperature, **object_of(extra)}
-            server = Server(engine, model, sampling, key_of(api_key), max_concurrency)
+            writer = url_of("--engine", engine)
+            server = Server(writer, model, sampling, key_of(api_key), max_concurrency)
         asked = Asked(
             set_.value if set_ else None, source, from_, rows,
             tuple(name.value for name in filter_ or ()), tuple(decontaminate or ()),
@@ -177,7 +179,8 @@ def personas(
     with told():
         shelf = shelf_of(strategy, mix, None)
         sampling = {"max_tokens": max_tokens, "temperature": temperature, **object_of(extra)}
-        server = Server(engine, model, sampling, key_of(api_key), max_concurrency)
+        writer = url_of("--engine", engine)
+        server = Server(writer, model, sampling, key_of(api_key), max_concurrency)
         complete = asyncio.run(write_all(file, strategy.value, seed, shelf, server, out))
     raise typer.Exit(0 if complete else 1)
 
@@ -202,7 +205,8 @@ def parity(
 
     with told():
         try:
-            same = compare_all(data, tokenizer, proxy, model, rows, seed, key_of(api_key))
+            url = url_of("--proxy", proxy)
+            same = compare_all(data, tokenizer, url, model, rows, seed, key_of(api_key))
         except ParityError as error:
             fail(str(error))
     raise typer.Exit(0 if same else 1)

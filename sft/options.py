@@ -14,6 +14,7 @@ from rich.console import Console
 from its import notes as notes_
 from its.personas import bank
 from its.strategies import EVEN, STRATEGIES, Shelf, mix_fault
+from its.urls import fault
 
 from .raw import SourceError
 from .rows import RowError
@@ -115,6 +116,13 @@ def told() -> Iterator[None]:
         fail("stopped; the same command goes on from here", 130)
     except (OSError, ValueError, RowError, SourceError, WrittenError) as error:
         fail(str(error))
+
+
+def url_of(option: str, url: str) -> str:
+    """Return the address of a server, or end the command where it is none."""
+    if wrong := fault(url):
+        fail(f"{option}: {url[:100]!r} {wrong}, as in http://127.0.0.1:8000/v1")
+    return url
 
 
 def fail(message: str, status: int = 2) -> NoReturn:

@@ -32,6 +32,7 @@ WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 20.0
 HOPELESS = 20
 """Rows in a row that failed: then the engine is gone, and asking the rest would be in vain."""
 
+JSON = {"content-type": "application/json"}
 BUSY = frozenset({429, 503})
 AGAIN = BUSY | {500, 502, 504}
 
@@ -117,7 +118,7 @@ class Engine:
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT_SECONDS)
             try:
-                answer = await self._client.post("chat/completions", content=body)
+                answer = await self._client.post("chat/completions", content=body, headers=JSON)
             except httpx.TransportError as error:
                 reason = f"{type(error).__name__}: {error}"
                 self._pace.overloaded()

@@ -98,7 +98,12 @@ def _run(args: Sequence[str], place: str, console: Console) -> None:
         raise RunError("there is no axolotl here: make train-env")
     console.print(f"{place}axolotl {shlex.join(args)}", markup=False, style="bold")
     env = {"AXOLOTL_DO_NOT_TRACK": "1", **os.environ}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), env.get("PYTHONPATH")]))
+    # Axolotl imports our plugin: from this tree, unless we are installed. A file of the current
+    # folder, such as json.py, takes the place of no module, in its own children neither.
+    tree = Path(__file__).parent.parent
+    if tree.name not in {"site-packages", "dist-packages"}:
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH"), str(tree)]))
+    env["PYTHONSAFEPATH"] = "1"
     ended = subprocess.run([found, *args], env=env, check=False)
     if ended.returncode != 0:
         raise RunError(f"axolotl {args[0]} {args[1]} ended with {ended.returncode}")

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
+from proxy.embedded import EmbeddedEngine
 from sft import gguf_tokenizer
 from tests.conftest import PLAIN, ROOT, command, require_or_skip
 
@@ -96,6 +98,47 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+async def test_nobody_asks_the_engine_without_its_key(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web page can reach the engine's port on loopback as well as the proxy's."""
+    for module in ("json", "xllamacpp"):  # and files of the current folder are no modules of ours
+        tmp_path.joinpath(f"{module}.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    async with EmbeddedEngine(model) as engine, httpx.AsyncClient(trust_env=False) as client:
+        root = engine.base_url.removesuffix("/v1")
+        key = {"authorization": f"Bearer {engine.api_key}"}
+        for path in ("/v1/models", "/models", "/props", "/slots", "/metrics", "/lora-adapters"):
+            assert (await client.get(root + path)).status_code == 401, path
+        said = {
+            "messages": [{"role": "user", "content": "3 + 4"}],
+            "max_tokens": 1,
+            "content": "a",
+            "prompt": "a",
+        }
+        for path in ("/v1/chat/completions", "/completion", "/tokenize", "/apply-template"):
+            for headers in ({}, {"authorization": "Bearer x"}):
+                answer = await client.post(root + path, json=said, headers=headers)
+                assert answer.status_code == 401, path
+            assert (await client.post(root + path, json=said, headers=key)).status_code == 200, path
+        (child,) = children(os.getpid())
+        assert engine.api_key.encode() not in _readable(child)
+
+
+def _readable(pid: int) -> bytes:
+    """Return what other processes can read of one."""
+    return b"".join(Path(f"/proc/{pid}/{told}").read_bytes() for told in ("cmdline", "environ"))
+
+
+def test_an_engine_without_a_key_does_not_start(model: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "proxy.embedded", model],
+        input="\n", capture_output=True, text=True, cwd=ROOT, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "must be the key" in ended.stderr
 
 
 def test_a_member_streams(served: str) -> None:

@@ -53,6 +53,15 @@ def test_the_core_is_pure() -> None:
         assert "workers import" not in path.read_text("utf-8"), path
 
 
+def test_children_take_no_module_of_the_current_folder() -> None:
+    """`python -m` imports what lies there, such as a `json.py`; `python -P -m` does not."""
+    files = [path for package in PACKAGES for path in modules(package)]
+    for path in files:
+        for line in path.read_text("utf-8").splitlines():
+            starts = "sys.executable" in line or "PYTHON," in line
+            assert not starts or '"-m"' not in line or '"-P", "-m"' in line, f"{path}: {line}"
+
+
 def test_nobody_rebinds_the_builtin_eval() -> None:
     files = [path for package in (*PACKAGES, "tests") for path in modules(package)]
     for path in files:

@@ -169,7 +169,7 @@ class Run:
         path = f"{Path(PYTHON).parent}:{os.environ.get('PATH', '')}"
         # The parts are run from this tree, whatever is installed; training reads a plugin of it.
         env = {**os.environ, "PATH": path, "PYTHONPATH": str(self.root), "COLUMNS": "120"}
-        guarded = [PYTHON, "-m", "eval.codesign.guard", str(os.getpid()), *command.argv]
+        guarded = [PYTHON, "-P", "-m", "eval.codesign.guard", str(os.getpid()), *command.argv]
         return subprocess.Popen(
             guarded, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=env, cwd=self.root,
             start_new_session=True,

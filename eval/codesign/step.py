@@ -34,7 +34,7 @@ class Command:
 
     def __str__(self) -> str:
         said = self.line or shlex.join(self.words).replace(
-            f"{shlex.quote(PYTHON)} -m ", "python -m "
+            f"{shlex.quote(PYTHON)} -P -m ", "python -m "
         )
         return f"{said} > {self.output}" if self.output else said
 

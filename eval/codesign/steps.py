@@ -288,7 +288,7 @@ class _Steps:
 
 
 def _python(module: str, *words: object) -> Command:
-    return Command((PYTHON, "-m", module, *map(str, words)))
+    return Command((PYTHON, "-P", "-m", module, *map(str, words)))
 
 
 def _filled(line: str, **words: object) -> str:

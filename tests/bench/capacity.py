@@ -16,8 +16,6 @@ from tests.bench.loopback import WAITS_SECONDS
 from tests.bench.proxy import KEY, MEMBER, PANEL, cpu_ms, load, process, rss_mb
 
 CONFIG = """
-[server]
-workers = 1
 [server.log]
 level = "warning"
 [keys.bench]

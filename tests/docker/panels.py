@@ -15,11 +15,14 @@ def checked(text: str, folder: Path) -> str:
         checkpoint.mkdir()
         known = manifest.Manifest(1, "base", manifest.Train(strategy))
         manifest.write(known, checkpoint / manifest.NAME)
-    (folder / "key").write_text("a-long-enough-secret")
+    for name in ("key", "metrics_key"):
+        (folder / name).write_text(f"a-long-enough-secret, the {name}")
     for there, here in (
         ("/checkpoints", str(folder)),
         ("/run/secrets/its_key", str(folder / "key")),
+        ("/run/secrets/its_metrics_key", str(folder / "metrics_key")),
         ("/run/secrets/its/user", str(folder / "key")),
+        ("/run/secrets/its/metrics", str(folder / "metrics_key")),
     ):
         text = text.replace(there, here)
     file = folder / "panels.toml"

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,22 @@ def test_the_proxy_takes_its_configuration(tmp_path: Path) -> None:
     for name in re.findall(r"http://([a-z-]+):30000", text):
         assert name in COMPOSE["services"]
     assert checked(text, tmp_path).count("co-design verified") == 3
+
+
+def test_prometheus_has_the_key_that_reads_metrics_and_nothing_else() -> None:
+    keys = tomllib.loads((DOCKER / "panels.toml").read_text("utf-8"))["keys"]
+    (reads,) = [key for key in keys.values() if key.get("metrics")]
+    assert reads["models"] == []
+    scraped = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text("utf-8"))
+    (job,) = scraped["scrape_configs"]
+    file = job["authorization"]["credentials_file"]
+    assert reads["secret"] == f"file:{file}"
+    name = file.removeprefix("/run/secrets/")
+    assert COMPOSE["services"]["prometheus"]["secrets"] == [name]
+    for key in keys.values():
+        secret = key["secret"].removeprefix("file:/run/secrets/")
+        assert secret in COMPOSE["services"]["proxy"]["secrets"]
+        assert secret in COMPOSE["secrets"]
 
 
 def test_the_dashboard_shows_what_is_counted() -> None:

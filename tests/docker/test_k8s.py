@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,12 @@ def test_the_proxy_takes_their_configuration(things: list[Thing], tmp_path: Path
     assert len(named) == 4
     said = checked(panels, tmp_path)
     assert said.count("co-design verified") == 3, said
+
+
+def test_the_secret_that_people_make_has_every_key(things: list[Thing]) -> None:
+    panels = next(thing["data"]["panels.toml"] for thing in things if thing["kind"] == "ConfigMap")
+    keys = tomllib.loads(panels)["keys"]
+    assert [name for name, key in keys.items() if key.get("metrics")] == ["prometheus"]
+    named = {key["secret"].removeprefix("file:/run/secrets/its/") for key in keys.values()}
+    for told in (K8S / "base" / "kustomization.yaml", ROOT / "docs" / "deployment.md"):
+        assert set(re.findall(r"--from-literal=([a-z]+)=", told.read_text("utf-8"))) == named, told

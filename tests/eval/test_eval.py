@@ -237,13 +237,15 @@ def test_two_runs_with_a_seed_choose_the_same_personas(
         (["no.jsonl"], 2, "cannot read no.jsonl"),
         (["arith", "--limit", "1"], 1, "cannot ask http://127.0.0.1:9/v1"),
         (["arith", "--samples", "0"], 2, "samples"),
+        (["arith", "--base-url", "http://["], 2, "--base-url: 'http://[' has no valid host"),
+        (["arith", "--base-url", "http://h:70000/v1"], 2, "not 1 to 65535"),
     ],
 )
 def test_bad_usage_is_one_clear_line(
     args: list[str], code: int, reason: str, tmp_path: Path
 ) -> None:
     ended = its_eval(
-        *args, "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--out", tmp_path / "o"
+        *("--base-url", "http://127.0.0.1:9/v1", *args), "--model", "m", "--out", tmp_path / "o"
     )
     assert ended.returncode == code
     assert reason in ended.stderr

@@ -70,6 +70,15 @@ def test_a_taken_port_is_one_line(config: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("endpoint", ["http://[", "http://h:70000", "h:4318", "http://h h:4318"])
+def test_a_collector_that_has_no_address_is_one_line(config: Path, endpoint: str) -> None:
+    env = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    ended = command("proxy", "serve", "--config", config, "--port", "0", env=env)
+    assert ended.returncode == 2
+    assert "its-proxy: OTEL_EXPORTER_OTLP_ENDPOINT " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_beyond_loopback_needs_a_key(config: Path) -> None:
     ended = command("proxy", "serve", "--config", config, "--host", "0.0.0.0", "--port", "0")
     assert ended.returncode == 2
@@ -147,6 +156,9 @@ def test_a_bad_configuration_is_one_line(
     [
         (["check", "--config", "nowhere.toml"], 2, "nowhere.toml"),
         (["serve"], 2, "Missing option"),
+        (["conformance", "--base-url", "http://[", "--model", "m"], 2, "has no valid host"),
+        (["conformance", "--base-url", "http://h:70000/v1", "--model", "m"], 2, "--base-url"),
+        (["init", "--engine", "http://a b/v1"], 2, "--engine: 'http://a b/v1' has a space"),
         (["model", "gpt-17"], 1, "give one of qwen2.5-coder-0.5b"),
         (["demo", "--once", "--model", "nowhere.gguf"], 1, "there is no file nowhere.gguf"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy import fields
 from tests.conftest import MEMBERS, ROOT, Proxy
-from tests.proxy.test_member import ASK, CHAT
+from tests.proxy.test_member import ASK, CHAT, JSON
 from tests.scripted import Engine, says
 
 OPENAI = [
@@ -196,7 +196,7 @@ def test_unknown_fields_are_carried_exactly(
 ) -> None:
     engine.scripts["n"] = says("7")
     sent = {"model": "n", "messages": ASK, **extra}
-    answer = proxy.post(CHAT, content=json.dumps(sent))
+    answer = proxy.post(CHAT, content=json.dumps(sent), headers=JSON)
     assert answer.status_code == 200, answer.text
     assert engine.received.pop().body == sent
 

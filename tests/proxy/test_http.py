@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.conftest import MEMBERS, Proxy
-from tests.proxy.test_member import ASK, CHAT
+from tests.proxy.test_member import ASK, CHAT, JSON
 from tests.scripted import Engine, says
 
 USER = '{"role": "user", "content": "x"}'
@@ -53,7 +53,7 @@ BAD = [
 def test_a_bad_request_is_400(
     proxy: httpx.Client, engine: Engine, body: bytes, param: str | None
 ) -> None:
-    answer = proxy.post(CHAT, content=body)
+    answer = proxy.post(CHAT, content=body, headers=JSON)
     assert answer.status_code == 400, answer.text
     error = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
@@ -69,7 +69,7 @@ def test_an_unknown_model_is_404(proxy: httpx.Client) -> None:
 
 def test_a_large_body_is_413(start: Proxy) -> None:
     proxy = start("[server]\nmax_body_mb = 0.1\n" + MEMBERS)
-    answer = proxy.post(CHAT, content=b"x" * 200_000)
+    answer = proxy.post(CHAT, content=b"x" * 200_000, headers=JSON)
     assert answer.status_code == 413
     assert answer.json()["error"]["type"] == "invalid_request_error"
 
@@ -150,7 +150,7 @@ def test_keys_say_who_may_ask_what(
     assert ask("n", "Basic a-secret") == 401
     assert ask("r", "Bearer a-secret") == 200
     assert ask("n", "Bearer b-secret") == 200
-    assert ask("r", "Bearer b-secret") == 403
+    assert ask("r", "Bearer b-secret") == 404
     assert "secret" not in str([received.headers for received in engine.received])
     assert proxy.get("/v1/models").status_code == 401
     bob = proxy.get("/v1/models", headers={"authorization": "Bearer b-secret"}).json()

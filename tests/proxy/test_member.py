@@ -23,6 +23,7 @@ from tests.scripted import (
 
 CHAT = "/v1/chat/completions"
 ASK = [{"role": "user", "content": "How many are 3 and 4?"}]
+JSON = {"content-type": "application/json"}
 
 
 def test_every_other_field_arrives_untouched(proxy: httpx.Client, engine: Engine) -> None:

@@ -77,7 +77,7 @@ def test_what_happens_is_counted(start: Proxy, engine: Engine) -> None:
         'its_request_seconds_count{model="vote3"}': 2,
         'its_first_byte_seconds_count{model="vote3"}': 1,
         'its_engine_errors_total{engine="e",kind="status"}': 1,
-        'its_votes_total{panel="vote3",votes="2/3"}': 2,
+        'its_votes_total{agreement="0.5",panel="vote3"}': 2,
         'its_early_stop_saved_calls_total{panel="vote3"}': 2,
         'its_abstentions_total{panel="vote3"}': 0,
         'its_persona_memory_total{result="miss"}': 3,
@@ -97,7 +97,7 @@ def test_a_client_that_left_is_counted_as_such(proxy: httpx.Client, engine: Engi
 
 
 def test_metrics_and_models_follow_the_key_rule(start: Proxy) -> None:
-    proxy = start(MEMBERS + KEY)
+    proxy = start(MEMBERS + KEY + "metrics = true\n")
     for path in ("/metrics", "/v1/models", "/openapi.json"):
         assert proxy.get(path).status_code == 401, path
         assert proxy.get(path, headers=BEARER).status_code == 200, path
@@ -134,7 +134,7 @@ def test_cors_is_by_config(start: Proxy, engine: Engine) -> None:
 
 def test_without_config_there_is_no_cors(proxy: httpx.Client) -> None:
     answer = proxy.options(CHAT, headers={"access-control-request-method": "POST", **ORIGIN})
-    assert answer.status_code == 405
+    assert answer.status_code == 403
     assert "access-control-allow-origin" not in answer.headers
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,17 @@ def calls(folder: Path) -> list[str]:
     found = path.read_text().splitlines() if path.exists() else []
     path.unlink(missing_ok=True)
     return [line.partition("/")[0] + Path(line.split()[1]).stem for line in found]
+
+
+def test_axolotl_takes_no_module_of_the_current_folder(
+    runs: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    files = runs(a="")
+    tmp_path.joinpath("json.py").write_text("raise SystemExit('json.py was imported')")
+    line = [sys.executable, "-P", "-m", "sft", "train", *files]
+    ended = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert calls(tmp_path) == ["train a"]
 
 
 def test_runs_go_one_after_the_other_and_go_on(

@@ -230,6 +230,7 @@ def test_an_engine_that_is_gone_ends_it(
         (["--strategy", "mixed", "--mix", "none=1"], "no 'none' in a mix"),
         (["--strategy", "mixed", "--mix", "x"], "is not NAME=SHARE"),
         (["--extra", "[]"], "must be a JSON object"),
+        (["--engine", "http://h:70000/v1"], "--engine: 'http://h:70000/v1' has a port"),
         (["--api-key", "sk-123"], "must be env:NAME"),
         (["--api-key", "env:NOT_THERE"], "the environment has no NOT_THERE"),
     ],
