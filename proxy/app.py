@@ -104,13 +104,23 @@ async def health(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Every engine answers; which ones, only a key is told."""
-    states = await _generation(request).look.states()
-    all_ready = all(states.values())
-    told: dict[str, Any] = {"status": "ready" if all_ready else "not ready"}
-    if record_of(request.scope).client is not None:
-        told["engines"] = states
-    return JSONResponse(told, 200 if all_ready else 503)
+    """Every engine answers; which ones, a key is told, or without keys this machine."""
+    faults = await _generation(request).look.faults()
+    wrong = {name: fault for name, fault in faults.items() if fault is not None}
+    told: dict[str, Any] = {"status": "not ready" if wrong else "ready"}
+    if _is_trusted(request):
+        told["engines"] = {name: fault is None for name, fault in faults.items()}
+        if wrong:
+            told["faults"] = wrong
+    return JSONResponse(told, 503 if wrong else 200)
+
+
+def _is_trusted(request: Request) -> bool:
+    """Tell whether the caller has a key or, where there are none, is on this machine."""
+    if _generation(request).settings.clients:
+        return record_of(request.scope).client is not None
+    host = request.client.host if request.client else ""
+    return host == "::1" or host.startswith(("127.", "::ffff:127."))
 
 
 async def metrics(request: Request) -> Response:
@@ -188,7 +198,7 @@ async def _composed(
     generation: Generation, member: Member, request: wire.ChatRequest
 ) -> dict[str, Any]:
     asked = await generation.contexts.ask(member, request.question, request.override)
-    asked = wire.pass_doors(request, asked)
+    asked = wire.hold_guarded(request, asked)
     messages = prompts.compose(request.messages, asked.context, asked.layout)
     return {"model": member.name, "messages": messages, "input_time": describe(asked)}
 

@@ -168,6 +168,7 @@ class _Resolver(Checks):
                 QUEUED * table.max_concurrency if table.max_queue is None else table.max_queue
             ),
             timeout_s=table.timeout_s,
+            forward_headers=self.forwarded(f"{at}.forward_headers", table.forward_headers),
         )
 
     def _member(self, name: str, table: MemberTable) -> Member:
