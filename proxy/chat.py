@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from . import asgi, logs, panel, render, stream, wire
+from . import asgi, logs, panel, render, stream, watch, wire
 from .auth import hold_to_model
 from .engines import CHAT, EngineError
 from .errors import ApiError
@@ -62,7 +62,7 @@ async def _member(
         with span("call", member=member.name):
             if request.stream:
                 input_time = render.describe(asked) if request.has_extras else None
-                choices = stream.number(request.body)
+                choices = watch.number(request.body)
                 await relay(engine, CHAT, body, record, retries, asked, input_time, choices=choices)
                 return
             headers = outgoing(record, engine.forward_headers)

@@ -17,7 +17,7 @@ from its import prompts
 from its.manifest import CoDesign
 from its.sse import Reader
 
-from . import asgi, guards, llama, logs, render, stream, wire
+from . import asgi, guards, llama, logs, render, watch, wire
 from .asked import Asked
 from .auth import hold_to_model
 from .engines import Engine, EngineError
@@ -180,8 +180,8 @@ async def _serve(
             await relay(
                 engine, path, body, record, retries, asked,
                 told if request.has_extras else None,
-                stream.RESPONSES if compose is responses else stream.COMPLETIONS,
-                stream.number(request.body),
+                watch.RESPONSES if compose is responses else watch.COMPLETIONS,
+                watch.number(request.body),
                 made.hear if made else None,
             )  # fmt: skip
             return

@@ -45,4 +45,4 @@ class Look:
     async def _report(self) -> None:
         for name, fault in (await self.faults()).items():
             if fault is not None:
-                _LOG.warning("Engine %r %s. Calls to it fail until it answers.", name, fault)
+                _LOG.warning("Engine %r is not ready: it %s.", name, fault)

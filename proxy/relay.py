@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import asgi, refusals, render, stream
+from . import asgi, refusals, render, stream, watch
 from .asked import Asked
 from .engines import MOST_REFUSAL, Engine, EngineError
 from .http1 import HttpError, Response
@@ -26,7 +26,7 @@ async def relay(
     retries: Retries,
     asked: Asked | None,
     input_time: Mapping[str, Any] | None,
-    kind: stream.Kind = stream.CHAT,
+    kind: watch.Kind = watch.CHAT,
     choices: int = 1,
     heard: Callable[[bytes], None] | None = None,
 ) -> None:
@@ -46,9 +46,9 @@ async def relay(
             await asgi.start(record.send, 200, [*SSE, *response.rate_limits, *own])
             if b"x-input-time-method" in response.headers:
                 input_time = None  # the engine is a proxy too: its panel tells its own at the end
-            introduction = stream.Introduction(input_time, kind) if input_time is not None else None
-            watch = stream.Watch(kind, choices)
-            end = await _pass_on(engine, response, record, watch, introduction, heard)
+            introduction = watch.Introduction(input_time, kind) if input_time is not None else None
+            seen = watch.Watch(kind, choices)
+            end = await _pass_on(engine, response, record, seen, introduction, heard)
     await asgi.write(record.send, end, more=False)
 
 
@@ -56,35 +56,35 @@ async def _pass_on(
     engine: Engine,
     response: Response,
     record: Record,
-    watch: stream.Watch,
-    introduction: stream.Introduction | None,
+    seen: watch.Watch,
+    introduction: watch.Introduction | None,
     heard: Callable[[bytes], None] | None,
 ) -> bytes:
     """Send the stream's pieces as they come; return what is still to be sent at its end."""
     end = b""
     try:
         async for chunk in response.chunks():
-            watch.see(chunk)
+            seen.see(chunk)
             if heard is not None:
                 heard(chunk)
             shown = chunk if introduction is None else introduction.take(chunk)
             if shown is not None:
                 await record.send({"type": "http.response.body", "body": shown, "more_body": True})
-        if not watch.ended:
+        if not seen.ended:
             cut = EngineError("broken", f"engine {engine.name!r} cut its stream")
-            end = _broken(engine, record, watch, cut)
+            end = _broken(engine, record, seen, cut)
     except HttpError as error:
-        if not watch.ended:  # what breaks behind the end is nobody's loss
-            end = _broken(engine, record, watch, engine.translate(error))
+        if not seen.ended:  # what breaks behind the end is nobody's loss
+            end = _broken(engine, record, seen, engine.translate(error))
     return end if introduction is None else introduction.rest + end
 
 
-def _broken(engine: Engine, record: Record, watch: stream.Watch, error: EngineError) -> bytes:
+def _broken(engine: Engine, record: Record, seen: watch.Watch, error: EngineError) -> bytes:
     """Return what ends a broken stream: an error event, unless the engine has sent one itself."""
     engine.count(error)
     told = error.for_client(paid=True)
     record.error = told.reason
-    return b"" if watch.failed else watch.gap + stream.error_event(told)
+    return b"" if seen.failed else seen.gap + stream.error_event(told)
 
 
 async def _no_stream(engine: Engine, response: Response) -> EngineError:

@@ -47,13 +47,13 @@ def splice(raw: bytes, input_time: Mapping[str, Any]) -> bytes:
 
 
 TOLD = "input_time"
-_KEY = b'"input_time"'
+TOLD_KEY = b'"input_time"'
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def told_already(raw: bytes) -> dict[str, msgspec.Raw] | None:
     """Return the fields of an engine's JSON object, if `input_time` is one of them."""
-    if _KEY not in raw:
+    if TOLD_KEY not in raw:
         return None
     try:
         fields = _FIELDS.decode(raw)

@@ -1,90 +1,18 @@
-"""Server-sent events: a member's stream relayed as bytes, a panel's verdict written as one.
+"""Server-sent events that the proxy writes: a panel's verdict, and errors.
 
 A stream that ends cleanly without `finish_reason` is taken as complete by every client, so a
 broken one ends with an `event: error` and no `[DONE]`.
 """
 
-import re
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from its.sse import Event, Reader
-
-from . import render
-from .errors import UNREADABLE, ApiError
+from .errors import ApiError
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
-MOST_LAST = 64 * 1024
-"""Bytes that are kept of a stream's last event."""
-
-Told = Mapping[str, Any]
-Tell = Callable[[bytes, bytes, Told, Told], bytes]
-"""Tells `input_time` in the beginning of a stream: takes that, and the first event's data."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of stream: how it ends, and how it tells `input_time`.
-
-    `ends` are marks that close a stream. `finish` is a JSON key and the value that completes a
-    choice: a stream whose choices are all complete has ended well without a mark too.
-    """
-
-    ends: Sequence[bytes]
-    finish: tuple[bytes, re.Pattern[bytes]]
-    tell: Tell
-
-
-def _chunk_before(**empty: Any) -> Tell:
-    """Return what puts a chunk before the first, with a choice that says nothing."""
-    choice = {"index": 0, **empty, "finish_reason": None}
-
-    def tell(begun: bytes, data: bytes, first: Told, input_time: Told) -> bytes:
-        if "input_time" in first:  # the engine is a proxy too, and tells its own there
-            return _in_the_first(begun, data, first, input_time)
-        # It names itself as the engine's first does: the SDK keeps the first `id`.
-        head = {field: first.get(field) for field in ("id", "object", "created", "model")}
-        return event({**head, "choices": [choice], "input_time": input_time}) + begun
-
-    return tell
-
-
-def _in_the_first(begun: bytes, data: bytes, first: Told, input_time: Told) -> bytes:
-    """Clients of the Responses API refuse an event that they do not know: none is added."""
-    return begun.replace(data, render.splice(data, input_time), 1) if first else begun
-
-
-def _lines(*fields: bytes) -> Sequence[bytes]:
-    """Return `fields` as they may stand at the beginning of a line."""
-    return [end + field for end in (b"\n", b"\r") for field in fields]
-
-
-# No JSON holds a bare line end, so that none of these can stand in a model's text.
-_DONE = _lines(b"data: [DONE]", b"data:[DONE]")
-
-# Nor can these: a quote inside a JSON text has a backslash before it.
-_FINISHED = (b'"finish_reason"', re.compile(rb'\s*:\s*"[^"]'))
-_COMPLETED = (b'"type"', re.compile(rb'\s*:\s*"response\.(?:completed|incomplete|failed)"'))
-
-CHAT = Kind(_DONE, _FINISHED, _chunk_before(delta={}))
-COMPLETIONS = Kind(_DONE, _FINISHED, _chunk_before(text="", logprobs=None))
-RESPONSES = Kind(
-    (
-        *_DONE,
-        *_lines(
-            b"event: response.completed",
-            b"event: response.incomplete",
-            b"event: response.failed",
-        ),
-    ),
-    _COMPLETED,
-    _in_the_first,
-)
 
 
 def event(payload: Mapping[str, Any]) -> bytes:
@@ -101,160 +29,6 @@ def error_event(error: ApiError) -> bytes:
     if error.headers.get("x-should-retry") == "false":
         told["error"]["should_retry"] = False
     return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
-
-
-class Watch:
-    """Tells whether a relayed stream came to its end. It searches bytes and parses nothing.
-
-    `choices` is how many answers the stream carries (`n` of the request, for each prompt).
-    """
-
-    def __init__(self, kind: Kind, choices: int = 1) -> None:
-        self._ends, (self._key, self._value) = kind.ends, kind.finish
-        self._tail = b"\n"
-        self._choices = _Choices(choices) if choices > 1 else None
-        self._last: deque[bytes] = deque()
-        self._last_size = 0
-        self.ended = False
-
-    def see(self, data: bytes) -> None:
-        """Take the next piece."""
-        # A mark may lie across two pieces, so that a few bytes are kept from one to the next.
-        seen = self._tail + data
-        if not self.ended:
-            for end in self._ends:
-                if end in seen:
-                    self.ended = True
-            if self._choices is not None:
-                self.ended = self._choices.see(data) or self.ended
-            elif self._key in seen:
-                self.ended = self._completes(seen) or self.ended
-        if self._tail.endswith(_EVENT_ENDS):
-            self._last.clear()
-            self._last_size = 0
-        self._last.append(data)
-        self._last_size += len(data)
-        while self._last_size > MOST_LAST and len(self._last) > 1:
-            self._last_size -= len(self._last.popleft())
-        self._tail = seen[-_KEPT:]
-
-    def _completes(self, seen: bytes) -> bool:
-        at = seen.find(self._key)
-        while at >= 0:
-            if seen[at - 1 : at] != b"\\" and self._value.match(seen, at + len(self._key)):
-                return True
-            at = seen.find(self._key, at + 1)
-        return False
-
-    @property
-    def failed(self) -> bool:
-        """Whether the engine itself ended the stream with an error event."""
-        reader = Reader()
-        events = [*reader.feed(b"".join(self._last)), *reader.close()]
-        return any(map(_is_error, events))
-
-    @property
-    def gap(self) -> bytes:
-        """What must stand before a further event: line ends, where the stream broke in one."""
-        whole = self._tail == b"\n" or self._tail.endswith(_EVENT_ENDS)
-        return b"" if whole else b"\n\n"
-
-
-_KEPT = 80
-"""Longer than any mark, and than a key with its value and some spaces between."""
-
-_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
-
-
-class _Choices:
-    """Counts the choices that are complete, where a stream carries several: this has to parse."""
-
-    def __init__(self, number: int) -> None:
-        self._number, self._reader = number, Reader()
-        self._complete: set[Any] = set()
-
-    def see(self, data: bytes) -> bool:
-        """Take the next piece; tell whether all choices are complete."""
-        for event in self._reader.feed(data):
-            body = _payload(event) or {}
-            choices = body.get("choices")
-            for choice in choices if isinstance(choices, list) else ():
-                if isinstance(choice, dict) and choice.get("finish_reason"):
-                    self._complete.add(str(choice.get("index", 0)))
-        return len(self._complete) >= self._number
-
-
-def number(body: Told) -> int:
-    """Return how many answers a request asks for: `n`, for each prompt of a list."""
-    n, prompt = body.get("n"), body.get("prompt")
-    each = n if isinstance(n, int) and n > 0 else 1
-    texts = isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], int)
-    return each * (len(prompt) if texts and isinstance(prompt, list) else 1)
-
-
-class Introduction:
-    """Has `input_time` told at a stream's first chunk, and nowhere else.
-
-    The stream is held back until that chunk is known. An engine that is a proxy too may tell its
-    own later; clients that read the last one would take it for ours, so it is left out there.
-    """
-
-    def __init__(self, input_time: Told, kind: Kind) -> None:
-        self._input_time, self._kind = input_time, kind
-        self._reader: Reader | None = Reader()
-        self._waiting: list[bytes] = []
-
-    def take(self, data: bytes) -> bytes | None:
-        """Return what may be sent, or `None` while a chunk is not complete."""
-        self._waiting.append(data)
-        if self._reader is None:
-            if not (data.endswith(_EVENT_ENDS) or self.rest.endswith(_EVENT_ENDS)):
-                return None
-            return b"".join(map(_untold, _LINES.findall(self._taken())))
-        for event in self._reader.feed(data):
-            first = _payload(event)
-            if first is not None:
-                self._reader = None
-                return self._kind.tell(self._taken(), event.data, first, self._input_time)
-        return None
-
-    def _taken(self) -> bytes:
-        whole = self.rest
-        self._waiting.clear()
-        return whole
-
-    @property
-    def rest(self) -> bytes:
-        """What waits: in the end, a stream without a chunk, or a chunk without its end."""
-        return b"".join(self._waiting)
-
-
-_LINES = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+$")
-
-
-def _untold(line: bytes) -> bytes:
-    """Return a line without the `input_time` in its data."""
-    data = line.removeprefix(b"data:")
-    fields = render.told_already(data) if data != line else None
-    if fields is None:
-        return line
-    fields.pop(render.TOLD)
-    return b"data: " + msgspec.json.encode(fields) + data[len(data.rstrip(b"\r\n")) :]
-
-
-def _payload(event: Event) -> Told | None:
-    """Return what an event says, `{}` if that is no object; `None` where it is no JSON."""
-    try:
-        payload = msgspec.json.decode(event.data)
-    except UNREADABLE:
-        return None
-    return payload if isinstance(payload, dict) else {}
-
-
-def _is_error(event: Event) -> bool:
-    payload = _payload(event) or {}
-    flat = payload.get("object") == "error" or payload.get("type") == "error"
-    return event.name == b"error" or bool(payload.get("error")) or flat
 
 
 def role_event(head: Mapping[str, Any]) -> bytes:
@@ -291,7 +65,8 @@ def verdict_events(
     reasoning = {key: said.pop(key) for key in REASONING if key in said}
     calls = {key: said.pop(key) for key in CALLS if key in said}
     deltas = [] if reasoned or not any(reasoning.values()) else [_delta(reasoning)]
-    deltas.append(_delta(said))
+    if any(said.values()) or "logprobs" in choice or not any(calls.values()):
+        deltas.append(_delta(said))
     if "logprobs" in choice:
         deltas[-1]["logprobs"] = choice["logprobs"]
     if any(calls.values()):
