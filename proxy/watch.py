@@ -3,7 +3,6 @@ where its first chunk is.
 """
 
 import re
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,13 +27,14 @@ Tell = Callable[[bytes, bytes, Told, Told], bytes]
 class Kind:
     """A kind of stream: how it ends, and how it tells `input_time`.
 
-    `ends` are marks that close a stream. `finish` is a JSON key and the value that completes a
-    choice: a stream whose choices are all complete has ended well without a mark too.
+    `key` is a JSON key whose value completes a choice if it matches `value`: a stream whose
+    choices are all complete has ended well, with or without `[DONE]`. `marks` end one too.
     """
 
-    ends: Sequence[bytes]
-    finish: tuple[bytes, re.Pattern[bytes]]
+    key: bytes
+    value: re.Pattern[bytes]
     tell: Tell
+    marks: Sequence[bytes] = ()
 
 
 def _chunk_before(**empty: Any) -> Tell:
@@ -56,32 +56,24 @@ def _in_the_first(begun: bytes, data: bytes, first: Told, input_time: Told) -> b
     return begun.replace(data, render.splice(data, input_time), 1) if first else begun
 
 
-def _lines(*fields: bytes) -> Sequence[bytes]:
-    """Return `fields` as they may stand at the beginning of a line."""
-    return [end + field for end in (b"\n", b"\r") for field in fields]
-
-
-# No JSON holds a bare line end, so that none of these can stand in a model's text.
-_DONE = _lines(b"data: [DONE]", b"data:[DONE]")
-
-# Nor can these: a quote inside a JSON text has a backslash before it.
 _FINISHED = (b'"finish_reason"', re.compile(rb'\s*:\s*"[^"]'))
 _COMPLETED = (b'"type"', re.compile(rb'\s*:\s*"response\.(?:completed|incomplete|failed)"'))
 
-CHAT = Kind(_DONE, _FINISHED, _chunk_before(delta={}))
-COMPLETIONS = Kind(_DONE, _FINISHED, _chunk_before(text="", logprobs=None))
+CHAT = Kind(*_FINISHED, _chunk_before(delta={}))
+COMPLETIONS = Kind(*_FINISHED, _chunk_before(text="", logprobs=None))
 RESPONSES = Kind(
-    (
-        *_DONE,
-        *_lines(
-            b"event: response.completed",
-            b"event: response.incomplete",
-            b"event: response.failed",
-        ),
-    ),
-    _COMPLETED,
+    *_COMPLETED,
     _in_the_first,
+    (b"event: response.completed", b"event: response.incomplete", b"event: response.failed"),
 )
+
+_DONE = b"[DONE]"
+_DATA = re.compile(rb"(?:^|[\r\n])data: ?$")
+_LINE_ENDS = (b"", b"\r", b"\n")
+_NULLS = (b":null", b": null")
+_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_KEPT = 80
+"""Bytes kept of an event that is not complete: more than any mark, or key with its value, has."""
 
 
 class Watch:
@@ -91,40 +83,62 @@ class Watch:
     """
 
     def __init__(self, kind: Kind, choices: int = 1) -> None:
-        self._ends, (self._key, self._value) = kind.ends, kind.finish
-        self._tail = b"\n"
+        self._kind = kind
         self._choices = _Choices(choices) if choices > 1 else None
-        self._last: deque[bytes] = deque()
+        self._whole = True
+        self._tail = b""
+        self._last: list[bytes] = []
         self._last_size = 0
         self.ended = False
 
     def see(self, data: bytes) -> None:
-        """Take the next piece."""
-        # A mark may lie across two pieces, so that a few bytes are kept from one to the next.
-        seen = self._tail + data
+        """Take the next piece. This runs for every chunk of every stream: it must cost little."""
+        # Nearly every piece is a whole event. Only the others can have a mark across two of them.
+        seen = data if self._whole else self._tail + data
         if not self.ended:
-            for end in self._ends:
-                if end in seen:
-                    self.ended = True
-            if self._choices is not None:
-                self.ended = self._choices.see(data) or self.ended
-            elif self._key in seen:
-                self.ended = self._completes(seen) or self.ended
-        if self._tail.endswith(_EVENT_ENDS):
-            self._last.clear()
-            self._last_size = 0
-        self._last.append(data)
-        self._last_size += len(data)
-        while self._last_size > MOST_LAST and len(self._last) > 1:
-            self._last_size -= len(self._last.popleft())
-        self._tail = seen[-_KEPT:]
+            self.ended = self._ends(seen) or self._completes(seen, data)
+        if self._whole:
+            self._last, self._last_size = [data], len(data)
+        else:
+            self._last.append(data)
+            self._last_size += len(data)
+            if self._last_size > 2 * MOST_LAST:
+                self._last = [b"".join(self._last)[-MOST_LAST:]]
+                self._last_size = MOST_LAST
+        self._whole = data.endswith(b"\n\n") or seen.endswith(_EVENT_ENDS)
+        self._tail = b"" if self._whole else seen[-_KEPT:]
 
-    def _completes(self, seen: bytes) -> bool:
-        at = seen.find(self._key)
+    def _ends(self, seen: bytes) -> bool:
+        """Tell whether `[DONE]`, or a mark of the kind, stands at the beginning of a line.
+
+        No JSON holds a bare line end: in a model's text it cannot.
+        """
+        at = seen.rfind(_DONE)  # from the right: three times as fast, and it stands there
         while at >= 0:
-            if seen[at - 1 : at] != b"\\" and self._value.match(seen, at + len(self._key)):
+            if _DATA.search(seen[max(0, at - 7) : at]):
                 return True
-            at = seen.find(self._key, at + 1)
+            at = seen.rfind(_DONE, 0, at)
+        for mark in self._kind.marks:
+            at = seen.find(mark)
+            if at >= 0 and seen[max(0, at - 1) : at] in _LINE_ENDS:
+                return True
+        return False
+
+    def _completes(self, seen: bytes, data: bytes) -> bool:
+        """Tell whether every choice has its `finish_reason`.
+
+        In a model's text the key's quotes have a backslash before them, so that it is not found.
+        """
+        if self._choices is not None:
+            return self._choices.see(data)
+        key, value = self._kind.key, self._kind.value
+        at = seen.rfind(key)
+        while at >= 0:
+            end = at + len(key)
+            found = not seen.startswith(_NULLS, end) and value.match(seen, end)
+            if found and seen[max(0, at - 1) : at] != b"\\":
+                return True
+            at = seen.rfind(key, 0, at)
         return False
 
     @property
@@ -137,14 +151,7 @@ class Watch:
     @property
     def gap(self) -> bytes:
         """What must stand before a further event: line ends, where the stream broke in one."""
-        whole = self._tail == b"\n" or self._tail.endswith(_EVENT_ENDS)
-        return b"" if whole else b"\n\n"
-
-
-_KEPT = 80
-"""Longer than any mark, and than a key with its value and some spaces between."""
-
-_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+        return b"" if self._whole else b"\n\n"
 
 
 class _Choices:
