@@ -2,10 +2,13 @@
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from proxy import watch
@@ -138,6 +141,49 @@ def test_an_engines_error_event_is_sent_once(
     raw = SAID + error
     engine.scripts["n"] = streams(pieces(raw, size))
     assert ask(proxy).content == raw
+
+
+TRICKY = st.text(st.sampled_from('\\":\n\r ,{}[]') | st.sampled_from("abé\u2028"), max_size=6)
+TEXTS = st.one_of(
+    TRICKY,
+    st.just('"finish_reason": "stop"'),
+    st.just("\ndata: [DONE]"),
+    st.just('data: [DONE]\\"finish_reason":"x"'),
+)
+EVENTS = st.one_of(
+    st.tuples(TEXTS, st.sampled_from([None, None, "", "stop"]), st.booleans()),
+    st.sampled_from(["data: [DONE]", "data:[DONE]", ": [DONE]", "event: [DONE]"]),
+)
+
+
+def written(event: Any, end: str) -> str:
+    if isinstance(event, str):
+        return event + end + end
+    text, reason, spaced = event
+    choice = {"index": 0, "finish_reason": reason, "delta": {"content": text}}
+    separators = (", ", ": ") if spaced else (",", ":")
+    return f"data: {json.dumps({'choices': [choice]}, separators=separators)}{end}{end}"
+
+
+@given(
+    events=st.lists(EVENTS, max_size=6),
+    end=st.sampled_from(["\n", "\r", "\r\n"]),
+    cuts=st.lists(st.integers(0, 400), max_size=8),
+)
+def test_the_end_is_seen_however_the_stream_is_cut(
+    events: list[Any], end: str, cuts: list[int]
+) -> None:
+    raw = "".join(written(event, end) for event in events).encode()
+    ended = any(
+        event.startswith("data:") if isinstance(event, str) else bool(event[1]) for event in events
+    )
+    places = sorted(min(cut, len(raw)) for cut in cuts)
+    for pieces in ([raw], [raw[a:b] for a, b in pairwise([0, *places, len(raw)])]):
+        seen = watch.Watch(watch.CHAT)
+        for piece in filter(None, pieces):
+            seen.see(piece)
+        assert seen.ended is ended
+        assert not seen.failed
 
 
 # A panel's members ---------------------------------------------------------------------------
