@@ -68,17 +68,14 @@ async def vote(
         streamed = leads or (panel.early_stop and len(planned) > 1)
         member = asked[call.member]
         engine = generation.engines[member.member.engine]
-        level = engine.stream_options.level if streamed else None
+
+        def body(level: int | None) -> bytes:
+            return wire.panel_body(request, member, call, level)
+
         with span("call", member=call.member, sample=call.sample), record.asking:
             headers = outgoing(record, engine.forward_headers, planned.index(call) + 1)
-            while True:
-                body = wire.panel_body(request, member, call, level)
-                result = await _complete(
-                    call, engine, body, headers, retries, spent[call], live, level
-                )
-                level = engine.stream_options.less(level, _refusal(result), retries)
-                if level is None:
-                    return result
+            level = engine.stream_options.level if streamed else None
+            return await _asked(call, engine, body, headers, retries, spent[call], live, level)
 
     round_ = _Round(panel, method, planned, asked, generation.graders.judge(), live)
     await round_.run(ask)
@@ -242,6 +239,24 @@ class _Watched:
 
 def _read(completion: Completion, thinking: bool) -> Answer | None:
     return answers.read(completion.text, finish_reason=completion.finish_reason, thinking=thinking)
+
+
+async def _asked(
+    call: Call,
+    engine: Engine,
+    body: Callable[[int | None], bytes],
+    headers: bytes,
+    retries: Retries,
+    spent: Spent,
+    live: Live | None,
+    level: int | None,
+) -> Result:
+    """Make one call, and again without the `stream_options` that the engine refuses."""
+    while True:
+        result = await _complete(call, engine, body(level), headers, retries, spent, live, level)
+        level = engine.stream_options.less(level, _refusal(result), retries)
+        if level is None:
+            return result
 
 
 def _refusal(result: Result) -> EngineError | None:

@@ -157,24 +157,14 @@ async def _serve(
     wire.check_for_member(request)
     compose, limits = ENDPOINTS[path], generation.settings.limits
     engine = generation.engines[member.engine]
-    earlier = _Earlier(engine.made, member, record, request)
-    bypassed = guards.hold(request.body, member, KINDS[compose], earlier.co_design is not None)
-
-    async def ask(question: str | None) -> Asked:
-        asked = await generation.contexts.ask(member, question, request.override)
-        return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
-
-    composed = await compose(request, ask, limits)
+    made = _Made(engine.made, member, record, request)
+    composed = await _composed(compose, member, request, generation, made)
     told, asked = composed.input_time, composed.asked
-    if told is not None and asked is None:
-        other = CoDesign.MISMATCH if bypassed else CoDesign.UNVERIFIED
-        told = {**told, "co_design": (earlier.co_design or other).value}
     if asked is not None:
         record.strategy = asked.strategy
-        earlier.co_design = asked.co_design
     body = msgspec.json.encode({**composed.body, "model": member.model})
     retries = Retries(limits.retries - record.retry_count, limits.retry_seconds)
-    made = earlier if compose is responses and member.manifest is not None else None
+    keeps = compose is responses and member.manifest is not None
     try:
         if record.streamed:
             await relay(
@@ -182,20 +172,45 @@ async def _serve(
                 told if request.has_extras else None,
                 watch.RESPONSES if compose is responses else watch.COMPLETIONS,
                 watch.number(request.body),
-                made.hear if made else None,
+                made.hear if keeps else None,
             )  # fmt: skip
             return
         with record.asking:
-            raw, limits_told = await _whole(engine, path, body, record, retries)
+            raw, rate_limits = await _whole(engine, path, body, record, retries)
     except EngineError as error:
         raise error.for_client() from error
-    if made:
+    if keeps:
         made.read(raw)
     if told is not None and raw.lstrip().startswith(b"{"):
         raw = render.splice(raw, told)
     logs.body(record, "response", raw)
     own = render.headers(asked, record) if asked else []
-    await asgi.respond(record.send, raw, [*limits_told, *own])
+    await asgi.respond(record.send, raw, [*rate_limits, *own])
+
+
+async def _composed(
+    compose: Compose,
+    member: Member,
+    request: wire.Request,
+    generation: Generation,
+    made: "_Made",
+) -> Composed:
+    """Return what the engine gets; where it carries no context of ours, how it was made is told."""
+    bypassed = guards.hold(request.body, member, KINDS[compose], made.co_design is not None)
+
+    async def ask(question: str | None) -> Asked:
+        asked = await generation.contexts.ask(member, question, request.override)
+        return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
+
+    composed = await compose(request, ask, generation.settings.limits)
+    if composed.asked is not None:
+        made.co_design = composed.asked.co_design
+    elif composed.input_time is not None:
+        if bypassed or made.co_design is None:
+            made.co_design = CoDesign.MISMATCH if bypassed else CoDesign.UNVERIFIED
+        told = {**composed.input_time, "co_design": made.co_design.value}
+        return replace(composed, input_time=told)
+    return composed
 
 
 async def _whole(
@@ -211,10 +226,10 @@ async def _whole(
     return raw, response.rate_limits
 
 
-class _Earlier:
-    """A response that the request continues, and the one that it makes, by their ids.
+class _Made:
+    """The response that a request makes, and the one that it continues, by their ids.
 
-    `co_design` is that of the earlier one; `None`: the proxy does not know it.
+    `co_design` is that of the earlier one (`None`: the proxy does not know it), then of this one.
     """
 
     def __init__(self, made: Made, member: Member, record: Record, request: wire.Request) -> None:

@@ -188,6 +188,23 @@ def test_a_response_of_this_proxy_may_be_continued(checked: httpx.Client, engine
     assert answer["input_time"]["co_design"] == "mismatch", "it was made by another member"
 
 
+def test_a_continued_response_may_break_the_rule_where_that_is_allowed(
+    checked: httpx.Client, engine: Engine
+) -> None:
+    sent: dict[str, Any] = {"model": "a", "input": "3?"}
+    answer = checked.post("/v1/responses", json=sent).json()
+    assert answer["input_time"]["co_design"] == "verified"
+    engine.scripts["a"] = lambda body: JSONResponse({"id": "resp_2", "body": body})
+    sent["previous_response_id"] = "resp_1"
+    told = checked.post("/v1/responses", json=sent).json()["input_time"]
+    assert told == {"strategy": "inherited", "co_design": "verified"}
+    engine.scripts["a"] = echo
+    told = checked.post("/v1/responses", json={**sent, "chat_template": "x"}).json()["input_time"]
+    assert told == {"strategy": "inherited", "co_design": "mismatch"}
+    told = checked.post("/v1/responses", json=sent).json()["input_time"]
+    assert told["co_design"] == "mismatch", "resp_1 is now the one that broke it"
+
+
 def test_a_streamed_response_may_be_continued(checked: httpx.Client, engine: Engine) -> None:
     created = {"type": "response.created", "response": {"id": "resp_9"}}
     events = f"event: response.created\ndata: {json.dumps(created)}\n\n".encode()
