@@ -216,15 +216,19 @@ class Engine:
 
         Listing models is cheap; SGLang's `/health` runs a generation.
         """
-        target = f"{self._root}/v1/models".encode()
-        try:
-            with await self._pool.send(b"GET", target, self._headers, b"", READY_SECONDS) as answer:
-                await answer.read(MOST_REFUSAL)
-                return (
-                    None if answer.status == 200 else f"answers {answer.status} to GET /v1/models"
-                )
-        except HttpError as error:
-            return str(error)
+        target, said = f"{self._root}/v1/models".encode(), ""
+        for _ in range(2):  # a GET may be sent again where a kept connection was being closed
+            try:
+                with await self._pool.send(
+                    b"GET", target, self._headers, b"", READY_SECONDS
+                ) as got:
+                    await got.read(MOST_REFUSAL)
+                    return None if got.status == 200 else f"answers {got.status} to GET /v1/models"
+            except HttpError as error:
+                said = str(error)
+                if error.kind != "broken":
+                    break
+        return said
 
     def translate(self, error: HttpError) -> EngineError:
         """Return what an error of the transport means; the engine's address stays unsaid."""

@@ -311,6 +311,29 @@ async def test_an_engine_behind_tls(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await ask(Pool(f"https://localhost:{port}/v1")) == (200, b"ok")
 
 
+async def test_a_tls_connection_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(theirs)
+    ours = ssl.create_default_context()
+    authority.configure_trust(ours)
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_: ours)
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await answers(*[WHOLE] * 5)(reader, writer)
+
+    async with serving(talk, theirs) as port:
+        pool = Pool(f"https://localhost:{port}")
+        for _ in range(5):
+            assert await ask(pool) == (200, b"ok")
+            await asyncio.sleep(0.02)
+        pool.close()
+    assert connections == 1, "what TLS says by itself is no reason to leave a connection"
+
+
 async def test_an_engine_that_speaks_no_tls_is_named() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
