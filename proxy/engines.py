@@ -73,11 +73,13 @@ class EngineError(Exception):
 
         It repeats 429 and 5xx twice on its own. Three calls of it with three attempts of ours
         each would be nine. It may go on only where we repeated nothing: after a failure that we
-        never repeat, and after a 429 that asks for a longer wait than we may make.
+        never repeat, without retries of ours (`server.retries = 0`, or the SDK has used them), and
+        after a 429 that asks for a longer wait than we may make.
         """
         wait = self.retry_seconds
         too_long = self.status == 429 and wait is not None and wait > retries.seconds
-        self.settled = retries.repeated or (self.retryable and not too_long)
+        may_repeat = self.retryable and retries.number > 0 and not too_long
+        self.settled = retries.repeated or may_repeat
 
     def for_client(self, *, paid: bool = False) -> UpstreamError:
         """Return the error that a client of one member sees."""
