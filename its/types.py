@@ -90,14 +90,15 @@ class Failure:
     """Why one call returned nothing: data, never an exception past the fan-out.
 
     `kind` is one of `refused`, `timeout`, `status`, `protocol`, `broken`, `aborted`, `empty`;
-    `status` is the engine's HTTP status where it gave one.
+    `status` is the engine's HTTP status where it gave one. `cause` is the error behind it, for
+    whoever made the call: the proxy answers its own client with it.
     """
 
     call: Call
     kind: str
     detail: str
     status: int | None = None
-    retry_after: str | None = None
+    cause: Exception | None = None
     seconds: float = 0.0
 
 

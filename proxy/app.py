@@ -4,7 +4,7 @@ What relays bytes is raw ASGI and found by a table; everything else is ordinary 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from its import prompts
+from its.urls import is_loopback
 
 from . import asgi, tracing, wire
 from .auth import Auth
@@ -128,15 +129,29 @@ async def health(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Every engine answers; which ones, a key is told of the engines behind its models."""
-    generation, client = _generation(request), record_of(request.scope).client
-    states = await generation.look.states()
-    all_ready = all(states.values())
-    told: dict[str, Any] = {"status": "ready" if all_ready else "not ready"}
+    """Every engine answers; which ones, a key is told of the engines behind its models.
+
+    Without keys, this machine is told of all engines.
+    """
+    faults = await _generation(request).look.faults()
+    wrong = {name: fault for name, fault in faults.items() if fault is not None}
+    told: dict[str, Any] = {"status": "not ready" if wrong else "ready"}
+    shown = _shown_engines(request)
+    if shown is not None:
+        told["engines"] = {name: name not in wrong for name in faults if name in shown}
+        if any(name in shown for name in wrong):
+            told["faults"] = {name: fault for name, fault in wrong.items() if name in shown}
+    return JSONResponse(told, 503 if wrong else 200)
+
+
+def _shown_engines(request: Request) -> Collection[str] | None:
+    """Return the engines that the caller may know of; `None`: not even how many there are."""
+    settings, client = _generation(request).settings, record_of(request.scope).client
     if client is not None:
-        behind = generation.settings.engines_behind(client)
-        told["engines"] = {name: state for name, state in states.items() if name in behind}
-    return JSONResponse(told, 200 if all_ready else 503)
+        return settings.engines_behind(client)
+    host = request.client.host if request.client else ""
+    local = not settings.clients and is_loopback(host.removeprefix("::ffff:"))
+    return settings.engines if local else None
 
 
 async def metrics(request: Request) -> Response:
@@ -220,7 +235,7 @@ async def _composed(
     generation: Generation, member: Member, request: wire.ChatRequest
 ) -> dict[str, Any]:
     asked = await generation.contexts.ask(member, request.question, request.override)
-    asked = wire.pass_doors(request, asked)
+    asked = wire.hold_guarded(request, asked)
     messages = prompts.compose(request.messages, asked.context, asked.layout)
     return {"model": member.name, "messages": messages, "input_time": describe(asked)}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from . import asgi, logs, panel, render, stream, wire
+from . import asgi, logs, panel, render, stream, watch, wire
 from .engines import CHAT, EngineError
 from .errors import ApiError
 from .limits import Retries
@@ -50,26 +50,30 @@ async def _member(
     wire.check_for_member(request)
     with span("persona", member=member.name):
         asked = await generation.contexts.ask(member, request.question, request.override)
-        asked = wire.pass_doors(request, asked)
+        asked = wire.hold_guarded(request, asked)
     record.strategy = asked.strategy
     engine = generation.engines[member.engine]
     body = wire.member_body(request, asked)
     limits = generation.settings.limits
-    retries = Retries(limits.retries, limits.retry_seconds)
+    retries = Retries(limits.retries - record.retry_count, limits.retry_seconds)
     try:
         with span("call", member=member.name):
             if request.stream:
                 input_time = render.describe(asked) if request.has_extras else None
-                await relay(engine, CHAT, body, record, retries, asked, input_time)
+                choices = watch.number(request.body)
+                await relay(engine, CHAT, body, record, retries, asked, input_time, choices=choices)
                 return
-            sent = time.perf_counter()
-            raw = await engine.complete(CHAT, body, outgoing(record), retries)
-            record.engine_seconds = time.perf_counter() - sent
+            headers = outgoing(record, engine.forward_headers)
+            with record.asking:
+                async with engine.post(CHAT, body, headers, retries) as response:
+                    raw = await response.read()
+                    engine.check(raw)
     except EngineError as error:
         raise error.for_client() from error
     answer = render.splice(raw, render.describe(asked))
     logs.body(record, "response", answer)
-    await asgi.respond(record.send, answer, render.headers(asked, record))
+    own = render.headers(asked, record)
+    await asgi.respond(record.send, answer, [*response.rate_limits, *own])
 
 
 async def _panel(
@@ -152,6 +156,7 @@ class _PanelStream:
         try:
             body: Mapping[str, Any] = _rendered(voting.result(), self._request, self._record)
         except ApiError as error:
+            self._record.error = error.reason
             return stream.error_event(error)
         usage = self._request.wants_usage
         return stream.verdict_events(self._head, body, usage, self._reasoned)

@@ -1,11 +1,20 @@
 """Checks of a configuration's values; every complaint names the file and the key."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from its import urls
+
+_HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*|[Xx]-[A-Za-z0-9_-]+\*")
+OUR_HEADERS = frozenset({
+    "accept-encoding", "authorization", "connection", "content-length", "content-type", "cookie",
+    "expect", "host", "keep-alive", "proxy-authorization", "te", "traceparent", "tracestate",
+    "trailer", "transfer-encoding", "upgrade", "x-api-key", "x-request-id",
+})  # fmt: skip
+"""Headers that cannot be forwarded: the proxy sets them, or they are a client's secret."""
 
 
 class ConfigError(Exception):
@@ -97,6 +106,17 @@ class Checks:
     def above_0(self, key: str, value: float) -> None:
         if value <= 0:
             raise self.fail(key, "must be above 0")
+
+    def forwarded(self, key: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of headers that an engine gets, in lower case."""
+        for name in names:
+            if not _HEADER.fullmatch(name):
+                raise self.fail(
+                    key, f"{name!r} must be a header's name, or begin with x- and end with *"
+                )
+            if name.lower() in OUR_HEADERS:
+                raise self.fail(key, f"{name!r} is the proxy's own to set, or a secret")
+        return tuple(name.lower() for name in names)
 
 
 def _shown(value: str) -> str:

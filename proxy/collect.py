@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from its.sse import Event, Reader
+
 from .engines import EngineError
 from .errors import UNREADABLE
-from .http1 import MOST_BODY
+from .http1 import MOST_BODY, HttpError, Response
 from .outcome import Spent
 
 T = TypeVar("T")
@@ -25,12 +27,26 @@ class Collector:
     def __init__(self, spent: Spent, heard: Callable[[Mapping[str, Any]], None] | None) -> None:
         self._spent, self._heard = spent, heard
         self._size = 0
-        self._rest: list[bytes] = []
+        self._reader = Reader()
         self._body: dict[str, Any] = {}
         self._choice: dict[str, Any] = {"index": 0}
         self._message: dict[str, Any] = {"role": "assistant", "content": None}
         self._texts: dict[str, list[str]] = {}
-        self.done = False
+
+    async def read(self, response: Response) -> dict[str, Any]:
+        """Read the whole stream; return the completion that it stands for.
+
+        Raises:
+            EngineError: as `feed` and `completion` say.
+            HttpError: the connection broke before the message was complete.
+        """
+        try:
+            async for chunk in response.chunks():
+                self.feed(chunk)
+        except HttpError:
+            if not self.finished:  # what breaks behind the message is nobody's loss
+                raise
+        return self.completion()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream.
@@ -42,32 +58,41 @@ class Collector:
         self._size += len(data)
         if self._size > MOST_BODY:
             raise EngineError("protocol", f"the engine streamed more than {MOST_BODY} bytes")
-        self._rest.append(data)
-        if b"\n" not in data:
-            return
-        *lines, rest = b"".join(self._rest).split(b"\n")
-        self._rest = [rest]
-        for line in lines:
-            if line.startswith(b"data:"):
-                payload = line[5:].strip()
-                if payload == b"[DONE]":
-                    self.done = True
-                elif payload:
-                    self._take(_chunk(payload))
+        for event in self._reader.feed(data):
+            self._hear(event)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the message is complete: it has a `finish_reason`. `[DONE]` may be missing."""
+        return self._choice.get("finish_reason") is not None
 
     def completion(self) -> dict[str, Any]:
-        """Return the completion that the stream stands for.
+        """Return the completion that the stream stands for, once the stream has ended.
 
         Raises:
             EngineError: the stream ended before its message did.
         """
-        if not self.done or self._choice.get("finish_reason") is None:
+        for event in self._reader.close():
+            try:
+                self._hear(event)
+            except EngineError as error:  # an event that was cut is a cut, not bad JSON
+                if error.kind != "protocol":
+                    raise
+        if not self.finished:
             raise EngineError("broken", "the engine cut its stream")
         for name, pieces in self._texts.items():
             self._message[name] = "".join(pieces)
         choice = {**self._choice, "message": self._message}
         return {**self._body, "object": "chat.completion", "choices": [choice],
                 "usage": self._spent.usage}  # fmt: skip
+
+    def _hear(self, event: Event) -> None:
+        data = event.data.strip()
+        if data and data != b"[DONE]":
+            chunk = _chunk(data)
+            if event.name == b"error":
+                raise _broke_off(chunk)
+            self._take(chunk)
 
     def _take(self, chunk: Mapping[str, Any]) -> None:
         if isinstance(usage := chunk.get("usage"), dict):
@@ -113,10 +138,16 @@ def _chunk(payload: bytes) -> Mapping[str, Any]:
         raise EngineError("protocol", "the engine's stream is not JSON") from error
     if not isinstance(chunk, dict):
         raise EngineError("protocol", "the engine's stream is not made of objects")
-    if failed := chunk.get("error"):
-        message = failed.get("message") if isinstance(failed, dict) else failed
-        raise EngineError("broken", f"the engine broke off: {message}")
+    if chunk.get("error") or chunk.get("object") == "error":
+        raise _broke_off(chunk)
     return chunk
+
+
+def _broke_off(chunk: Mapping[str, Any]) -> EngineError:
+    """Return the failure that an engine's error event tells; SGLang's may be flat."""
+    failed = chunk.get("error") or chunk
+    message = failed.get("message") if isinstance(failed, dict) else failed
+    return EngineError("broken", f"the engine broke off: {message}")
 
 
 def _shaped(value: Any, kind: type[T], what: str) -> T:

@@ -180,6 +180,7 @@ class _Resolver(Checks):
             if table.max_queue is None
             else table.max_queue,
             timeout_s=table.timeout_s,
+            forward_headers=self.forwarded(f"{at}.forward_headers", table.forward_headers),
         )
 
     def _member(self, name: str, table: MemberTable) -> Member:

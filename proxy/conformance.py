@@ -6,11 +6,13 @@ panels; the others are passed on where an engine has them.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+
+from its.sse import Event, Reader
 
 SECONDS = 300.0
 FEW = 24
@@ -56,16 +58,20 @@ class Engine:
         return _json(answer)
 
     def events(self, **body: Any) -> Iterator[Any]:
-        """Yield the events of a streamed chat; the last one is the text `[DONE]`."""
+        """Yield the events of a streamed chat; the last one should be the text `[DONE]`."""
         asked = {"model": self.model, "messages": SUM, "max_tokens": FEW, **body, "stream": True}
         with self.client.stream("POST", f"{self.url}/chat/completions", json=asked) as answer:
             if answer.status_code != 200:
                 answer.read()
                 raise Missing(f"answered {answer.status_code}: {answer.text[:100]}")
-            for line in answer.iter_lines():
-                data = line.removeprefix("data:").strip()
-                if line.startswith("data:"):
-                    yield data if data == "[DONE]" else json.loads(data)
+            reader = Reader()
+            for piece in answer.iter_bytes():
+                yield from map(_event, reader.feed(piece))
+            yield from map(_event, reader.close())
+
+
+def _event(event: Event) -> Any:
+    return "[DONE]" if event.data == b"[DONE]" else json.loads(event.data)
 
 
 def models(engine: Engine) -> str:
@@ -88,22 +94,29 @@ def chat(engine: Engine) -> str:
 
 
 def stream(engine: Engine) -> str:
-    """A stream ends with a finish_reason and [DONE]."""
+    """A stream ends with a finish_reason."""
     events = list(engine.events())
-    _must(events[-1] == "[DONE]", "no [DONE]")
-    choices = [choice for event in events[:-1] for choice in event.get("choices") or ()]
+    choices = _choices(events)
     reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
     _must(len(reasons) == 1, f"finish_reasons {reasons}")
     _must(any((choice.get("delta") or {}).get("content") for choice in choices), "no content")
-    return f"{len(events)} events"
+    return f"{len(events)} events" if events[-1] == "[DONE]" else f"{len(events)} events, no [DONE]"
 
 
 def stream_usage(engine: Engine) -> str:
     """`stream_options.include_usage` gives the usage of a stream."""
-    events = list(engine.events(stream_options={"include_usage": True}))
-    used = [event["usage"] for event in events[:-1] if event.get("usage")]
+    used = _usages(engine.events(stream_options={"include_usage": True}))
     _must(bool(used), "no usage in the stream")
     return f"{used[-1]['completion_tokens']} tokens"
+
+
+def stream_counts(engine: Engine) -> str:
+    """`stream_options.continuous_usage_stats` gives it in every chunk (SGLang, vLLM)."""
+    asks = {"include_usage": True, "continuous_usage_stats": True}
+    events = list(engine.events(stream_options=asks))
+    used = _usages(event for event in events if event != "[DONE]" and event.get("choices"))
+    _must(bool(used), "no usage beside the text")
+    return f"{len(used)} chunks"
 
 
 def length(engine: Engine) -> str:
@@ -235,10 +248,11 @@ def unknown_model(engine: Engine) -> str:
 
 Check = Callable[[Engine], str]
 REQUIRED: tuple[Check, ...] = (
-    models, chat, stream, stream_usage, length, stop, unknown_field, bad_request, leaves,
+    models, chat, stream, length, stop, unknown_field, bad_request, leaves,
 )  # fmt: skip
 OPTIONAL: tuple[Check, ...] = (
-    seed, several, logprobs, json_schema, regex, tokenize, completions, cached, unknown_model,
+    stream_usage, stream_counts, seed, several, logprobs, json_schema, regex, tokenize, completions,
+    cached, unknown_model,
 )  # fmt: skip
 
 
@@ -266,6 +280,16 @@ def _ended(check: Check, engine: Engine) -> tuple[bool, str]:
 def _json(answer: httpx.Response) -> Any:
     _must(answer.status_code == 200, f"answered {answer.status_code}: {answer.text[:100]}")
     return answer.json()
+
+
+def _choices(events: list[Any]) -> list[Any]:
+    return [
+        choice for event in events if event != "[DONE]" for choice in event.get("choices") or ()
+    ]
+
+
+def _usages(events: Iterable[Any]) -> list[Any]:
+    return [event["usage"] for event in events if event != "[DONE]" and event.get("usage")]
 
 
 def _must(holds: bool, told: str) -> None:

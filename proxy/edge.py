@@ -94,6 +94,7 @@ async def _end(record: Record) -> None:
 
 async def _refuse(record: Record, error: ApiError) -> None:
     """Answer with `error`; once a response has begun, only cutting it off is honest."""
+    record.error = error.reason
     if record.status:
         raise error
     headers = asgi.raw(error.headers)

@@ -3,38 +3,60 @@
 No client's key reaches an engine, no engine's key reaches anybody else, and no address is named.
 """
 
-import re
+import logging
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from . import refusals
 from .errors import UNREADABLE, UpstreamError
+from .guards import Made
 from .http1 import HttpError, Pool, Response
 from .limits import Full, Retries, Slots
 from .metrics import Metrics
 from .settings import EngineSettings
+from .stream_options import StreamOptions
 
 READY_SECONDS = 2.0
 DETAIL_LENGTH = 500
 MOST_REFUSAL = 1_000_000
-_TAG = re.compile(r"<[^>]*>")
-PASSED_STATUS = frozenset({400, 413, 422, 429, 503})
-"""What an engine says of the request itself, or of its own load; the rest is our 502."""
+PASSED_STATUS = frozenset({400, 404, 409, 410, 413, 415, 422, 424, 429, 451, 503})
+"""What an engine says of the request itself, or of its own load; the rest is our 502.
+
+Not 401, 402 and 403: they are about *our* key or account at the engine. A client that saw them
+would look for the fault in its own key.
+"""
 
 RETRIED_STATUS = frozenset({429, 502, 503, 504})
 CHAT = "/v1/chat/completions"
 
+_LOG = logging.getLogger("its.proxy")
+
 
 class EngineError(Exception):
-    """An engine call that failed: `kind` as in `its.types.Failure`."""
+    """An engine call that failed: `kind` as in `its.types.Failure`.
+
+    `told` is the engine's own `code`, `type` and `param`, `passed` the headers of its refusal
+    that the client gets too. `blames_options`: it refused because of `stream_options`.
+    """
 
     def __init__(
-        self, kind: str, detail: str, status: int | None = None, retry_after: str | None = None
+        self,
+        kind: str,
+        detail: str,
+        status: int | None = None,
+        *,
+        told: Mapping[str, Any] | None = None,
+        passed: Mapping[str, str] | None = None,
+        blames_options: bool = False,
     ) -> None:
         super().__init__(detail)
-        self.kind, self.detail = kind, detail
-        self.status, self.retry_after = status, retry_after
+        self.kind, self.detail, self.status = kind, detail, status
+        self.told, self.passed, self.blames_options = told or {}, passed or {}, blames_options
+        self.settled = False
+        """Our own retries are used up, so that the client's SDK must not begin again."""
 
     @property
     def retryable(self) -> bool:
@@ -43,24 +65,36 @@ class EngineError(Exception):
 
     @property
     def retry_seconds(self) -> float | None:
-        """What the engine asks to wait; `None` where it says nothing that is a number."""
-        try:
-            return max(0.0, float(self.retry_after or ""))
-        except ValueError:
-            return None
+        """What the engine asks to wait; `None` where it does not say."""
+        return refusals.seconds(self.passed)
+
+    def settle(self, retries: Retries) -> None:
+        """Decide, once nothing is tried again, whether the client's SDK may.
+
+        It repeats 429 and 5xx twice on its own. Three calls of it with three attempts of ours
+        each would be nine. It may go on only where we repeated nothing: after a failure that we
+        never repeat, without retries of ours (`server.retries = 0`, or the SDK has used them), and
+        after a 429 that asks for a longer wait than we may make.
+        """
+        wait = self.retry_seconds
+        too_long = self.status == 429 and wait is not None and wait > retries.seconds
+        may_repeat = self.retryable and retries.number > 0 and not too_long
+        self.settled = retries.repeated or may_repeat
 
     def for_client(self, *, paid: bool = False) -> UpstreamError:
         """Return the error that a client of one member sees."""
         # In all three cases the engine may well have generated what was lost.
-        paid = paid or self.kind in {"timeout", "broken", "protocol"}
+        paid = paid or self.settled or self.kind in {"timeout", "broken", "protocol"}
         if self.kind == "timeout":
             return UpstreamError(self.detail, status=504, code="engine_timeout", paid=paid)
-        status = self.status if self.status in PASSED_STATUS else 502
+        status = self.status if self.status in PASSED_STATUS else None
+        theirs = status is not None and status < 500
         return UpstreamError(
             self.detail,
             status=status or 502,
             code=f"engine_{self.kind}",
-            retry_after=self.retry_after,
+            told=self.told if theirs else None,
+            passed=self.passed,
             paid=paid,
         )
 
@@ -79,6 +113,9 @@ class Engine:
         self._root = urlsplit(base_url).path.rstrip("/").removesuffix("/v1")
         authorization = f"authorization: Bearer {self._key}\r\n" if self._key else ""
         self._headers = f"content-type: application/json\r\n{authorization}".encode()
+        self.forward_headers = tuple(name.encode() for name in settings.forward_headers)
+        self.stream_options = StreamOptions()
+        self.made = Made()
 
     def close(self) -> None:
         self._pool.close()
@@ -151,7 +188,7 @@ class Engine:
             await self._slots.take()
         except Full:
             detail = f"engine {self.name!r} has all slots taken and its queue is full"
-            raise EngineError("busy", detail, 429, "1") from None
+            raise EngineError("busy", detail, 429, passed={"retry-after": "1"}) from None
         response = None
         try:
             target, lines = (self._root + path).encode(), self._headers + headers
@@ -172,18 +209,28 @@ class Engine:
             response.release()
 
     def count(self, error: EngineError) -> None:
-        """Count a failed call."""
+        """Count a failed call. Its text may quote the question: it is for `debug` only."""
         self._metrics.engine_error(self.name, error.kind)
+        _LOG.debug("engine call failed (%s): %s", error.kind, error.detail)
 
-    async def ready(self) -> bool:
-        """Tell whether the engine answers; listing models is cheap, SGLang's /health is not."""
-        target = f"{self._root}/v1/models".encode()
-        try:
-            with await self._pool.send(b"GET", target, self._headers, b"", READY_SECONDS) as answer:
-                await answer.read(MOST_REFUSAL)
-                return answer.status == 200
-        except HttpError:
-            return False
+    async def fault(self) -> str | None:
+        """Ask whether the engine answers; return what is wrong, or `None`.
+
+        Listing models is cheap; SGLang's `/health` runs a generation.
+        """
+        target, said = f"{self._root}/v1/models".encode(), ""
+        for _ in range(2):  # a GET may be sent again where a kept connection was being closed
+            try:
+                with await self._pool.send(
+                    b"GET", target, self._headers, b"", READY_SECONDS
+                ) as got:
+                    await got.read(MOST_REFUSAL)
+                    return None if got.status == 200 else f"answers {got.status} to GET /v1/models"
+            except HttpError as error:
+                said = str(error)
+                if error.kind != "broken":
+                    break
+        return said
 
     def translate(self, error: HttpError) -> EngineError:
         """Return what an error of the transport means; the engine's address stays unsaid."""
@@ -195,13 +242,18 @@ class Engine:
         return (text.replace(self._key, "***") if self._key else text)[:DETAIL_LENGTH]
 
     async def _refusal(self, response: Response) -> EngineError:
-        message = self.quote(error_text(await response.read(MOST_REFUSAL)))
-        retry_after = response.headers.get(b"retry-after")
+        raw = await response.read(MOST_REFUSAL)
+        told = {
+            name: self.quote(value) if isinstance(value, str) else value
+            for name, value in refusals.told(raw).items()
+        }
         return EngineError(
             "status",
-            f"engine {self.name!r} answered {response.status}: {message}",
+            f"engine {self.name!r} answered {response.status}: {self.quote(refusals.text(raw))}",
             response.status,
-            retry_after.decode("latin-1") if retry_after else None,
+            told=told,
+            passed=refusals.passed(response.headers),
+            blames_options=refusals.blames_stream_options(raw),
         )
 
 
@@ -225,6 +277,7 @@ class Posted:
                 self._engine.count(failure)
                 again = failure.retryable and await self._retries.wait(failure.retry_seconds)
                 if not again:
+                    failure.settle(self._retries)
                     raise
             else:
                 return self._response
@@ -253,24 +306,3 @@ class _HasChoices(msgspec.Struct):
 
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _CHOICES = msgspec.json.Decoder(_HasChoices)
-
-
-def error_text(raw: bytes) -> str:
-    """Return an engine's own words: OpenAI's error object, SGLang's flat one, or plain text."""
-    text = raw.decode("utf-8", "replace")
-    try:
-        body: Any = msgspec.json.decode(raw)
-    except UNREADABLE:
-        return _plain(text)
-    for key in ("error", "message", "detail"):
-        found = body.get(key) if isinstance(body, dict) else None
-        if isinstance(found, dict):
-            found = found.get("message")
-        if isinstance(found, str):
-            return found
-    return text
-
-
-def _plain(page: str) -> str:
-    """Return the words of an error page."""
-    return " ".join(_TAG.sub(" ", page).split())

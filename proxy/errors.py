@@ -41,6 +41,11 @@ class ApiError(Exception):
     def headers(self) -> Mapping[str, str]:
         return {}
 
+    @property
+    def reason(self) -> str:
+        """What the log says of it: our own word, never an engine's text."""
+        return self.code or self.type
+
     def payload(self) -> dict[str, Any]:
         return {
             "error": {
@@ -128,7 +133,12 @@ class Stopping(ApiError):
 
 
 class UpstreamError(ApiError):
-    """An engine failed. `paid` says that engine calls were made: the SDK must not repeat them."""
+    """An engine failed, or too many of a panel's did.
+
+    `paid` says that the SDK must not ask again: calls were made, or our own retries are used up.
+    `told` is the engine's own error object: its `code`, `type` and `param` go to the client.
+    `passed` are the engine's headers that go with it (`retry-after`, `x-ratelimit-*`).
+    """
 
     type = "upstream_error"
 
@@ -138,12 +148,13 @@ class UpstreamError(ApiError):
         *,
         status: int = 502,
         code: str,
-        param: str | None = None,
-        retry_after: str | None = None,
+        told: Mapping[str, Any] | None = None,
+        passed: Mapping[str, str] | None = None,
         paid: bool = False,
     ) -> None:
-        super().__init__(message, param=param, code=code)
-        self._status, self._retry_after, self._paid = status, retry_after, paid
+        super().__init__(message, code=code)
+        self._status, self._told = status, told or {}
+        self._passed, self._paid = passed or {}, paid
 
     @property
     def http_status(self) -> int:
@@ -151,5 +162,8 @@ class UpstreamError(ApiError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        found = {"retry-after": self._retry_after} if self._retry_after else {}
-        return {**found, "x-should-retry": "false"} if self._paid else found
+        return {**self._passed, "x-should-retry": "false"} if self._paid else self._passed
+
+    def payload(self) -> dict[str, Any]:
+        own = super().payload()["error"]
+        return {"error": {**own, **self._told}}

@@ -1,10 +1,13 @@
 """What becomes of each request field: honoured, forwarded or rejected, and never dropped.
 
 The rows stand in `docs/api.md` as they are here; a test asks the proxy about every one of them.
-A field without a row is forwarded as it came, by members and panels alike.
+A field without a row is forwarded as it came, by members and panels alike, unless it is guarded:
+`guards` has those.
 """
 
 from typing import NamedTuple
+
+from . import guards
 
 
 class Field(NamedTuple):
@@ -14,7 +17,6 @@ class Field(NamedTuple):
     panel: str
 
 
-_DOOR = "forwarded, unless the member has a manifest: then 400 without `allow_mismatch`"
 CHAT = {
     "model": Field("honoured: becomes the engine's name", "honoured: each member's engine name"),
     "messages": Field(
@@ -31,10 +33,9 @@ CHAT = {
     "functions": Field("forwarded", "rejected if not empty and there are several members"),
     "modalities": Field("forwarded", 'rejected unless `["text"]`'),
     "audio": Field("forwarded", "rejected unless null"),
-    "input_ids": Field(_DOOR, "the same, for every member"),
-    "lora_path": Field(_DOOR, "the same, for every member"),
-    "custom_logit_processor": Field(
-        "rejected, unless the member has it in `allow_fields`", "the same, for every member"
+    **dict.fromkeys(
+        guards.CODE,
+        Field("rejected, unless the member has it in `allow_fields`", "the same, for every member"),
     ),
     "input_time": Field("honoured, not forwarded", "honoured, not forwarded"),
 }

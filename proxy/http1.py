@@ -7,6 +7,8 @@ reads no proxy variable, takes no cookie and asks for no compression.
 """
 
 import asyncio
+import select
+import socket
 import ssl
 import time
 from collections import deque
@@ -16,12 +18,13 @@ from urllib.parse import urlsplit
 
 import httptools
 
-CONNECT_SECONDS = 5.0
-IDLE_SECONDS = 4.0
-"""Shorter than uvicorn's and llama.cpp's 5 s, so that a reused connection is seldom a dead one."""
+from its.sse import looks_like_events
 
-RACE_SECONDS = 1.0
-"""Within this after a request on a kept connection, its closing crossed the request."""
+CONNECT_SECONDS = 5.0
+IDLE_SECONDS = 2.0
+"""How long a kept connection may rest before it is used again. Well below the 5 s after which
+uvicorn (SGLang, vLLM) and llama.cpp close one, because a request that crosses such a closing is
+lost: it is never sent twice (see `Pool.send`)."""
 
 MOST_HEAD = 64 * 1024
 MOST_BODY = 64 * 1024 * 1024
@@ -69,6 +72,25 @@ class Response:
     def content_type(self) -> bytes:
         """The media type, lower case and without parameters."""
         return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+    @property
+    def rate_limits(self) -> list[tuple[bytes, bytes]]:
+        """The `x-ratelimit-*` headers: clients pace themselves by them."""
+        return [pair for pair in self.headers.items() if pair[0].startswith(b"x-ratelimit-")]
+
+    async def is_events(self) -> bool:
+        """Tell whether the body is a stream of events; some servers give it another type.
+
+        Where the type is another, it waits for the first bytes, and takes none.
+
+        Raises:
+            HttpError: the body breaks off before that.
+        """
+        if self.content_type == b"text/event-stream":
+            return True
+        while (found := looks_like_events(b"".join(self._unread))) is None and not self.complete:
+            await self._connection.wait()
+        return bool(found)
 
     async def read(self, most: int = MOST_BODY) -> bytes:
         """Return the whole body.
@@ -125,7 +147,7 @@ class _Connection(asyncio.Protocol):
         self._heard = 0.0
         self._paused = self._hold_back = self._reusable = False
         self.idle_since = 0.0
-        self._spoke = False
+        self._poll: select.poll | None = None
 
     # What the pool and the response ask for ------------------------------------------------
 
@@ -134,9 +156,16 @@ class _Connection(asyncio.Protocol):
         return self._error is None and self._transport is not None
 
     @property
-    def closed_for_idling(self) -> bool:
-        """Whether the server closed it, not knowing of the request that was just sent."""
-        return not self._spoke and self._loop.time() - self._heard < RACE_SECONDS
+    def silent(self) -> bool:
+        """Whether nothing has come since the last answer: no end of the connection either.
+
+        The kernel is asked, because it may know of an end that the event loop has not read yet.
+        """
+        if self._poll is None:
+            assert self._transport is not None
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._poll.poll(0)
 
     async def exchange(self, request: bytes, seconds: float) -> Response:
         """Send `request`; return the response once its head is here.
@@ -145,7 +174,7 @@ class _Connection(asyncio.Protocol):
         """
         assert self._transport is not None
         response = self._response = Response(self)
-        self._hold_back = self._spoke = False
+        self._hold_back = False
         self._seconds, self._heard = seconds, self._loop.time()
         self._timer = self._loop.call_later(seconds, self._check_silence)
         self._transport.write(request)
@@ -204,7 +233,6 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         self._heard = self._loop.time()
-        self._spoke = True
         if not response.status:
             response.head_size += len(data)
             if response.head_size > MOST_HEAD + len(data):
@@ -308,9 +336,15 @@ class Pool:
     ) -> Response:
         """Send a request; return its response, to be used as a `with` block.
 
-        `headers` are whole lines, each ending in CRLF; `seconds` is the longest silence. A kept
-        connection that the server closes at once, before it says anything, was closed for being
-        idle, just as we used it: the request goes out once more, on a new one.
+        `headers` are whole lines, each ending in CRLF; `seconds` is the longest silence.
+
+        Nothing is ever sent twice. Once bytes are handed to the kernel, TCP cannot tell whether
+        the server has read them: a reset or an end may come before or after it began to work, and
+        an answer that costs minutes of a GPU must not be made twice. So a kept connection is
+        checked *before* the first byte is written (`_reuse`): if it has ended, or anything came
+        on it, another one is used. What is left is an end that is under way on the wire in that
+        moment; `IDLE_SECONDS` keeps us away from the time at which servers close idle
+        connections. It is reported as `broken`.
 
         Raises:
             HttpError: no connection could be made, or it failed before an answer began.
@@ -318,15 +352,7 @@ class Pool:
         request = b"%s %s %s%scontent-length: %d\r\n\r\n%s" % (
             method, path, self._head, headers, len(body), body,
         )  # fmt: skip
-        if kept := self._reuse():
-            try:
-                return await self._exchange(kept, request, seconds)
-            except HttpError as error:
-                if error.kind != "broken" or not kept.closed_for_idling:
-                    raise
-        return await self._exchange(await self._connect(), request, seconds)
-
-    async def _exchange(self, connection: _Connection, request: bytes, seconds: float) -> Response:
+        connection = self._reuse() or await self._connect()
         try:
             return await connection.exchange(request, seconds)
         except BaseException:
@@ -357,7 +383,7 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             fresh = time.monotonic() - connection.idle_since < IDLE_SECONDS
-            if fresh and connection.usable:
+            if fresh and connection.usable and connection.silent:
                 return connection
             connection.abort()
         return None
@@ -370,6 +396,22 @@ class Pool:
                     lambda: _Connection(self), self._host, self._port, ssl=self._ssl
                 )
         except (OSError, TimeoutError) as error:
-            raise HttpError("refused", "cannot be reached") from error
+            raise HttpError("refused", _unreachable(error)) from error
         self._open.add(connection)
         return connection
+
+
+def _unreachable(error: Exception) -> str:
+    """Say why there is no connection. The server's address stays unsaid: clients see this."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        # OpenSSL's text for a wrong host name has that name in it.
+        wrong_host = "ostname mismatch" in error.verify_message or "IP address" in (
+            error.verify_message
+        )
+        reason = "it is for another host" if wrong_host else error.verify_message
+        return f"has a certificate that cannot be verified: {reason}"
+    if isinstance(error, ssl.SSLError):
+        return f"does not speak TLS as expected: {error.reason or 'handshake failed'}"
+    if isinstance(error, socket.gaierror):
+        return "cannot be reached: its host name is unknown"
+    return "cannot be reached"

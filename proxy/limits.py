@@ -69,7 +69,9 @@ class Retries:
     """What one request may still repeat, over all its calls: a number, and seconds of waiting."""
 
     def __init__(self, number: int, seconds: float) -> None:
-        self.number, self.seconds = number, seconds
+        self.number, self.seconds = max(0, number), seconds
+        self.repeated = False
+        """Whether a call was repeated."""
         self._pause = FIRST_PAUSE
 
     async def wait(self, retry_after: float | None) -> bool:
@@ -77,6 +79,7 @@ class Retries:
         pause = self._pause * random.uniform(0.5, 1.5) if retry_after is None else retry_after
         if self.number < 1 or pause > self.seconds:
             return False
+        self.repeated = True
         self.number -= 1
         self.seconds -= pause
         self._pause *= 2

@@ -26,7 +26,7 @@ class Live:
 
     def hear(self, delta: Mapping[str, Any]) -> None:
         """Take one delta of the leader's stream; it thinks until its first word of content."""
-        reasoning = delta.get("reasoning_content")
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning")  # SGLang; vLLM
         if isinstance(reasoning, str) and reasoning:
             self.thinking = True
             self._pieces.append(reasoning)

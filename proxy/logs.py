@@ -43,8 +43,9 @@ def request(method: str, path: str, status: int, seconds: float, record: Record)
         "key": record.client.name if record.client else None,
         "model": record.model or None,
         "strategy": record.strategy or None,
-        "own_ms": round(record.own_ms, 2) if record.engine_seconds else None,
+        "own_ms": round(record.own_ms, 2) if record.asked else None,
         "cause": record.cause or None,
+        "error": record.error or None,
     }
     _REQUESTS.info("request", extra={"told": told})
 

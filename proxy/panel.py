@@ -53,12 +53,12 @@ async def vote(
     with span("persona"):
         wanted = [members[name] for name in panel.members]
         found = await contexts.ask_all(wanted, question, override)
-        asked = {name: wire.pass_doors(request, each) for name, each in found.items()}
+        asked = {name: wire.hold_guarded(request, each) for name, each in found.items()}
     method = METHODS[panel.method]()
     planned = method.plan(panel.members, request.extras.samples or panel.samples)
     # A stream's status is held for a second only: who waits longer could not refuse any more.
     patience = min(limits.retry_seconds, HOLD_SECONDS if live else limits.retry_seconds)
-    retries = Retries(limits.retries, patience)
+    retries = Retries(limits.retries - record.retry_count, patience)
     spent = {call: Spent() for call in planned}
     if live is not None and live.leads:
         live.leader = planned[0]
@@ -67,11 +67,15 @@ async def vote(
         leads = live is not None and live.leader == call
         streamed = leads or (panel.early_stop and len(planned) > 1)
         member = asked[call.member]
-        body = wire.panel_body(request, member, call, streamed)
         engine = generation.engines[member.member.engine]
-        with span("call", member=call.member, sample=call.sample):
-            headers = outgoing(record, planned.index(call) + 1)
-            return await _complete(call, engine, body, headers, retries, spent[call], live)
+
+        def body(level: int | None) -> bytes:
+            return wire.panel_body(request, member, call, level)
+
+        with span("call", member=call.member, sample=call.sample), record.asking:
+            headers = outgoing(record, engine.forward_headers, planned.index(call) + 1)
+            level = engine.stream_options.level if streamed else None
+            return await _asked(call, engine, body, headers, retries, spent[call], live, level)
 
     round_ = _Round(panel, method, planned, asked, generation.graders.judge(), live)
     await round_.run(ask)
@@ -196,10 +200,11 @@ class _Round:
         statuses = {failure.status for failure in failures if failure.kind in _UNPAID}
         refused = all(failure.kind in _UNPAID for failure in failures)
         unpaid = refused and not self.ballots and not self.late
-        if unpaid and len(statuses) == 1:
-            first = failures[0]
-            error = EngineError(first.kind, first.detail, first.status, first.retry_after)
-            return error.for_client()
+        causes = [f.cause for f in failures if isinstance(f.cause, EngineError)]
+        settled = any(cause.settled for cause in causes)
+        if unpaid and len(statuses) == 1:  # the one that asks for the longest wait
+            longest = max(causes, key=lambda cause: cause.retry_seconds or 0.0)
+            return longest.for_client(paid=settled)
         timed_out = bool(self.late) or any(failure.kind == "timeout" for failure in failures)
         reasons = dict.fromkeys(f"{f.call.member}: {f.detail}" for f in failures)
         late = dict.fromkeys(f"{call.member}: late" for call in self.late)
@@ -210,7 +215,7 @@ class _Round:
             f" {'; '.join([found, *reasons, *late, *given_up])}",
             status=504 if timed_out else 502,
             code="no_quorum",
-            paid=not unpaid,
+            paid=not unpaid or settled,
         )
 
 
@@ -236,6 +241,29 @@ def _read(completion: Completion, thinking: bool) -> Answer | None:
     return answers.read(completion.text, finish_reason=completion.finish_reason, thinking=thinking)
 
 
+async def _asked(
+    call: Call,
+    engine: Engine,
+    body: Callable[[int | None], bytes],
+    headers: bytes,
+    retries: Retries,
+    spent: Spent,
+    live: Live | None,
+    level: int | None,
+) -> Result:
+    """Make one call, and again without the `stream_options` that the engine refuses."""
+    while True:
+        result = await _complete(call, engine, body(level), headers, retries, spent, live, level)
+        level = engine.stream_options.less(level, _refusal(result), retries)
+        if level is None:
+            return result
+
+
+def _refusal(result: Result) -> EngineError | None:
+    cause = result.cause if isinstance(result, Failure) else None
+    return cause if isinstance(cause, EngineError) else None
+
+
 async def _complete(
     call: Call,
     engine: Engine,
@@ -244,25 +272,26 @@ async def _complete(
     retries: Retries,
     spent: Spent,
     live: Live | None,
+    level: int | None,
 ) -> Completion | Failure:
     """Make one call. What goes wrong comes back as a `Failure`."""
     started = time.monotonic()
     try:
         async with engine.post(CHAT, body, headers, retries) as response:
+            if level is not None:
+                engine.stream_options.accept(level)
             if live is not None:
                 live.answer()
-            if response.content_type == b"text/event-stream":
-                collector = Collector(spent, live.hear if live and live.leader == call else None)
-                async for chunk in response.chunks():
-                    collector.feed(chunk)
-                completion = collector.completion()
+            if level is not None and await response.is_events():
+                heard = live.hear if live and live.leader == call else None
+                completion = await Collector(spent, heard).read(response)
             else:
                 completion = engine.completion(await response.read())
                 usage = completion.get("usage")
                 spent.usage = usage if isinstance(usage, dict) else {}
     except EngineError as error:
         seconds, detail = time.monotonic() - started, engine.quote(error.detail)
-        return Failure(call, error.kind, detail, error.status, error.retry_after, seconds)
+        return Failure(call, error.kind, detail, error.status, error, seconds)
     return _completion(call, completion, time.monotonic() - started)
 
 

@@ -6,20 +6,22 @@ completions only.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from its import prompts
+from its.manifest import CoDesign
+from its.sse import Reader
 
-from . import asgi, llama, logs, render, stream, wire
+from . import asgi, guards, llama, logs, render, watch, wire
 from .asked import Asked
-from .engines import EngineError
-from .errors import BadRequest
+from .engines import Engine, EngineError
+from .errors import UNREADABLE, BadRequest
+from .guards import Endpoint, Made
 from .limits import Retries
 from .record import Record, record_of
 from .relay import relay
@@ -48,7 +50,9 @@ async def untouched(request: wire.Request, ask: Ask, limits: Limits) -> Composed
 
 
 async def completion(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
-    """A bare prompt, or each of a list, is a question; token ids are forwarded and marked so."""
+    """A bare prompt, or each of a list, is a question; where the member takes token ids (see
+    `guards`), they are forwarded and marked so.
+    """
     prompt = request.body.get("prompt")
     if isinstance(prompt, str):
         asked = await ask(prompt)
@@ -66,14 +70,14 @@ async def completion(request: wire.Request, ask: Ask, limits: Limits) -> Compose
         return Composed({**request.body, "prompt": composed}, told, each[0])
     if not isinstance(prompt, list) or not prompt:
         raise BadRequest("`prompt` must be text, texts, or token ids", param="prompt")
-    return Composed(request.body, {"strategy": "tokens", "co_design": "unverified"})
+    return Composed(request.body, {"strategy": "tokens"})
 
 
 async def responses(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
     """The first user item carries the context, unless the request goes on with an earlier one."""
     body = request.body
-    if body.get("previous_response_id") is not None or body.get("conversation") is not None:
-        return Composed(body, {"strategy": "inherited", "co_design": "unverified"})
+    if any(body.get(name) is not None for name in EARLIER):
+        return Composed(body, {"strategy": "inherited"})
     question = body.get("input")
     if isinstance(question, str):
         asked = await ask(question)
@@ -84,6 +88,10 @@ async def responses(request: wire.Request, ask: Ask, limits: Limits) -> Composed
     asked = await ask(prompts.question(question))
     items = prompts.compose(question, asked.context, asked.layout, part="input_text")
     return Composed({**body, "input": items}, render.describe(asked), asked)
+
+
+EARLIER = ("previous_response_id", "conversation", "previous_input_messages", "prompt")
+"""Where a request to the Responses API has its beginning somewhere else."""
 
 
 async def tokenize(request: wire.Request, ask: Ask, limits: Limits) -> Composed:
@@ -109,6 +117,10 @@ ENDPOINTS: Mapping[str, Compose] = {
     },
 }
 """Paths that are passed on; all others are 404."""
+
+KINDS: Mapping[Compose, Endpoint] = {
+    completion: "completions", responses: "responses", tokenize: "tokenize", untouched: "other",
+}  # fmt: skip
 
 
 async def passthrough(scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,37 +152,113 @@ async def _serve(
     path: str, member: Member, request: wire.Request, generation: Generation, record: Record
 ) -> None:
     wire.check_for_member(request)
-    wire.hold_doors(request, member)  # also where nothing is asked, and so no context put in front
-    limits = generation.settings.limits
+    compose, limits = ENDPOINTS[path], generation.settings.limits
+    engine = generation.engines[member.engine]
+    made = _Made(engine.made, member, record, request)
+    composed = await _composed(compose, member, request, generation, made)
+    told, asked = composed.input_time, composed.asked
+    if asked is not None:
+        record.strategy = asked.strategy
+    body = msgspec.json.encode({**composed.body, "model": member.model})
+    retries = Retries(limits.retries - record.retry_count, limits.retry_seconds)
+    keeps = compose is responses and member.manifest is not None
+    try:
+        if record.streamed:
+            await relay(
+                engine, path, body, record, retries, asked,
+                told if request.has_extras else None,
+                watch.RESPONSES if compose is responses else watch.COMPLETIONS,
+                watch.number(request.body),
+                made.hear if keeps else None,
+            )  # fmt: skip
+            return
+        with record.asking:
+            raw, rate_limits = await _whole(engine, path, body, record, retries)
+    except EngineError as error:
+        raise error.for_client() from error
+    if keeps:
+        made.read(raw)
+    if told is not None and raw.lstrip().startswith(b"{"):
+        raw = render.splice(raw, told)
+    logs.body(record, "response", raw)
+    own = render.headers(asked, record) if asked else []
+    await asgi.respond(record.send, raw, [*rate_limits, *own])
+
+
+async def _composed(
+    compose: Compose,
+    member: Member,
+    request: wire.Request,
+    generation: Generation,
+    made: "_Made",
+) -> Composed:
+    """Return what the engine gets; where it carries no context of ours, how it was made is told."""
+    bypassed = guards.hold(request.body, member, KINDS[compose], made.co_design is not None)
 
     async def ask(question: str | None) -> Asked:
         asked = await generation.contexts.ask(member, question, request.override)
-        return wire.pass_doors(request, asked)
+        return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
 
-    composed = await ENDPOINTS[path](request, ask, limits)
+    composed = await compose(request, ask, generation.settings.limits)
     if composed.asked is not None:
-        record.strategy = composed.asked.strategy
-    engine = generation.engines[member.engine]
-    body = msgspec.json.encode({**composed.body, "model": member.model})
-    retries = Retries(limits.retries, limits.retry_seconds)
-    try:
-        if record.streamed:
-            told = composed.input_time if request.has_extras else None
-            kind = stream.RESPONSES if ENDPOINTS[path] is responses else stream.COMPLETIONS
-            await relay(engine, path, body, record, retries, composed.asked, told, kind)
-            return
-        sent = time.perf_counter()
-        if engine.embedded and ENDPOINTS[path] is tokenize:
-            raw = await llama.tokenize(engine, body, outgoing(record), retries)
-        else:
-            async with engine.post(path, body, outgoing(record), retries) as response:
-                raw = await response.read()
-        record.engine_seconds = time.perf_counter() - sent
+        made.co_design = composed.asked.co_design
+    elif composed.input_time is not None:
+        if bypassed or made.co_design is None:
+            made.co_design = CoDesign.MISMATCH if bypassed else CoDesign.UNVERIFIED
+        told = {**composed.input_time, "co_design": made.co_design.value}
+        return replace(composed, input_time=told)
+    return composed
+
+
+async def _whole(
+    engine: Engine, path: str, body: bytes, record: Record, retries: Retries
+) -> tuple[bytes, asgi.Headers]:
+    """Return an answer that is not streamed, and the engine's rate limits."""
+    headers = outgoing(record, engine.forward_headers)
+    if engine.embedded and ENDPOINTS[path] is tokenize:
+        return await llama.tokenize(engine, body, headers, retries), []
+    async with engine.post(path, body, headers, retries) as response:
+        raw = await response.read()
         engine.check_json(raw)
-    except EngineError as error:
-        raise error.for_client() from error
-    if composed.input_time is not None and raw.lstrip().startswith(b"{"):
-        raw = render.splice(raw, composed.input_time)
-    logs.body(record, "response", raw)
-    own = render.headers(composed.asked, record) if composed.asked else []
-    await asgi.respond(record.send, raw, own)
+    return raw, response.rate_limits
+
+
+class _Made:
+    """The response that a request makes, and the one that it continues, by their ids.
+
+    `co_design` is that of the earlier one (`None`: the proxy does not know it), then of this one.
+    """
+
+    def __init__(self, made: Made, member: Member, record: Record, request: wire.Request) -> None:
+        self._made, self._member = made, member
+        self._client = record.client.name if record.client else ""
+        earlier = request.body.get("previous_response_id")
+        self.co_design = made.find(earlier, member, self._client) if earlier else None
+        self._reader: Reader | None = Reader()
+
+    def read(self, raw: bytes) -> None:
+        """Note the id in a whole response."""
+        self._note(_body(raw).get("id"))
+
+    def hear(self, data: bytes) -> None:
+        """Take a piece of a stream, whose first event has the response with its id."""
+        if self._reader is None:
+            return
+        for event in self._reader.feed(data):
+            response = _body(event.data).get("response")
+            if isinstance(response, dict):
+                self._note(response.get("id"))
+                self._reader = None
+                return
+
+    def _note(self, response_id: Any) -> None:
+        if self.co_design is not None:
+            self._made.add(response_id, self._member, self._client, self.co_design)
+
+
+def _body(raw: bytes) -> Mapping[str, Any]:
+    try:
+        body = msgspec.json.decode(raw)
+    except UNREADABLE:
+        return {}
+    return body if isinstance(body, dict) else {}

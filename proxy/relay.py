@@ -1,13 +1,12 @@
 """A stream relayed as it arrives: bytes, unparsed and unbuffered."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import asgi, render, stream
+from . import asgi, refusals, render, stream, watch
 from .asked import Asked
-from .engines import Engine, EngineError
-from .http1 import HttpError
+from .engines import MOST_REFUSAL, Engine, EngineError
+from .http1 import HttpError, Response
 from .limits import Retries
 from .record import Record
 from .tracing import outgoing
@@ -27,42 +26,69 @@ async def relay(
     retries: Retries,
     asked: Asked | None,
     input_time: Mapping[str, Any] | None,
-    kind: stream.Kind = stream.CHAT,
+    kind: watch.Kind = watch.CHAT,
+    choices: int = 1,
+    heard: Callable[[bytes], None] | None = None,
 ) -> None:
     """Send `body` to `engine` and its stream to the client; `input_time` goes before it.
+
+    `choices` is how many answers the stream carries. `heard` is told every piece.
 
     Raises:
         EngineError: before the stream began. Later, what went wrong is an event at its end.
     """
-    sent = time.perf_counter()
-    async with engine.post(path, body, outgoing(record), retries) as response:
-        record.engine_seconds = time.perf_counter() - sent
-        if response.content_type != b"text/event-stream":
-            raise EngineError("protocol", f"engine {engine.name!r} did not stream")
-        own = render.headers(asked, record) if asked else []
-        await asgi.start(record.send, 200, [*SSE, *own])
-        watch = stream.Watch(kind.ends)
-        introduction = stream.Introduction(input_time, kind) if input_time is not None else None
-        end = b""
-        try:
-            async for chunk in response.chunks():
-                watch.see(chunk)
-                if introduction is not None:
-                    introduced = introduction.take(chunk)
-                    if introduced is None:
-                        continue
-                    introduction, chunk = None, introduced
-                await record.send({"type": "http.response.body", "body": chunk, "more_body": True})
-            if not watch.ended:
-                cut = EngineError("broken", f"engine {engine.name!r} cut its stream")
-                end = _broken(engine, cut)
-        except HttpError as error:
-            if not watch.ended:  # what breaks behind the end is nobody's loss
-                end = _broken(engine, engine.translate(error))
-        rest = introduction.rest if introduction is not None else b""
-        await asgi.write(record.send, rest + (watch.gap + end if end else b""), more=False)
+    headers = outgoing(record, engine.forward_headers)
+    with record.asking:
+        async with engine.post(path, body, headers, retries) as response:
+            if not await response.is_events():
+                raise await _no_stream(engine, response)
+            own = render.headers(asked, record) if asked else []
+            await asgi.start(record.send, 200, [*SSE, *response.rate_limits, *own])
+            if b"x-input-time-method" in response.headers:
+                input_time = None  # the engine is a proxy too: its panel tells its own at the end
+            introduction = watch.Introduction(input_time, kind) if input_time is not None else None
+            seen = watch.Watch(kind, choices)
+            end = await _pass_on(engine, response, record, seen, introduction, heard)
+    await asgi.write(record.send, end, more=False)
 
 
-def _broken(engine: Engine, error: EngineError) -> bytes:
+async def _pass_on(
+    engine: Engine,
+    response: Response,
+    record: Record,
+    seen: watch.Watch,
+    introduction: watch.Introduction | None,
+    heard: Callable[[bytes], None] | None,
+) -> bytes:
+    """Send the stream's pieces as they come; return what is still to be sent at its end."""
+    end = b""
+    try:
+        async for chunk in response.chunks():
+            seen.see(chunk)
+            if heard is not None:
+                heard(chunk)
+            shown = chunk if introduction is None else introduction.take(chunk)
+            if shown is not None:
+                await record.send({"type": "http.response.body", "body": shown, "more_body": True})
+        if not seen.ended:
+            cut = EngineError("broken", f"engine {engine.name!r} cut its stream")
+            end = _broken(engine, record, seen, cut)
+    except HttpError as error:
+        if not seen.ended:  # what breaks behind the end is nobody's loss
+            end = _broken(engine, record, seen, engine.translate(error))
+    return end if introduction is None else introduction.rest + end
+
+
+def _broken(engine: Engine, record: Record, seen: watch.Watch, error: EngineError) -> bytes:
+    """Return what ends a broken stream: an error event, unless the engine has sent one itself."""
     engine.count(error)
-    return stream.error_event(error.for_client(paid=True))
+    told = error.for_client(paid=True)
+    record.error = told.reason
+    return b"" if seen.failed else seen.gap + stream.error_event(told)
+
+
+async def _no_stream(engine: Engine, response: Response) -> EngineError:
+    """Return what a 200 means that is no stream: some engines put an error into one."""
+    raw = await response.read(MOST_REFUSAL)
+    said = f": {engine.quote(refusals.text(raw))}" if refusals.is_error(raw) else ""
+    return EngineError("protocol", f"engine {engine.name!r} did not stream{said}")

@@ -9,6 +9,7 @@ from its.types import Ballot, Call
 
 from .asgi import Headers
 from .asked import Asked
+from .errors import UNREADABLE
 from .outcome import Outcome, Spent
 from .record import Record
 from .wire import Request
@@ -33,10 +34,32 @@ def describe(asked: Asked) -> dict[str, Any]:
 
 
 def splice(raw: bytes, input_time: Mapping[str, Any]) -> bytes:
-    """Put `input_time` into the engine's JSON object and leave every other byte as it is."""
+    """Put `input_time` into the engine's JSON object and leave every other byte as it is.
+
+    An engine that is a proxy too has told its own already: that moves into ours, as `engine`.
+    """
+    if inner := told_already(raw):
+        told = {**input_time, "engine": inner[TOLD]}
+        return msgspec.json.encode({**inner, TOLD: told})
     body, _, _ = raw.rpartition(b"}")
     comma = b"" if body.rstrip().endswith(b"{") else b","
     return b'%s%s"input_time":%s}' % (body, comma, msgspec.json.encode(input_time))
+
+
+TOLD = "input_time"
+TOLD_KEY = b'"input_time"'
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def told_already(raw: bytes) -> dict[str, msgspec.Raw] | None:
+    """Return the fields of an engine's JSON object, if `input_time` is one of them."""
+    if TOLD_KEY not in raw:
+        return None
+    try:
+        fields = _FIELDS.decode(raw)
+    except UNREADABLE:
+        return None
+    return fields if TOLD in fields else None
 
 
 def headers(asked: Asked, record: Record) -> Headers:

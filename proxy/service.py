@@ -126,6 +126,7 @@ class Service:
                 await self._close_unused()
                 raise
             old, self._now = self._now, generation
+            generation.look.report()
             self._retired.append(old)
             if not old.running:
                 self._retire(old)

@@ -46,6 +46,7 @@ class EngineSettings:
     max_concurrency: int
     max_queue: int
     timeout_s: float
+    forward_headers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class EngineTable(Table, frozen=True):
     max_concurrency: int = 256
     max_queue: int | None = None
     timeout_s: float = 1800.0
+    forward_headers: list[str] = []
 
 
 class MemberTable(Table, frozen=True):
@@ -59,7 +60,7 @@ class MemberTable(Table, frozen=True):
     strategy: StrategyName | None = None
     thinking: bool = False
     allow_mismatch: bool = False
-    allow_fields: list[Literal["custom_logit_processor"]] = []
+    allow_fields: list[Literal["custom_logit_processor", "logits_processors"]] = []
     mix: dict[str, float] | None = None
 
 

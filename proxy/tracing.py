@@ -6,7 +6,7 @@ Configured by OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, ...)
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any
@@ -108,13 +108,16 @@ def _started(name: str, **how: Any) -> Iterator[Any]:
             raise
 
 
-def outgoing(record: Record, call: int | None = None) -> bytes:
+def outgoing(record: Record, forward: Sequence[bytes], call: int | None = None) -> bytes:
     """Return the header lines that an engine call carries; `call` numbers those of one request.
+
+    `forward` names the client's headers that go along, as the engine's configuration does.
 
     Engines may take the request id as their own and refuse one that runs already, as vLLM did.
     """
     number = b"" if call is None else b"-%d" % call
-    lines = b"x-request-id: %s%s\r\n%s" % (record.request_id, number, record.forwarded)
+    own = record.forwarded(forward, call) if forward else b""
+    lines = b"x-request-id: %s%s\r\n%s" % (record.request_id, number, own)
     if _tracer is None:
         trace = record.trace
     else:

@@ -10,9 +10,12 @@ from its import prompts, seeds
 from its.manifest import CoDesign, StrategyName
 from its.types import Call, Message, Placement
 
+from . import guards
 from .asked import NO_OVERRIDE, Asked, Override
 from .errors import UNREADABLE, BadRequest
-from .settings import Limits, Member
+from .guards import Endpoint
+from .settings import Limits
+from .stream_options import LEVELS
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
@@ -197,44 +200,14 @@ def check_for_member(request: Request) -> None:
         )
 
 
-DOORS = ("input_ids", "lora_path", "custom_logit_processor")
-"""SGLang's fields that go around co-design: other tokens, another checkpoint, the client's code."""
-
-
-def pass_doors(request: Request, asked: Asked) -> Asked:
-    """Hold the doors; one that is open shows in the co-design.
+def hold_guarded(request: Request, asked: Asked, endpoint: Endpoint = "chat") -> Asked:
+    """Refuse guarded fields; one that the member allows shows in the co-design.
 
     Raises:
-        BadRequest: a door is used that the member does not open.
+        BadRequest: a field is used that the member does not take.
     """
-    used = hold_doors(request, asked.member)
-    bypassed = asked.member.manifest is not None and used not in ([], ["custom_logit_processor"])
+    bypassed = guards.hold(request.body, asked.member, endpoint)
     return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
-
-
-def hold_doors(request: Request, member: Member) -> list[str]:
-    """Refuse the doors that the member keeps shut; return those used.
-
-    Raises:
-        BadRequest: a door is used that the member does not open.
-    """
-    used = [door for door in DOORS if request.body.get(door) is not None]
-    for door in used:
-        if not _opens(member, door):
-            remedy = (
-                f"its operator can open it with allow_fields = [{door!r}]"
-                if door == "custom_logit_processor"
-                else "it would go around how the checkpoint was trained; allow_mismatch permits it"
-            )
-            raise BadRequest(f"the model {member.name!r} does not take `{door}`: {remedy}",
-                             param=door, code="field_not_allowed")  # fmt: skip
-    return used
-
-
-def _opens(member: Member, door: str) -> bool:
-    if door == "custom_logit_processor":
-        return door in member.allow_fields
-    return member.manifest is None or member.allow_mismatch
 
 
 def check_for_panel(request: Request, members: int) -> None:
@@ -269,20 +242,21 @@ def member_body(request: ChatRequest, asked: Asked) -> bytes:
     )
 
 
-def panel_body(request: ChatRequest, asked: Asked, call: Call, streamed: bool) -> bytes:
+def panel_body(request: ChatRequest, asked: Asked, call: Call, level: int | None) -> bytes:
     """Return one call of a panel, with a sampling seed and a request id of its own.
 
-    It is streamed where it may be cancelled, as only a stream says what it has cost by then.
+    It is streamed where it may be cancelled, as only a stream says what it has cost by then;
+    `level` (of `stream_options.LEVELS`) is what to ask for then, `None`: it is not streamed.
     """
     body = {
         **request.body,
         "model": asked.member.model,
         "messages": prompts.compose(request.messages, asked.context, asked.layout),
-        "stream": streamed,
+        "stream": level is not None,
     }
     body.pop("stream_options", None)
-    if streamed:
-        body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
+    if level is not None and LEVELS[level] is not None:
+        body["stream_options"] = LEVELS[level]
     if isinstance(seed := request.body.get("seed"), int):
         question = request.question or ""
         body["seed"] = seeds.derive("sampling", seed, call.member, call.sample, question)

@@ -122,9 +122,11 @@ class Writer:
             async with asyncio.timeout(self._by.deadline_s):
                 served = await self._write(key, pick, question, member, seed, usage)
         except (TimeoutError, EngineError) as error:
-            reason = str(error) or f"took longer than {self._by.deadline_s:g} s"
-            _LOG.warning("no persona was written, the bank serves: %s", reason)
-            self._metrics.persona_fault(getattr(error, "kind", "timeout"))
+            # Its text may quote the question. Engine.count tells it, at `debug`.
+            kind = getattr(error, "kind", "timeout")
+            told = {"error": f"engine_{kind}", "engine_status": getattr(error, "status", None)}
+            _LOG.warning("No persona was written; the bank serves.", extra={"told": told})
+            self._metrics.persona_fault(kind)
             served = await self._stand_in(key, pick, FAILED_SECONDS)
         finally:
             await self._store.release(key)

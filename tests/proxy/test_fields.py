@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy import fields
+from proxy.checks import ConfigError
 from tests.conftest import MEMBERS, ROOT, Proxy
 from tests.proxy.test_member import ASK, CHAT, JSON
 from tests.scripted import Engine, says
@@ -160,7 +161,7 @@ def test_a_panel_honours_forwards_or_rejects(
     answer = proxy.post(CHAT, json={"model": "vote3", "messages": ASK, name: sample(name)})
     row = fields.CHAT.get(name)
     rejects = row is not None and row.panel.startswith(("rejected", "the same"))
-    if rejects and name not in {"input_ids", "lora_path"}:  # these members have no manifest
+    if rejects:
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
         assert engine.received == []
         return
@@ -201,11 +202,14 @@ def test_unknown_fields_are_carried_exactly(
     assert engine.received.pop().body == sent
 
 
-HEADERS = {
+ALWAYS = {
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     "tracestate": "vendor=1",
     "x-request-id": "mine",
-    "x-override-max-tokens": "9",
+}
+LISTED = {
+    "x-override-rid": "one",
+    "x-override-priority": "9",
     "x-data-parallel-rank": "1",
     "x-smg-routing-key": "k",
 }
@@ -217,41 +221,48 @@ KEPT_BACK = {
     "x-openai-api-key": "k",
     "accept-encoding": "gzip",
 }
+OURS = {"host", "accept-encoding", "content-type", "content-length"}
 
 
-def test_headers_that_go_along_and_that_do_not(proxy: httpx.Client, engine: Engine) -> None:
-    engine.scripts["n"] = says("7")
-    sent = {"model": "n", "messages": ASK}
-    answer = proxy.post(CHAT, json=sent, headers={**HEADERS, **KEPT_BACK})
+def listed(*names: str) -> str:
+    return MEMBERS.replace("[members.n]", f"forward_headers = {list(names)}\n[members.n]", 1)
+
+
+def sent(proxy: httpx.Client, engine: Engine, model: str = "n") -> list[dict[str, str]]:
+    """Return the headers of each call that one request made, without ours."""
+    engine.received.clear()
+    body = {"model": model, "messages": ASK}
+    answer = proxy.post(CHAT, json=body, headers={**ALWAYS, **LISTED, **KEPT_BACK})
     assert answer.status_code == 200
-    arrived = engine.received[0].headers
-    assert {name: arrived.get(name) for name in HEADERS} == HEADERS
-    assert arrived["accept-encoding"] == "identity"
-    assert set(arrived) == {*HEADERS, "host", "accept-encoding", "content-type", "content-length"}
+    for received in engine.received:
+        assert received.headers["accept-encoding"] == "identity"
+    return [
+        {name: value for name, value in received.headers.items() if name not in OURS}
+        for received in engine.received
+    ]
 
 
-MANIFEST = {"schema": 1, "base_model": "b", "train": {"strategy": "random"}}
+def test_headers_go_along_only_where_they_are_listed(start: Proxy, engine: Engine) -> None:
+    for name in "nsur":
+        engine.scripts[name] = says(r"\boxed{7}")
+    assert sent(start(), engine) == [ALWAYS]
+    some = start(listed("X-Override-*", "x-data-parallel-rank"))
+    expected = {name: LISTED[name] for name in LISTED if name != "x-smg-routing-key"}
+    assert sent(some, engine) == [{**ALWAYS, **expected}]
 
 
-def test_doors_around_co_design(start: Proxy, engine: Engine, tmp_path: Any) -> None:
-    (tmp_path / "input_time.json").write_text(json.dumps(MANIFEST), "utf-8")
-    checked = MEMBERS.replace('model = "r"\n', 'model = "r"\nmanifest = "input_time.json"\n')
-    ablation = '\n[members.a]\nengine = "e"\nmodel = "a"\nmanifest = "input_time.json"\n'
-    proxy = start(checked + ablation + "allow_mismatch = true\n")
-    engine.scripts["a"] = engine.scripts["n"] = says("7")
-    doors = {"input_ids": [1, 2], "lora_path": "x", "custom_logit_processor": "code"}
-    for door, value in doors.items():
-        for model in ("r", "vote3"):
-            answer = proxy.post(CHAT, json={"model": model, "messages": ASK, door: value})
-            error = answer.json()["error"]
-            assert (answer.status_code, error["param"]) == (400, door)
-            assert error["code"] == "field_not_allowed"
-        for null in ("r", "n"):
-            engine.scripts["r"] = says("7")
-            sent: dict[str, Any] = {"model": null, "messages": ASK, door: None}
-            assert proxy.post(CHAT, json=sent).status_code == 200
-    for door in ("input_ids", "lora_path"):
-        sent = {"model": "a", "messages": ASK, door: doors[door]}
-        assert proxy.post(CHAT, json=sent).json()["input_time"]["co_design"] == "mismatch"
-        sent["model"] = "n"
-        assert proxy.post(CHAT, json=sent).json()["input_time"]["co_design"] == "unverified"
+def test_a_panels_calls_share_no_id(start: Proxy, engine: Engine) -> None:
+    for name in "sur":
+        engine.scripts[name] = says(r"\boxed{7}")
+    calls = sent(start(listed("x-override-*")), engine, "vote3")
+    assert {call["x-override-rid"] for call in calls} == {"one-1", "one-2", "one-3"}
+    assert {call["x-request-id"] for call in calls} == {"mine-1", "mine-2", "mine-3"}
+    assert {call["x-override-priority"] for call in calls} == {"9"}
+
+
+@pytest.mark.parametrize(
+    "name", ["authorization", "Host", "x-api-key", "a b", "*", "x-*", "a*", "x:", ""]
+)
+def test_some_headers_cannot_be_forwarded(start: Proxy, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"engines\.e\.forward_headers"):
+        start(listed(name))

@@ -1,7 +1,11 @@
 """The relay's own HTTP client against servers that do what servers do."""
 
 import asyncio
+import socket
 import ssl
+import struct
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -125,38 +129,42 @@ def closes_second(first_words: bytes = b"", first_closes: bool = False) -> tuple
     return talk, asked
 
 
-async def test_a_connection_that_was_closed_while_idle_is_no_fault() -> None:
-    talk, asked = closes_second()
-    async with serving(talk) as port:
+def answers_once(server: socket.socket, then: bytes, reset: bool, heard: list[bytes]) -> None:
+    """Answer one request of each connection, say `then`, and close; `reset` does so hard."""
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            heard.append(connection.recv(65536))
+            connection.sendall(WHOLE + then)
+            if reset:
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                time.sleep(0.05)  # or the reset would overtake the answer
+
+
+@pytest.mark.parametrize(("then", "reset"), [(b"", False), (b"", True), (WHOLE, False)])
+async def test_a_connection_that_ended_before_its_use_is_not_used(then: bytes, reset: bool) -> None:
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        thread = threading.Thread(target=answers_once, args=(server, then, reset, heard))
+        thread.start()
         pool = Pool(f"http://127.0.0.1:{port}")
-        assert [await ask(pool) for _ in range(3)] == [(200, b"ok")] * 3
+        for _ in range(3):
+            assert await ask(pool) == (200, b"ok")
+            time.sleep(0.15)  # noqa: ASYNC251 - the loop must not hear of the end by itself
         pool.close()
-    assert asked == [0, 1, 0, 1, 0], "each repeat went out on a new connection"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+    assert len(heard) == 3, "every request arrived once, on a connection of its own"
 
 
-@pytest.mark.parametrize("words", [b"HTTP/1.1 200 OK\r\n", WHOLE[:-1]])
-async def test_what_had_begun_to_answer_is_not_asked_again(words: bytes) -> None:
+@pytest.mark.parametrize("words", [b"", b"HTTP/1.1 200 OK\r\n", WHOLE[:-1]])
+async def test_what_an_engine_may_have_received_is_not_sent_again(words: bytes) -> None:
     talk, asked = closes_second(words)
-    async with serving(talk) as port:
-        pool = Pool(f"http://127.0.0.1:{port}")
-        await ask(pool)
-        with pytest.raises(HttpError) as error:
-            await ask(pool)
-        pool.close()
-    assert error.value.kind == "broken"
-    assert asked == [0, 1]
-
-
-async def test_an_engine_that_dies_at_work_is_not_asked_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("proxy.http1.RACE_SECONDS", 0.1)
-    closes, asked = closes_second()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await closes(reader, writer)
-        await asyncio.sleep(0.2)
-
     async with serving(talk) as port:
         pool = Pool(f"http://127.0.0.1:{port}")
         await ask(pool)
@@ -295,5 +303,67 @@ async def test_an_engine_behind_tls(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(HttpError) as error:
             await ask(Pool(f"https://localhost:{port}/v1"))
         assert error.value.kind == "refused", "an unknown authority is not trusted"
+        assert "certificate that cannot be verified: unable to get" in str(error.value)
         monkeypatch.setattr(ssl, "create_default_context", lambda *_: ours)
+        with pytest.raises(HttpError, match="it is for another host") as error:
+            await ask(Pool(f"https://127.0.0.1:{port}/v1"))
+        assert "127.0.0.1" not in str(error.value)
         assert await ask(Pool(f"https://localhost:{port}/v1")) == (200, b"ok")
+
+
+async def test_a_tls_connection_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(theirs)
+    ours = ssl.create_default_context()
+    authority.configure_trust(ours)
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_: ours)
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await answers(*[WHOLE] * 5)(reader, writer)
+
+    async with serving(talk, theirs) as port:
+        pool = Pool(f"https://localhost:{port}")
+        for _ in range(5):
+            assert await ask(pool) == (200, b"ok")
+            await asyncio.sleep(0.02)
+        pool.close()
+    assert connections == 1, "what TLS says by itself is no reason to leave a connection"
+
+
+async def test_an_engine_that_speaks_no_tls_is_named() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with serving(talk) as port:
+        with pytest.raises(HttpError, match="does not speak TLS") as error:
+            await ask(Pool(f"https://127.0.0.1:{port}"))
+        assert error.value.kind == "refused"
+
+
+EVENTS = [(b"data: 1", True), (b"\r\n: hello", True), (b"{}", False), (b"", False), (b"dat", False)]
+
+
+@pytest.mark.parametrize("kind", [b"text/plain", b"application/octet-stream"])
+@pytest.mark.parametrize(("body", "found"), EVENTS)
+async def test_a_stream_is_known_by_its_first_bytes(kind: bytes, body: bytes, found: bool) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(head % (kind, len(body)))
+        for byte in body:
+            await writer.drain()
+            await asyncio.sleep(0.005)
+            writer.write(bytes([byte]))
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        with await pool.send(b"POST", b"/x", b"", b"{}", 5) as response:
+            assert await response.is_events() is found
+            assert await response.read() == body, "nothing was taken"
+        pool.close()

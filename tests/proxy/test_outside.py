@@ -5,6 +5,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +14,11 @@ import schemathesis
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from schemathesis.core.result import Ok
+from starlette.testclient import TestClient
 
 from proxy import logs
+from proxy.app import create_app
+from proxy.config import load
 from proxy.metrics import Metrics
 from proxy.settings import LogSettings
 from tests.conftest import MEMBERS, ROOT, Proxy
@@ -110,7 +114,30 @@ def test_ready_names_engines_to_a_key_only(start: Proxy) -> None:
     answer = proxy.get("/ready")
     assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
     answer = proxy.get("/ready", headers=BEARER)
-    assert answer.json() == {"status": "not ready", "engines": {"e": True, "dead": False}}
+    told = {"e": True, "dead": False}
+    faults = {"dead": "cannot be reached"}
+    assert answer.json() == {"status": "not ready", "engines": told, "faults": faults}
+
+
+def test_ready_names_engines_on_a_machine_without_keys(start: Proxy, engine: Engine) -> None:
+    answer = start(MEMBERS.replace("{engine}", "http://127.0.0.1:9")).get("/ready")
+    assert answer.status_code == 503
+    assert answer.json()["faults"] == {"e": "cannot be reached"}
+    answer = start(MEMBERS.replace("/v1", "/none/v1")).get("/ready")
+    assert answer.json()["faults"] == {"e": "answers 405 to GET /v1/models"}
+
+
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.0.0.1", False)],
+)
+def test_ready_tells_other_machines_nothing(
+    engine_url: str, tmp_path: Path, client: str, told: bool
+) -> None:
+    file = tmp_path / "panels.toml"
+    file.write_text(MEMBERS.replace("{engine}", engine_url), "utf-8")
+    with TestClient(create_app(load(file)), client=(client, 1)) as proxy:
+        assert ("engines" in proxy.get("/ready").json()) is told
 
 
 ORIGIN = {"origin": "https://chat.example"}
@@ -210,6 +237,99 @@ def test_a_hostile_value_stays_in_its_line(
     wait_until(is_written)
     [line] = [row for row in written if "forged" in row]
     assert r'path="/v1/\nforged line"' in line
+
+
+def lines(capfd: pytest.CaptureFixture[str], until: str) -> str:
+    """Return what was logged, once `until` is in it."""
+    written = ""
+
+    def is_written() -> bool:
+        nonlocal written
+        written += capfd.readouterr().err
+        return until in written
+
+    wait_until(is_written)
+    return written
+
+
+@pytest.mark.usefixtures("configured")
+def test_an_unreachable_engine_is_named_at_start(
+    start: Proxy, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(LogSettings("console", "info", False))
+    start(MEMBERS.replace("{engine}", "http://127.0.0.1:9"))
+    assert "warning: Engine 'e' is not ready: it cannot be reached." in lines(capfd, "Engine 'e'")
+
+
+FAILURES: list[tuple[Any, str]] = [
+    (fails(400, {"error": {"message": "a private question", "code": "a private code"}}), "status"),
+    (fails(500, {"error": "a private question"}), "status"),
+    (streams([b'data: {"error": {"message": "a private question"}}\n\n']), "broken"),
+    (says("a private question", message="x"), "protocol"),
+]
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(("script", "kind"), FAILURES, ids=range(len(FAILURES)))
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_an_engines_words_stay_out_of_the_log(
+    start: Proxy,
+    engine: Engine,
+    capfd: pytest.CaptureFixture[str],
+    script: Any,
+    kind: str,
+    level: Any,
+) -> None:
+    generate = '\n[personas]\ngenerate = { engine = "e", model = "w" }\n'
+    proxy = start(MEMBERS + generate)
+    logs.configure(LogSettings("console", level, False))
+    for name in "nw":
+        engine.scripts[name] = script
+    for name in "sur":
+        engine.scripts[name] = script
+    for model in ("n", "s", "vote3"):
+        for stream in (False, True):
+            proxy.post(CHAT, json={"model": model, "messages": ASK, "stream": stream})
+    proxy.post("/v1/none", json={})
+    written = lines(capfd, "/v1/none")
+    assert f"error=engine_{kind}" in written
+    assert "No persona was written" in written
+    assert ("a private" in written) is (level == "debug" and kind == "status")
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_failed_requests_line_has_the_reason(
+    start: Proxy, engine: Engine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    proxy = start(MEMBERS.replace("{engine}", "http://127.0.0.1:9"))
+    logs.configure(LogSettings("console", "info", False))
+    for body in ({"model": "n"}, {"model": "vote3"}, {"model": "x"}, {"model": "n", "seed": "x"}):
+        proxy.post(CHAT, json={"messages": ASK, **body})
+    proxy.post("/v1/none", json={})
+    rows = [row for row in lines(capfd, "/v1/none").splitlines() if "request" in row]
+    reasons = [row.partition("error=")[2] for row in rows]
+    expected = ["engine_refused", "engine_refused", "model_not_found", "invalid_request_error"]
+    assert reasons[:4] == expected
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["n", "vote3"])
+def test_our_own_time_is_without_the_engines(
+    start: Proxy, engine: Engine, capfd: pytest.CaptureFixture[str], model: str, stream: bool
+) -> None:
+    proxy = start(MEMBERS.replace("early_stop = false", "early_stop = true"))
+    logs.configure(LogSettings("json", "info", False))
+    for name in "nsur":
+        engine.scripts[name] = speaks(*[r"\boxed{1}", r"and", r"so", r"on"], pause=0.4)
+    answer = proxy.post(CHAT, json={"model": model, "messages": ASK, "stream": stream})
+    rows = [row for row in lines(capfd, '"own_ms"').splitlines() if '"own_ms"' in row]
+    row = json.loads(rows[0])
+    spoke = 1600 if stream or model == "vote3" else 0  # milliseconds that each engine slept
+    assert 0 < row["own_ms"] <= row["seconds"] * 1000 - spoke
+    overhead = answer.headers.get("x-input-time-overhead-ms")
+    if overhead is not None and not stream:
+        assert 0 < float(overhead) <= row["seconds"] * 1000 - spoke
 
 
 EXAMPLES = int(os.environ.get("ITS_HOSTILE", "15"))
