@@ -1,12 +1,11 @@
-"""Who may ask, which model, and how much at once."""
+"""Who may ask, and which model."""
 
 import hmac
-from collections import Counter
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .errors import Forbidden, TooMany, Unauthorized
+from .errors import Forbidden, Unauthorized
 from .record import Record, record_of
 from .service import Generation
 from .settings import Client
@@ -19,7 +18,6 @@ class Auth:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,17 +28,9 @@ class Auth:
             return await self.app(scope, receive, send)
         record = record_of(scope)
         record.client = client = _client(clients, record.authorization)
-        if client is None:
-            if scope["path"] not in OPEN_PATHS:
-                raise Unauthorized("a valid key is needed: `Authorization: Bearer KEY`")
-            return await self.app(scope, receive, send)
-        if client.max_concurrency and self._running[client.name] >= client.max_concurrency:
-            raise TooMany(f"the key {client.name!r} has {client.max_concurrency} requests running")
-        self._running[client.name] += 1
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self._running[client.name] -= 1
+        if client is None and scope["path"] not in OPEN_PATHS:
+            raise Unauthorized("a valid key is needed: `Authorization: Bearer KEY`")
+        await self.app(scope, receive, send)
 
 
 def _client(clients: Sequence[Client], authorization: bytes) -> Client | None:

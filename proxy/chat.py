@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from . import asgi, logs, panel, render, stream, wire
+from .asked import Asked
 from .auth import hold_to_model
 from .engines import CHAT, EngineError
 from .errors import ApiError
-from .limits import Retries
 from .live import Live
 from .outcome import Outcome
 from .record import Record, record_of
@@ -55,9 +56,8 @@ async def _member(
         asked = wire.pass_doors(request, asked)
     record.strategy = asked.strategy
     engine = generation.engines[member.engine]
-    body = wire.member_body(request, asked)
-    limits = generation.settings.limits
-    retries = Retries(limits.retries, limits.retry_seconds)
+    body = partial(_member_body, request, asked)
+    retries = generation.retries(record)
     try:
         with span("call", member=member.name):
             if request.stream:
@@ -72,6 +72,10 @@ async def _member(
     answer = render.splice(raw, render.describe(asked))
     logs.body(record, "response", answer)
     await asgi.respond(record.send, answer, render.headers(asked, record))
+
+
+def _member_body(request: wire.ChatRequest, asked: Asked) -> tuple[bytes]:
+    return (wire.member_body(request, asked),)
 
 
 async def _panel(

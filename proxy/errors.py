@@ -8,7 +8,7 @@ ApiError
 ├── RequestTimeout    408  the body does not come; 504: the answer does not
 ├── TooLarge          413  the body exceeds the limit
 ├── HeaderTooLarge    431  the headers exceed the limit
-├── TooMany           429  the key has too many requests running
+├── TooMany           429  the key has too many calls running, and its queue is full
 ├── Stopping          503  the proxy ends before the answer came
 └── UpstreamError     4xx/502/503/504  an engine, or too many of a panel's, failed
 """

@@ -3,11 +3,15 @@ so that no client can make a new series.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import prometheus_client as prometheus
 from prometheus_client import multiprocess
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from its.answers.faults import FAULTS
 
 from .outcome import Outcome
 
@@ -40,6 +44,8 @@ class Metrics:
         self.in_flight = self._gauge("in_flight", "Requests running")
         self.tasks = self._gauge("tasks", "asyncio tasks")
         self._queue = self._gauge("queue", "Calls that wait for a slot of an engine", "engine")
+        self._key_queue = self._gauge("key_queue", "Calls that wait for a slot of a key", "key")
+        self.registry.register(_AnswerFaults())
         self._of_request = cache(self._request_series)
 
     def request(self, model: str, status: int, seconds: float, first: float | None) -> None:
@@ -65,7 +71,7 @@ class Metrics:
         self._engine_errors.labels(engine, kind).inc()
 
     def verdict(self, panel: str, outcome: Outcome) -> None:
-        self._votes.labels(panel, f"{outcome.votes}/{outcome.planned}").inc()
+        self._votes.labels(panel, _share(outcome.votes, outcome.planned)).inc()
         abstained = sum(ballot.answer is None for ballot in outcome.verdict.ballots)
         self._abstained.labels(panel).inc(abstained)
         self._saved.labels(panel).inc(len(outcome.cancelled))
@@ -74,6 +80,10 @@ class Metrics:
     def queue(self, engine: str) -> prometheus.Gauge:
         """Return the number of calls that wait for `engine`."""
         return self._queue.labels(engine)
+
+    def key_queue(self, key: str) -> prometheus.Gauge:
+        """Return the number of calls that wait for a slot of `key`."""
+        return self._key_queue.labels(key)
 
     def render(self) -> bytes:
         """Return the text format; with several workers, the sum over all of them."""
@@ -102,3 +112,28 @@ class Metrics:
     def _gauge(self, name: str, about: str, *labels: str) -> prometheus.Gauge:
         full, registry = f"its_{name}", self.registry
         return prometheus.Gauge(full, about, labels, registry=registry, multiprocess_mode="livesum")
+
+
+FEW = 10
+
+
+def _share(votes: int, planned: int) -> str:
+    """Return the winner's votes of those planned, `2/3`; of many in tenths, `0.7`.
+
+    A request chooses how many are planned: each number as it is would be 18,000 series.
+    """
+    return f"{votes}/{planned}" if planned <= FEW else f"{votes / planned:.1f}"
+
+
+class _AnswerFaults(Collector):
+    """What was wrong with model text that nobody foresaw, as `its.answers` counts it."""
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "its_answer_faults",
+            "Errors met while answers were read or compared",
+            labels=["step", "error"],
+        )
+        for (step, error), count in FAULTS.counts.items():
+            family.add_metric([step, error], count)
+        return [family]

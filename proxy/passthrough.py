@@ -21,7 +21,6 @@ from .asked import Asked
 from .auth import hold_to_model
 from .engines import EngineError
 from .errors import BadRequest
-from .limits import Retries
 from .record import Record, record_of
 from .relay import relay
 from .service import Generation
@@ -155,7 +154,7 @@ async def _serve(
         record.strategy = composed.asked.strategy
     engine = generation.engines[member.engine]
     body = msgspec.json.encode({**composed.body, "model": member.model})
-    retries = Retries(limits.retries, limits.retry_seconds)
+    retries = generation.retries(record)
     try:
         if record.streamed:
             told = composed.input_time if request.has_extras else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import asgi, render, stream
 from .asked import Asked
-from .engines import Engine, EngineError
+from .engines import Body, Engine, EngineError
 from .http1 import HttpError
 from .limits import Retries
 from .record import Record
@@ -22,7 +22,7 @@ SSE = [
 async def relay(
     engine: Engine,
     path: str,
-    body: bytes,
+    body: Body,
     record: Record,
     retries: Retries,
     asked: Asked | None,

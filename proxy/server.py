@@ -157,6 +157,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.should_exit:
             print(self._announcement, flush=True)
+            self._service.warm_up()
 
     def _hang_up(self) -> None:
         self._reloading = asyncio.ensure_future(self._reload())

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from its import prompts, seeds
+from its import prompts
 from its.manifest import CoDesign, StrategyName
-from its.types import Call, Message, Placement
+from its.types import Message, Placement
 
 from .asked import NO_OVERRIDE, Asked, Override
 from .errors import UNREADABLE, BadRequest
-from .settings import Limits, Member
+from .settings import Limits, Member, Panel
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
@@ -175,8 +175,8 @@ def _extras(value: Any) -> Extras | None:
         reason, _, at = str(error).partition(" - at `$")
         param = "input_time" + at.rstrip("`")
         raise BadRequest(f"`{param}`: {reason}", param=param) from error
-    if extras.samples is not None and not 1 <= extras.samples <= 64:
-        raise BadRequest("`input_time.samples` must be 1 to 64", param="input_time.samples")
+    if extras.samples is not None and extras.samples < 1:
+        raise BadRequest("`input_time.samples` must be at least 1", param="input_time.samples")
     return extras
 
 
@@ -233,13 +233,15 @@ def _opens(member: Member, door: str) -> bool:
     return member.manifest is None or member.allow_mismatch
 
 
-def check_for_panel(request: Request, members: int) -> None:
+def check_for_panel(request: Request, panel: Panel) -> None:
     """Refuse what has no meaning when several answers become one (the rows of `fields.PANEL`).
 
     Raises:
-        BadRequest: such a field has a value that means something.
+        BadRequest: such a field has a value that means something, or the request asks for more
+            samples or calls than the panel allows.
     """
-    body = request.body
+    body, members = request.body, len(panel.members)
+    _check_samples(request.extras.samples, panel)
     if body.get("n") not in (None, 1):
         raise BadRequest("`n` above 1 has no meaning on a panel: it gives one verdict", param="n")
     for field in ("tools", "functions"):
@@ -265,23 +267,21 @@ def member_body(request: ChatRequest, asked: Asked) -> bytes:
     )
 
 
-def panel_body(request: ChatRequest, asked: Asked, call: Call, streamed: bool) -> bytes:
-    """Return one call of a panel, with a sampling seed and a request id of its own.
-
-    It is streamed where it may be cancelled, as only a stream says what it has cost by then.
-    """
-    body = {
-        **request.body,
-        "model": asked.member.model,
-        "messages": prompts.compose(request.messages, asked.context, asked.layout),
-        "stream": streamed,
-    }
-    body.pop("stream_options", None)
-    if streamed:
-        body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
-    if isinstance(seed := request.body.get("seed"), int):
-        question = request.question or ""
-        body["seed"] = seeds.derive("sampling", seed, call.member, call.sample, question)
-    if isinstance(rid := request.body.get("rid"), str):
-        body["rid"] = f"{rid}-{call.member}-{call.sample}"
-    return msgspec.json.encode(body)
+def _check_samples(samples: int | None, panel: Panel) -> None:
+    if samples is None:
+        return
+    members, at = len(panel.members), "input_time.samples"
+    most = min(panel.max_samples, panel.max_calls // members)
+    if samples > panel.max_samples:
+        limit = f"panels.{panel.name}.max_samples is {panel.max_samples}"
+    elif samples * members > panel.max_calls:
+        limit = (
+            f"{samples} of each of its {members} members are {samples * members} calls, and"
+            f" panels.{panel.name}.max_calls is {panel.max_calls}"
+        )
+    else:
+        return
+    raise BadRequest(
+        f"`{at}` is too large for the panel {panel.name!r}: {limit}. Ask for at most {most}",
+        param=at,
+    )
