@@ -3,12 +3,15 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client import Gauge
 
+from proxy.config import load
 from proxy.limits import Full, Retries, Slots
+from proxy.service import Service
 from tests.conftest import MEMBERS, Proxy
 from tests.proxy.test_member import ASK, CHAT, wait_until
 from tests.scripted import Engine, fails, says, says_after
@@ -222,3 +225,67 @@ async def test_a_budget_is_never_exceeded() -> None:
     assert await retries.wait(0.0)
     assert not await retries.wait(0.0), "the number is used up"
     assert time.monotonic() - started >= 0.04
+
+
+async def taken(slots: Slots, request: Retries, name: str, order: list[str]) -> None:
+    await slots.take(request)
+    order.append(name)
+    await asyncio.sleep(0)
+    slots.give()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_free_slot_goes_to_the_next_request_not_to_the_next_call() -> None:
+    slots = Slots("test", 1, 3, Gauge("its_test_turns", "x", registry=None))
+    first, second, third, fourth = (Retries(0, 0) for _ in range(4))
+    await slots.take(first)
+    order: list[str] = []
+    calls = [(first, "a")] * 4 + [(second, "b")] * 2 + [(third, "c")]
+    waiting = [asyncio.create_task(taken(slots, who, name, order)) for who, name in calls]
+    await asyncio.sleep(0)
+    with pytest.raises(Full, match="test has 1 calls running"):
+        await slots.take(fourth)
+    slots.give()
+    await asyncio.gather(*waiting)
+    assert "".join(order) == "abcabaa"
+    await slots.take(fourth)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_was_let_in_once_is_not_turned_away_later() -> None:
+    """A method's second round, or a second attempt, comes after calls that were paid for."""
+    slots = Slots("test", 1, 0, Gauge("its_test_let_in", "x", registry=None))
+    first, second = Retries(1, 1), Retries(1, 1)
+    await slots.take(first)
+    slots.give()
+    await slots.take(second)
+    again = asyncio.create_task(slots.take(first))
+    await asyncio.sleep(0)
+    assert not again.done()
+    with pytest.raises(Full):
+        await slots.take(Retries(1, 1))
+    slots.give()
+    await again
+
+
+def test_a_reload_keeps_the_slots_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ITS_TEST_KEY", "secret")
+    file = tmp_path / "panels.toml"
+    text = MEMBERS.replace("{engine}", "http://127.0.0.1:1") + KEY
+
+    async def slots() -> list[Slots]:
+        file.write_text(text)
+        service = Service(load(file))
+        found = [service.now.keys["k"]]
+        for changed in (text + "# a comment", text.replace("concurrency = 1", "concurrency = 2")):
+            file.write_text(changed)
+            await service.reload(load(file))
+            found.append(service.now.keys["k"])
+        await service.close()
+        return found
+
+    same, also, other = asyncio.run(slots())
+    assert same is also
+    assert other is not same
