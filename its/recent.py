@@ -1,7 +1,6 @@
 """What was used last, bounded in bytes: text that others write must not decide how much we hold."""
 
 import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -14,7 +13,7 @@ ENTRY = 400
 
 
 class Recent(Generic[K, V]):
-    """A mapping that forgets what was used least recently; may be used from several threads.
+    """A mapping that forgets what was used least recently; several threads need a lock around it.
 
     The values hold at most `most` bytes, as their `size` says when they are kept. A value that is
     larger than a hundredth of that is not kept at all, so that no single one empties the memory.
@@ -23,30 +22,27 @@ class Recent(Generic[K, V]):
     def __init__(self, most: int) -> None:
         self._left, self._largest = most, most // 100
         self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
-        self._lock = threading.Lock()
 
     def get(self, key: K) -> V | None:
         """Return what is kept for `key`, or `None`."""
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                return None
-            self._kept.move_to_end(key)
-            return found[0]
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
 
     def keep(self, key: K, value: V, size: int) -> None:
         """Keep `value`, which takes `size` bytes together with its key; see `text_size`."""
         size += ENTRY
         if size > self._largest:
             return
-        with self._lock:
-            if old := self._kept.pop(key, None):
-                self._left += old[1]
-            self._kept[key] = value, size
-            self._left -= size
-            while self._left < 0:
-                _, (_, freed) = self._kept.popitem(last=False)
-                self._left += freed
+        if old := self._kept.pop(key, None):
+            self._left += old[1]
+        self._kept[key] = value, size
+        self._left -= size
+        while self._left < 0:
+            _, (_, freed) = self._kept.popitem(last=False)
+            self._left += freed
 
 
 def text_size(*texts: str | None) -> int:

@@ -1,7 +1,6 @@
 """What is remembered is bounded in bytes."""
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 from its.recent import ENTRY, Recent, text_size
 
@@ -33,19 +32,6 @@ def test_one_large_value_does_not_empty_the_memory() -> None:
     recent.keep("large", 2, 50_000)
     assert recent.get("small") == 1
     assert recent.get("large") is None
-
-
-def test_it_serves_several_threads() -> None:
-    recent: Recent[int, int] = Recent(200_000)
-
-    def use(seed: int) -> None:
-        for number in range(2_000):
-            recent.keep((number * seed) % 977, number, 100)
-            recent.get(number % 977)
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(use, range(1, 5)))
-    assert sum(recent.get(key) is not None for key in range(977)) <= 200_000 // (100 + ENTRY)
 
 
 def test_an_emoji_takes_four_bytes_in_every_character_beside_it() -> None:

@@ -39,6 +39,7 @@ more than a library of C can count (GMP aborts)."""
 TASKS_OF_A_WORKER = 2_000
 """Then a worker is replaced: the grammar's caches grow."""
 
+PREPARE_SECONDS = 5.0
 START_PAUSES = (0.05, 0.25)
 """Seconds before a process that could not be started is tried again: the lack may pass."""
 
@@ -64,6 +65,13 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._tasks = 0
         self._closed = False
+
+    def prepare(self) -> None:
+        """Have a process that is ready. What goes wrong with it shows when it is asked."""
+        if self._tasks > TASKS_OF_A_WORKER:
+            self.end()
+        if not self._alive():
+            self.evaluate("x", PREPARE_SECONDS)
 
     def evaluate(self, text: str, seconds: float) -> Evaluated:
         """Return what the process says of `text`, which has so much CPU time."""
@@ -95,10 +103,12 @@ class Worker:
         if process is not None:
             process.kill()
 
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def _running(self) -> subprocess.Popen[bytes]:
         self._tasks += 1
-        dead = self._process is not None and self._process.poll() is not None
-        if dead or self._tasks > TASKS_OF_A_WORKER:
+        if not self._alive():
             self.end()
         if self._process is None:
             self._tasks = 0

@@ -61,7 +61,7 @@ class Workers:
         self._seconds, self._most = verdict_seconds, processes
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._idle = self._ready = 0
         self._changed = threading.Condition()
         self._waiting: dict[bool, dict[Account, deque[_Job]]] = {False: {}, True: {}}
         self._running: dict[_Job, Worker] = {}
@@ -123,11 +123,16 @@ class Workers:
         job = _Job(text, seconds, account, slow)
         if len(text) > LONGEST:  # a worker would say the same
             job.answer(Evaluated(Unread.EXHAUSTED, 0.0))
-        elif (known := self._known.get(text)) and (found := _within(known, seconds)):
+        elif found := self._found(text, seconds):
             job.answer(found)
         else:
             self._enqueue(job)
         return job.result
+
+    def _found(self, text: str, seconds: float) -> Evaluated | None:
+        with self._changed:
+            known = self._known.get(text)
+        return _within(known, seconds) if known else None
 
     def leave(self, account: Account) -> None:
         """Give up what `account` still waits for; its workers are free for others."""
@@ -146,7 +151,9 @@ class Workers:
                 job.answer(_LOST)
                 return
             self._waiting[job.slow].setdefault(job.account, deque()).append(job)
-            if not self._idle and len(self._workers) < self._most:
+            # A slow one needs a second worker beside it.
+            wanted = not self._idle or (job.slow and len(self._workers) < 2)
+            if wanted and len(self._workers) < self._most:
                 self._hire()
             self._changed.notify()
 
@@ -164,16 +171,21 @@ class Workers:
             evaluated = worker.evaluate(job.text, job.seconds)
             with self._changed:
                 del self._running[job]
+                self._ready -= 1
                 job.account.seconds += time.monotonic() - started
                 self.exhausted += evaluated.out or evaluated.lost
-                self._changed.notify_all()  # a slow one may have waited for this one's end
-            if not evaluated.lost:
-                self._known.keep(job.text, evaluated, _size(job.text, evaluated))
+                if not evaluated.lost:
+                    self._known.keep(job.text, evaluated, _size(job.text, evaluated))
             job.answer(evaluated)
         worker.end()
 
     def _take(self, worker: Worker) -> _Job | None:
+        """Wait for the next expression, once there is a process: nothing waits for its start."""
+        if not self._closed:
+            worker.prepare()
         with self._changed:
+            self._ready += 1
+            self._changed.notify_all()  # a slow one may have waited for this
             while not self._closed:
                 if job := self._next():
                     self._running[job] = worker
@@ -185,9 +197,8 @@ class Workers:
 
     def _next(self) -> _Job | None:
         """Return whose turn it is: the least served first, quick before slow."""
-        slow_running = sum(job.slow for job in self._running)
         for slow, waiting in self._waiting.items():
-            if not waiting or (slow and slow_running >= max(1, self._most - 1)):
+            if not waiting or (slow and not self._may_be_slow()):
                 continue
             account = min(waiting, key=lambda account: account.seconds)
             jobs = waiting[account]
@@ -196,6 +207,11 @@ class Workers:
                 del waiting[account]
             return job
         return None
+
+    def _may_be_slow(self) -> bool:
+        """Tell whether a worker stays ready for quick expressions, if there is more than one."""
+        slow = sum(job.slow for job in self._running)
+        return self._most == 1 or self._ready - slow >= 2
 
 
 def _within(known: Evaluated, seconds: float) -> Evaluated | None:
