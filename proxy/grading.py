@@ -22,8 +22,8 @@ from its.answers.faults import FAULTS
 THREADS = 8
 """For work that lasts milliseconds; more would keep the event loop waiting for Python's lock."""
 
-QUICK_SECONDS = 0.1
-"""CPU time that every expression gets; nearly all need a tenth of that."""
+QUICK_SECONDS = 0.05
+"""CPU time that every expression gets; nearly all need a fifth of that."""
 
 SLOW_SECONDS = 1.0
 """CPU time of an expression that needs more, as long as the request has some left."""
