@@ -77,8 +77,8 @@ class Engine:
         self.name, self.embedded = settings.name, settings.embedded is not None
         self._metrics = metrics
         gauge = metrics.queue(settings.name)
-        name = f"engine {settings.name!r}"
-        self._slots = Slots(name, settings.max_concurrency, settings.max_queue, gauge)
+        size, queue = settings.max_concurrency, settings.max_queue
+        self._slots = Slots(f"engine {settings.name!r}", size, queue, gauge)
         self._key = settings.api_key
         self._seconds = settings.timeout_s
         self._pool = Pool(base_url)
@@ -243,9 +243,8 @@ class Posted:
     async def __aenter__(self) -> Response:
         while True:
             try:
-                self._response = await self._engine.send(
-                    self._path, self._body, self._headers, self._retries
-                )
+                call = self._path, self._body, self._headers, self._retries
+                self._response = await self._engine.send(*call)
             except EngineError as failure:
                 self._engine.count(failure)
                 again = failure.retryable and await self._retries.wait(failure.retry_seconds)

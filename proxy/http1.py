@@ -222,6 +222,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(PIECE)  # TLS would buffer half a megabyte
 
     def pause_writing(self) -> None:
         self._full = True

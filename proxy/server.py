@@ -175,7 +175,7 @@ class Server(uvicorn.Server):
             return
         logs.configure(settings.log)
         _LOG.info("the configuration was read again: %s", self._config)
-        for name in ("host", "port", "workers", "cors_origins", "drain_seconds"):
+        for name in ("host", "port", "workers", "graders", "cors_origins", "drain_seconds"):
             if getattr(old, name) != getattr(settings, name):
                 _LOG.warning("server.%s changes with a restart only", name)
 
