@@ -200,7 +200,7 @@ async def compose(request: Request) -> Response:
     if isinstance(target, Member):
         wire.check_for_member(asked)
         return JSONResponse(await _composed(generation, target, asked))
-    wire.check_for_panel(asked, len(target.members))
+    wire.check_for_panel(asked, target)
     members = [generation.settings.members[name] for name in target.members]
     composed = [await _composed(generation, member, asked) for member in members]
     return JSONResponse({"model": asked.model, "members": composed})

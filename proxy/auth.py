@@ -1,13 +1,12 @@
-"""Who may ask, which model, and how much at once."""
+"""Who may ask, and which model."""
 
 import hmac
-from collections import Counter
 from collections.abc import Collection, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import doors
-from .errors import BadRequest, TooMany, Unauthorized
+from .errors import BadRequest, Unauthorized
 from .record import record_of
 from .settings import Client
 
@@ -23,7 +22,6 @@ class Auth:
 
     def __init__(self, app: ASGIApp, origins: Collection[str], *, insecure: bool) -> None:
         self.app, self._origins, self._insecure = app, origins, insecure
-        self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,17 +34,9 @@ class Auth:
             doors.hold(record, settings.allowed_hosts, self._origins, insecure=self._insecure)
             return await self.app(scope, receive, send)
         record.client = client = _client(settings.clients, record.authorizations)
-        if client is None:
-            if scope["path"] not in OPEN_PATHS:
-                raise Unauthorized("a valid key is needed: `Authorization: Bearer KEY`")
-            return await self.app(scope, receive, send)
-        if client.max_concurrency and self._running[client.name] >= client.max_concurrency:
-            raise TooMany(f"the key {client.name!r} has {client.max_concurrency} requests running")
-        self._running[client.name] += 1
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self._running[client.name] -= 1
+        if client is None and scope["path"] not in OPEN_PATHS:
+            raise Unauthorized("a valid key is needed: `Authorization: Bearer KEY`")
+        await self.app(scope, receive, send)
 
 
 def _client(clients: Sequence[Client], authorizations: Sequence[bytes]) -> Client | None:

@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from . import asgi, logs, panel, render, stream, watch, wire
+from .asked import Asked
 from .engines import CHAT, EngineError
 from .errors import ApiError
-from .limits import Retries
 from .live import Live
 from .outcome import Outcome
 from .record import Record, record_of
@@ -53,9 +54,8 @@ async def _member(
         asked = wire.hold_guarded(request, asked)
     record.strategy = asked.strategy
     engine = generation.engines[member.engine]
-    body = wire.member_body(request, asked)
-    limits = generation.settings.limits
-    retries = Retries(limits.retries - record.retry_count, limits.retry_seconds)
+    body = partial(_member_body, request, asked)
+    retries = generation.retries(record)
     try:
         with span("call", member=member.name):
             if request.stream:
@@ -74,6 +74,10 @@ async def _member(
     logs.body(record, "response", answer)
     own = render.headers(asked, record)
     await asgi.respond(record.send, answer, [*response.rate_limits, *own])
+
+
+def _member_body(request: wire.ChatRequest, asked: Asked) -> tuple[bytes]:
+    return (wire.member_body(request, asked),)
 
 
 async def _panel(

@@ -4,6 +4,7 @@
 manifests, holds every member to the co-design rule, and returns `Settings`.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from its.strategies import EVEN, mix_fault
 from its.types import Layout
 
 from .checks import Checks, ConfigError
+from .limits import QUEUED
 from .persona_config import PersonaResolver
 from .settings import (
     Client,
@@ -37,8 +39,8 @@ from .tables import (
     Server,
 )
 
-QUEUED = 8
-"""Calls that may wait for an engine, for each that may run."""
+MOST_GRADERS = 4
+"""Grading processes where the file names no number: each holds about 70 MB."""
 
 
 def load(path: Path, *, hold: bool = True) -> Settings:
@@ -94,6 +96,7 @@ class _Resolver(Checks):
         return Settings(
             host=file.server.host,
             port=file.server.port,
+            graders=self._graders(file.server),
             drain_seconds=file.server.drain_seconds,
             cors_origins=self.origins("server.cors_origins", file.server.cors_origins),
             allowed_hosts=self.hosts("server.allowed_hosts", file.server.allowed_hosts),
@@ -141,6 +144,10 @@ class _Resolver(Checks):
                 raise self.fail(f"keys.{client.name}.secret", f"is the secret of keys.{other.name}")
             clients[client.secret] = client
         return tuple(clients.values())
+
+    def _graders(self, server: Server) -> int:
+        self.at_least("server.graders", server.graders, 1)
+        return server.graders or min(_cores(), MOST_GRADERS)
 
     def _client(self, name: str, key: Key) -> Client:
         at = f"keys.{name}"
@@ -225,9 +232,9 @@ class _Resolver(Checks):
         if len(set(table.members)) < len(table.members):
             raise self.fail(f"{at}.members", "a member stands twice; use samples to ask it more")
         self.known(f"{at}.method", table.method, METHODS, "method")
-        self.at_least(f"{at}.samples", table.samples, 1)
-        self.at_least(f"{at}.quorum", table.quorum, 1)
-        planned = len(table.members) * table.samples
+        for key in ("samples", "max_samples", "max_calls", "quorum"):
+            self.at_least(f"{at}.{key}", getattr(table, key), 1)
+        planned = self._planned(at, table)
         if table.quorum is not None and table.quorum > planned:
             raise self.fail(f"{at}.quorum", f"is {table.quorum}, but only {planned} are asked")
         self.above_0(f"{at}.deadline_s", table.deadline_s)
@@ -236,11 +243,26 @@ class _Resolver(Checks):
             members=tuple(table.members),
             method=table.method,
             samples=table.samples,
+            max_samples=table.max_samples,
+            max_calls=table.max_calls,
             quorum=table.quorum,
             deadline_s=table.deadline_s,
             early_stop=table.early_stop,
             stream_mode=table.stream_mode,
         )
+
+    def _planned(self, at: str, table: PanelTable) -> int:
+        """Return how many calls the panel makes where a request does not say."""
+        planned = len(table.members) * table.samples
+        if table.samples > table.max_samples:
+            raise self.fail(f"{at}.samples", f"is more than max_samples = {table.max_samples}")
+        if planned > table.max_calls:
+            raise self.fail(
+                f"{at}.max_calls",
+                f"is {table.max_calls}, but {len(table.members)} members with samples ="
+                f" {table.samples} make {planned} calls. Raise max_calls, or ask for less",
+            )
+        return planned
 
     def _mix(self, at: str, table: MemberTable, manifest: Manifest | None) -> Mapping[str, float]:
         trained = manifest.train.personas.mix if manifest else None
@@ -256,3 +278,10 @@ class _Resolver(Checks):
             return read(self.path.parent / name)
         except ManifestError as error:
             raise self.fail(key, str(error)) from error
+
+
+def _cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

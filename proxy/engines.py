@@ -4,14 +4,14 @@ No client's key reaches an engine, no engine's key reaches anybody else, and no 
 """
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 
 from . import refusals
-from .errors import UNREADABLE, UpstreamError
+from .errors import UNREADABLE, TooMany, UpstreamError
 from .guards import Made
 from .http1 import HttpError, Pool, Response
 from .limits import Full, Retries, Slots
@@ -33,6 +33,10 @@ RETRIED_STATUS = frozenset({429, 502, 503, 504})
 CHAT = "/v1/chat/completions"
 
 _LOG = logging.getLogger("its.proxy")
+
+
+Body: TypeAlias = bytes | Callable[[], Sequence[bytes]]
+"""A call's body, or what makes its pieces; they are made when the call has its slot."""
 
 
 class EngineError(Exception):
@@ -106,7 +110,8 @@ class Engine:
         self.name, self.embedded = settings.name, settings.embedded is not None
         self._metrics = metrics
         gauge = metrics.queue(settings.name)
-        self._slots = Slots(settings.max_concurrency, settings.max_queue, gauge)
+        size, queue = settings.max_concurrency, settings.max_queue
+        self._slots = Slots(f"engine {settings.name!r}", size, queue, gauge)
         self._key = settings.api_key
         self._seconds = settings.timeout_s
         self._pool = Pool(base_url)
@@ -120,7 +125,7 @@ class Engine:
     def close(self) -> None:
         self._pool.close()
 
-    def post(self, path: str, body: bytes, headers: bytes, retries: Retries) -> "Posted":
+    def post(self, path: str, body: Body, headers: bytes, retries: Retries) -> "Posted":
         """Return an `async with` block that sends `body` and yields the response: a 200.
 
         Tried again, within `retries`, only while nothing was generated: an engine that cannot be
@@ -128,10 +133,11 @@ class Engine:
 
         Raises:
             EngineError: for everything else, also while the response is being read.
+            TooMany: the key that asks has no slot and no place in its queue.
         """
         return Posted(self, path, body, headers, retries)
 
-    async def complete(self, path: str, body: bytes, headers: bytes, retries: Retries) -> bytes:
+    async def complete(self, path: str, body: Body, headers: bytes, retries: Retries) -> bytes:
         """Return the JSON of a completion that is not streamed, as the engine wrote it."""
         async with self.post(path, body, headers, retries) as response:
             raw = await response.read()
@@ -178,33 +184,49 @@ class Engine:
             detail = f"engine {self.name!r} sent something else than JSON"
             raise EngineError("protocol", detail) from error
 
-    async def send(self, path: str, body: bytes, headers: bytes) -> Response:
-        """Try once: return the response, whose slot `release` frees.
+    async def send(self, path: str, body: Body, headers: bytes, retries: Retries) -> Response:
+        """Try once: return the response, whose slots `release` frees.
 
         Raises:
             EngineError: the engine cannot be reached, has no slot, or does not answer 200.
+            TooMany: the key that asks has no slot and no place in its queue.
         """
-        try:
-            await self._slots.take()
-        except Full:
-            detail = f"engine {self.name!r} has all slots taken and its queue is full"
-            raise EngineError("busy", detail, 429, passed={"retry-after": "1"}) from None
+        await self._take(retries)
         response = None
         try:
             target, lines = (self._root + path).encode(), self._headers + headers
-            response = await self._pool.send(b"POST", target, lines, body, self._seconds)
+            sent = body if isinstance(body, bytes) else body()
+            response = await self._pool.send(b"POST", target, lines, sent, self._seconds)
             if response.status == 200:
                 return response
             raise await self._refusal(response)
         except BaseException as error:
-            self.release(response)
+            self.release(response, retries)
             if isinstance(error, HttpError):
                 raise self.translate(error) from error
             raise
 
-    def release(self, response: Response | None) -> None:
+    async def _take(self, retries: Retries) -> None:
+        """Take a slot of the key that asks, then one of this engine; never the other way round."""
+        if retries.key is not None:
+            try:
+                await retries.key.take(retries)
+            except Full as full:
+                raise TooMany(str(full), code="key_busy") from None
+        try:
+            await self._slots.take(retries)
+        except BaseException as error:
+            if retries.key is not None:
+                retries.key.give()
+            if isinstance(error, Full):
+                raise EngineError("busy", str(error), 429, passed={"retry-after": "1"}) from None
+            raise
+
+    def release(self, response: Response | None, retries: Retries) -> None:
         """Give back what `send` took."""
         self._slots.give()
+        if retries.key is not None:
+            retries.key.give()
         if response is not None:
             response.release()
 
@@ -263,7 +285,7 @@ class Posted:
     __slots__ = ("_body", "_engine", "_headers", "_path", "_response", "_retries")
 
     def __init__(
-        self, engine: Engine, path: str, body: bytes, headers: bytes, retries: Retries
+        self, engine: Engine, path: str, body: Body, headers: bytes, retries: Retries
     ) -> None:
         self._engine, self._retries = engine, retries
         self._path, self._body, self._headers = path, body, headers
@@ -272,7 +294,8 @@ class Posted:
     async def __aenter__(self) -> Response:
         while True:
             try:
-                self._response = await self._engine.send(self._path, self._body, self._headers)
+                call = self._path, self._body, self._headers, self._retries
+                self._response = await self._engine.send(*call)
             except EngineError as failure:
                 self._engine.count(failure)
                 again = failure.retryable and await self._retries.wait(failure.retry_seconds)
@@ -285,7 +308,7 @@ class Posted:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        self._engine.release(self._response)
+        self._engine.release(self._response, self._retries)
         if isinstance(error, HttpError):
             failure = self._engine.translate(error)
             self._engine.count(failure)

@@ -9,7 +9,7 @@ ApiError
 ├── TooLarge          413  the body exceeds the limit
 ├── UnsupportedMedia  415  the body is compressed, or not said to be JSON
 ├── HeaderTooLarge    431  the headers exceed the limit
-├── TooMany           429  the key has too many requests running
+├── TooMany           429  the key has too many calls running, and its queue is full
 ├── Stopping          503  the proxy ends before the answer came
 └── UpstreamError     4xx/502/503/504  an engine, or too many of a panel's, failed
 """

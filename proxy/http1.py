@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -30,6 +30,9 @@ MOST_HEAD = 64 * 1024
 MOST_BODY = 64 * 1024 * 1024
 MOST_UNREAD = 512 * 1024
 """Bytes of a body that wait for a slow reader before the engine is held back."""
+
+PIECE = 64 * 1024
+"""A larger request is written in pieces of so many bytes, as the engine takes them."""
 
 
 class HttpError(Exception):
@@ -148,6 +151,7 @@ class _Connection(asyncio.Protocol):
         self._paused = self._hold_back = self._reusable = False
         self.idle_since = 0.0
         self._poll: select.poll | None = None
+        self._full = self._uploading = False
 
     # What the pool and the response ask for ------------------------------------------------
 
@@ -167,8 +171,8 @@ class _Connection(asyncio.Protocol):
             self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not self._poll.poll(0)
 
-    async def exchange(self, request: bytes, seconds: float) -> Response:
-        """Send `request`; return the response once its head is here.
+    async def exchange(self, request: Sequence[bytes], seconds: float) -> Response:
+        """Send `request`, the pieces of one; return the response once its head is here.
 
         `seconds` is the longest silence, now and while the body is read.
         """
@@ -177,10 +181,31 @@ class _Connection(asyncio.Protocol):
         self._hold_back = False
         self._seconds, self._heard = seconds, self._loop.time()
         self._timer = self._loop.call_later(seconds, self._check_silence)
-        self._transport.write(request)
+        if len(request) == 1:
+            self._transport.write(request[0])
+        else:
+            await self._upload(request, response)
         while not response.status:
             await self.wait()
         return response
+
+    async def _upload(self, request: Sequence[bytes], response: Response) -> None:
+        """Write `request` as fast as the engine reads.
+
+        Pieces may be shared by many calls. A transport copies what it cannot send (asyncio's and
+        every TLS one do), so that 192 calls to an engine that does not read would hold as many
+        copies. An answer that comes before the end ends it: the connection is not used again.
+        """
+        self._uploading = True
+        for piece in request:
+            view = memoryview(piece)
+            for start in range(0, len(view), PIECE):
+                while self._full and not response.status:
+                    await self.wait()
+                if response.status or self._transport is None:
+                    return
+                self._transport.write(view[start : start + PIECE])
+        self._uploading = False
 
     async def wait(self) -> None:
         """Wait for something to arrive."""
@@ -211,7 +236,8 @@ class _Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if response is not None and response.complete and self.usable and self._reusable:
+        unspoiled = self.usable and self._reusable and not self._uploading
+        if response is not None and response.complete and unspoiled:
             self._pool.keep(self)
         else:
             self.abort()
@@ -225,6 +251,15 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(PIECE)  # TLS would buffer half a megabyte
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._heard = self._loop.time()  # it reads
+        self._wake()
 
     def data_received(self, data: bytes) -> None:
         response = self._response
@@ -332,11 +367,17 @@ class Pool:
         self._open: set[_Connection] = set()
 
     async def send(
-        self, method: bytes, path: bytes, headers: bytes, body: bytes, seconds: float
+        self,
+        method: bytes,
+        path: bytes,
+        headers: bytes,
+        body: bytes | Sequence[bytes],
+        seconds: float,
     ) -> Response:
         """Send a request; return its response, to be used as a `with` block.
 
-        `headers` are whole lines, each ending in CRLF; `seconds` is the longest silence.
+        `body` may come in pieces, which are not copied where they are large. `headers` are whole
+        lines, each ending in CRLF; `seconds` is the longest silence.
 
         Nothing is ever sent twice. Once bytes are handed to the kernel, TCP cannot tell whether
         the server has read them: a reset or an end may come before or after it began to work, and
@@ -349,9 +390,12 @@ class Pool:
         Raises:
             HttpError: no connection could be made, or it failed before an answer began.
         """
-        request = b"%s %s %s%scontent-length: %d\r\n\r\n%s" % (
-            method, path, self._head, headers, len(body), body,
+        pieces = [body] if isinstance(body, bytes) else body
+        size = sum(map(len, pieces))
+        head = b"%s %s %s%scontent-length: %d\r\n\r\n" % (
+            method, path, self._head, headers, size,
         )  # fmt: skip
+        request = [head, *pieces] if size > PIECE else [b"".join((head, *pieces))]
         connection = self._reuse() or await self._connect()
         try:
             return await connection.exchange(request, seconds)

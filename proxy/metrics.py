@@ -2,10 +2,14 @@
 so that no client can make a new series.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import prometheus_client as prometheus
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from its.answers.faults import FAULTS
 
 from .outcome import Outcome
 
@@ -43,6 +47,8 @@ class Metrics:
         self.in_flight = self._gauge("in_flight", "Requests running")
         self.tasks = self._gauge("tasks", "asyncio tasks")
         self._queue = self._gauge("queue", "Calls that wait for a slot of an engine", "engine")
+        self._key_queue = self._gauge("key_queue", "Calls that wait for a slot of a key", "key")
+        self.registry.register(_AnswerFaults())
         self._of_request = cache(self._request_series)
 
     def request(self, model: str, status: int, seconds: float, first: float | None) -> None:
@@ -78,6 +84,10 @@ class Metrics:
         """Return the number of calls that wait for `engine`."""
         return self._queue.labels(engine)
 
+    def key_queue(self, key: str) -> prometheus.Gauge:
+        """Return the number of calls that wait for a slot of `key`."""
+        return self._key_queue.labels(key)
+
     def render(self) -> bytes:
         """Return Prometheus' text format."""
         return prometheus.generate_latest(self.registry)
@@ -100,3 +110,17 @@ class Metrics:
 
     def _gauge(self, name: str, about: str, *labels: str) -> prometheus.Gauge:
         return prometheus.Gauge(f"its_{name}", about, labels, registry=self.registry)
+
+
+class _AnswerFaults(Collector):
+    """What was wrong with model text that nobody foresaw, as `its.answers` counts it."""
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "its_answer_faults",
+            "Errors met while answers were read or compared",
+            labels=["step", "error"],
+        )
+        for (step, error), count in FAULTS.counts.items():
+            family.add_metric([step, error], count)
+        return [family]

@@ -17,7 +17,7 @@ _EXTRAS: dict[str, Any] = {
         "persona": {"type": "string"},
         "seed": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
         "placement": {"enum": ["before", "after"]},
-        "samples": {"type": "integer", "minimum": 1, "maximum": 64},
+        "samples": {"type": "integer", "minimum": 1},
         "return_ballots": {"type": "boolean"},
     },
 }

@@ -2,28 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from its import answers
-from its.answers import Judge, Sample, Unread
+from its.answers import Judge, Watched
 from its.methods import METHODS, Method
-from its.types import Answer, Ballot, Call, Completion, Failure
+from its.types import Answer, Ballot, Call, Completion, Failure, Verdict
 
 from . import wire
 from .asked import Asked
-from .collect import Collector
-from .engines import CHAT, Engine, EngineError
+from .bodies import PanelBodies
+from .calls import Result, complete
+from .engines import EngineError
 from .errors import UpstreamError
-from .limits import Retries
+from .grading import Compared, Grading, safely
 from .live import Live
 from .outcome import Outcome, Spent
+from .personas import Completing
 from .record import Record
 from .service import Generation
 from .settings import Panel
 from .tracing import outgoing, span
 
-Result: TypeAlias = Completion | Failure
 Ask: TypeAlias = Callable[[Call], Coroutine[Any, Any, Result]]
 Running: TypeAlias = dict[asyncio.Task[Result], Call]
 
@@ -43,46 +45,61 @@ async def vote(
 ) -> Outcome:
     """Ask the panel's members and return the verdict.
 
+    The panel's deadline is over everything: a member whose context is not written by then is
+    late, as a call is, and answers that are not compared by then are undecided.
+
     Raises:
         BadRequest: the request means nothing on a panel, or breaks a member's co-design.
+        TooMany: the key that asks has no slot and no place in its queue.
         UpstreamError: fewer calls than the quorum returned a completion.
     """
-    wire.check_for_panel(request, len(panel.members))
-    limits, members = generation.settings.limits, generation.settings.members
-    contexts, question, override = generation.contexts, request.question, request.override
+    deadline = time.monotonic() + panel.deadline_s
+    wire.check_for_panel(request, panel)
+    planned = {name: _plan(generation, request, name) for name in panel.members}
+    grading = Grading(generation.graders, deadline)
     with span("persona"):
-        wanted = [members[name] for name in panel.members]
-        found = await contexts.ask_all(wanted, question, override)
-        asked = {name: wire.hold_guarded(request, each) for name, each in found.items()}
-    method = METHODS[panel.method]()
-    planned = method.plan(panel.members, request.extras.samples or panel.samples)
-    # A stream's status is held for a second only: who waits longer could not refuse any more.
-    patience = min(limits.retry_seconds, HOLD_SECONDS if live else limits.retry_seconds)
-    retries = Retries(limits.retries - record.retry_count, patience)
-    spent = {call: Spent() for call in planned}
-    if live is not None and live.leads:
-        live.leader = planned[0]
-
-    async def ask(call: Call) -> Completion | Failure:
-        leads = live is not None and live.leader == call
-        streamed = leads or (panel.early_stop and len(planned) > 1)
-        member = asked[call.member]
-        engine = generation.engines[member.member.engine]
-
-        def body(level: int | None) -> bytes:
-            return wire.panel_body(request, member, call, level)
-
-        with span("call", member=call.member, sample=call.sample), record.asking:
-            headers = outgoing(record, engine.forward_headers, planned.index(call) + 1)
-            level = engine.stream_options.level if streamed else None
-            return await _asked(call, engine, body, headers, retries, spent[call], live, level)
-
-    round_ = _Round(panel, method, planned, asked, generation.graders.judge(), live)
-    await round_.run(ask)
-    with span("verdict", panel=panel.name):
-        outcome = await round_.outcome(spent)
+        members = await generation.contexts.complete_all(planned, request.question)
+    try:
+        round_ = _Round(panel, request, members, grading, live)
+        await round_.run(_asking(round_, request, generation, record), deadline)
+        with span("verdict", panel=panel.name):
+            outcome = await round_.outcome()
+    finally:
+        grading.close()
+        await members.close()
     generation.metrics.verdict(panel.name, outcome)
     return outcome
+
+
+def _plan(generation: Generation, request: wire.ChatRequest, name: str) -> Asked:
+    member = generation.settings.members[name]
+    asked = generation.contexts.plan(member, request.question, request.override)
+    return wire.hold_guarded(request, asked)
+
+
+def _asking(
+    round_: "_Round", request: wire.ChatRequest, generation: Generation, record: Record
+) -> Ask:
+    """Return what makes one call of the round."""
+    panel, live, planned = round_.panel, round_.live, round_.planned
+    # A stream's status is held for a second only; after that a refusal can no longer be a status.
+    retries = generation.retries(record, HOLD_SECONDS if live else None)
+    bodies = PanelBodies(request)
+    numbers = {call: number for number, call in enumerate(planned, 1)}
+
+    async def ask(call: Call) -> Result:
+        leads = live is not None and live.leader == call
+        streamed = leads or (panel.early_stop and len(planned) > 1)
+        asked = await round_.members.of(call.member)
+        engine = generation.engines[asked.member.engine]
+        body = partial(bodies.pieces, asked, call)
+        with span("call", member=call.member, sample=call.sample), record.asking:
+            headers = outgoing(record, engine.forward_headers, numbers[call])
+            spent = round_.spent[call]
+            level = engine.stream_options.level if streamed else None
+            return await complete(call, engine, body, level, headers, retries, spent, live)
+
+    return ask
 
 
 class _Round:
@@ -91,44 +108,50 @@ class _Round:
     def __init__(
         self,
         panel: Panel,
-        method: Method,
-        planned: Sequence[Call],
-        asked: Mapping[str, Asked],
-        judge: Judge,
+        request: wire.ChatRequest,
+        members: Completing,
+        grading: Grading,
         live: Live | None,
     ) -> None:
-        self.panel, self.method, self.planned, self.asked = panel, method, planned, asked
-        self.judge, self.live = _Watched(judge), live
-        self.quorum = min(panel.quorum or len(planned) // 2 + 1, len(planned))
+        self.panel, self.members, self.grading, self.live = panel, members, grading, live
+        self.method: Method = METHODS[panel.method]()
+        samples = request.extras.samples or panel.samples
+        self.planned: Sequence[Call] = self.method.plan(panel.members, samples)
+        self.spent = {call: Spent() for call in self.planned}
+        self.quorum = min(panel.quorum or len(self.planned) // 2 + 1, len(self.planned))
         self.ballots: list[Ballot] = []
         self.failures: list[Failure] = []
         self.late: list[Call] = []
         self.cancelled: list[Call] = []
+        if live is not None and live.leads:
+            live.leader = self.planned[0]
 
-    async def run(self, ask: Ask) -> None:
+    async def run(self, ask: Ask, deadline: float) -> None:
         """Ask all calls at once, until the vote is settled, hopeless, or past its deadline."""
-        deadline = time.monotonic() + self.panel.deadline_s
         running: Running = {asyncio.create_task(ask(call)): call for call in self.planned}
+        everything = list(running)
+        settling: asyncio.Task[bool] | None = None
         over = False
         try:
             while running and not over:
-                done = await self._wait(running, deadline)
+                done = await _first(running, settling, deadline)
                 if not done:
                     break
-                for task in done:
+                arrived = [task for task in done if task in running]
+                for task in arrived:
                     await self._take(running.pop(task), task.result())
-                over = await self._over()
+                if settling is not None and settling.done():
+                    over, settling = settling.result(), None
+                if arrived and not over:
+                    await _cancel([settling] if settling else [])
+                    over, settling = self._hopeless() or self._settled_at_once(), None
+                    settling = None if over else self._settling()
                 if over and self.live is not None and len(self.ballots) >= self.quorum:
                     await self._hear_out(self.live, running, deadline)
         finally:
             left_over = self.cancelled if over else self.late
             left_over.extend(running.values())
-            await _cancel(list(running))
-
-    async def _wait(self, running: Running, deadline: float) -> set[asyncio.Task[Result]]:
-        left = max(0.0, deadline - time.monotonic())
-        done, _ = await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        return done
+            await _cancel([*everything, *([settling] if settling else [])])
 
     async def _hear_out(self, live: Live, running: Running, deadline: float) -> None:
         """Wait until the leader, whose reasoning is being shown, has thought to its end."""
@@ -142,54 +165,82 @@ class _Round:
             finally:
                 thought.cancel()
 
-    async def _take(self, call: Call, result: Completion | Failure) -> None:
+    async def _take(self, call: Call, result: Result) -> None:
         if isinstance(result, Failure):
             self.failures.append(result)
             return
-        thinking = self.asked[call.member].member.thinking
+        thinking = self.members.known[call.member].member.thinking
         # Reading and comparing answers may take a while; then a thread does it, as the event
         # loop serves everybody else meanwhile.
         if len(result.text) <= SHORT:
             answer = _read(result, thinking)
         else:
-            answer = await asyncio.to_thread(_read, result, thinking)
+            answer = await self.grading.run(partial(_read, result, thinking))
         self.ballots.append(Ballot(result, answer))
 
-    async def _over(self) -> bool:
-        if len(self.planned) - len(self.failures) < self.quorum:
-            return True
-        if len(self.ballots) < self.quorum or not self.panel.early_stop:
-            return False
-        if self._are_integers():
-            return self.method.settled(self.ballots, len(self.planned), self.judge)
-        return await asyncio.to_thread(
-            self.method.settled, self.ballots, len(self.planned), self.judge
-        )
+    def _hopeless(self) -> bool:
+        return len(self.planned) - len(self.failures) < self.quorum
+
+    def _may_settle(self) -> bool:
+        return len(self.ballots) >= self.quorum and self.panel.early_stop
+
+    def _settled_at_once(self) -> bool:
+        settled = partial(self._settled, self.ballots)
+        return self._may_settle() and self._are_integers() and bool(safely(settled, None))
+
+    def _settling(self) -> asyncio.Task[bool] | None:
+        """Return the task that finds out whether the ballots so far settle the vote."""
+        if not self._may_settle() or self._are_integers():
+            return None
+        settled = partial(self._settled, list(self.ballots))
+        return asyncio.create_task(self.grading.settled(settled))
+
+    def _settled(self, ballots: Sequence[Ballot], judge: Judge | None) -> bool:
+        return self.method.settled(ballots, len(self.planned), judge)
 
     def _are_integers(self) -> bool:
         """Tell whether the answers are compared without the judge."""
         return all(b.answer is None or b.answer.integer is not None for b in self.ballots)
 
-    async def outcome(self, spent: Mapping[Call, Spent]) -> Outcome:
+    async def outcome(self) -> Outcome:
+        """Return the verdict on the ballots.
+
+        Raises:
+            UpstreamError: there are fewer than the quorum.
+        """
         if len(self.ballots) < self.quorum:
             raise self._no_quorum()
-        if self._are_integers():
-            verdict = self.method.decide(self.ballots, self.planned, self.judge)
-        else:
-            verdict = await asyncio.to_thread(
-                self.method.decide, self.ballots, self.planned, self.judge
-            )
+        compared = await self._decided()
+        assert compared.value is not None
         return Outcome(
-            verdict=verdict,
-            asked=self.asked,
+            verdict=compared.value,
+            asked=self.members.known,
             failures=self.failures,
             late=self.late,
             cancelled=self.cancelled,
-            spent=spent,
-            undecided=len(self.judge.exhausted),
+            spent=self.spent,
+            undecided=compared.undecided,
             method=self.panel.method,
             planned=len(self.planned),
         )
+
+    async def _decided(self) -> Compared[Verdict]:
+        """Return the verdict; what takes too long, or raises an error, is left undecided."""
+        if self._are_integers():
+            compared = Compared(safely(self._decide, None), 0)
+        else:
+            compared = await self.grading.decided(self._decide)
+        if compared.value is None:  # what is written alike is equal
+            late = Watched(lambda _: answers.Unread.EXHAUSTED, over=lambda: True)
+            compared = Compared(safely(self._decide, late), len(late.undecided))
+        if compared.value is None:  # the first one stands
+            silent = [Ballot(ballot.completion, None) for ballot in self.ballots]
+            verdict = self.method.decide(silent, self.planned, None)
+            compared = Compared(verdict, len(silent))
+        return compared
+
+    def _decide(self, judge: Judge | None) -> Verdict:
+        return self.method.decide(self.ballots, self.planned, judge)
 
     def _no_quorum(self) -> UpstreamError:
         """Return the engines' own refusal where all agree on it, else what was missing.
@@ -223,91 +274,18 @@ _UNPAID = frozenset({"status", "refused", "busy"})
 """Failures before anything was generated."""
 
 
-class _Watched:
-    """A judge that remembers which expressions were too much for it."""
-
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
-        self.exhausted: set[str] = set()
-
-    def __call__(self, text: str) -> Sample | Unread:
-        found = self._judge(text)
-        if found is Unread.EXHAUSTED:
-            self.exhausted.add(text)
-        return found
-
-
 def _read(completion: Completion, thinking: bool) -> Answer | None:
     return answers.read(completion.text, finish_reason=completion.finish_reason, thinking=thinking)
 
 
-async def _asked(
-    call: Call,
-    engine: Engine,
-    body: Callable[[int | None], bytes],
-    headers: bytes,
-    retries: Retries,
-    spent: Spent,
-    live: Live | None,
-    level: int | None,
-) -> Result:
-    """Make one call, and again without the `stream_options` that the engine refuses."""
-    while True:
-        result = await _complete(call, engine, body(level), headers, retries, spent, live, level)
-        level = engine.stream_options.less(level, _refusal(result), retries)
-        if level is None:
-            return result
-
-
-def _refusal(result: Result) -> EngineError | None:
-    cause = result.cause if isinstance(result, Failure) else None
-    return cause if isinstance(cause, EngineError) else None
-
-
-async def _complete(
-    call: Call,
-    engine: Engine,
-    body: bytes,
-    headers: bytes,
-    retries: Retries,
-    spent: Spent,
-    live: Live | None,
-    level: int | None,
-) -> Completion | Failure:
-    """Make one call. What goes wrong comes back as a `Failure`."""
-    started = time.monotonic()
-    try:
-        async with engine.post(CHAT, body, headers, retries) as response:
-            if level is not None:
-                engine.stream_options.accept(level)
-            if live is not None:
-                live.answer()
-            if level is not None and await response.is_events():
-                heard = live.hear if live and live.leader == call else None
-                completion = await Collector(spent, heard).read(response)
-            else:
-                completion = engine.completion(await response.read())
-                usage = completion.get("usage")
-                spent.usage = usage if isinstance(usage, dict) else {}
-    except EngineError as error:
-        seconds, detail = time.monotonic() - started, engine.quote(error.detail)
-        return Failure(call, error.kind, detail, error.status, error, seconds)
-    return _completion(call, completion, time.monotonic() - started)
-
-
-def _completion(call: Call, body: dict[str, Any], seconds: float) -> Completion | Failure:
-    choice = body["choices"][0]
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict):
-        return Failure(call, "protocol", "a choice without a message", seconds=seconds)
-    calls = message.get("tool_calls") or []
-    if not isinstance(calls, list) or not all(isinstance(each, dict) for each in calls):
-        return Failure(call, "protocol", "tool calls of the wrong shape", seconds=seconds)
-    if choice.get("finish_reason") == "abort":
-        return Failure(call, "aborted", "the engine aborted the call", seconds=seconds)
-    if not (message.get("content") or message.get("tool_calls")):
-        return Failure(call, "empty", "a message without content", seconds=seconds)
-    return Completion(call, choice, body, seconds)
+async def _first(
+    running: Running, settling: asyncio.Task[bool] | None, deadline: float
+) -> set[asyncio.Future[Any]]:
+    """Wait for a call, or for the settling; return which are done, none at the deadline."""
+    waiting: list[asyncio.Future[Any]] = [*running, *([settling] if settling else [])]
+    left = max(0.0, deadline - time.monotonic())
+    done, _ = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+    return done
 
 
 async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:

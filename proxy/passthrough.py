@@ -152,7 +152,7 @@ async def _serve(
     path: str, member: Member, request: wire.Request, generation: Generation, record: Record
 ) -> None:
     wire.check_for_member(request)
-    compose, limits = ENDPOINTS[path], generation.settings.limits
+    compose = ENDPOINTS[path]
     engine = generation.engines[member.engine]
     made = _Made(engine.made, member, record, request)
     composed = await _composed(compose, member, request, generation, made)
@@ -160,7 +160,7 @@ async def _serve(
     if asked is not None:
         record.strategy = asked.strategy
     body = msgspec.json.encode({**composed.body, "model": member.model})
-    retries = Retries(limits.retries - record.retry_count, limits.retry_seconds)
+    retries = generation.retries(record)
     keeps = compose is responses and member.manifest is not None
     try:
         if record.streamed:

@@ -5,14 +5,15 @@ a request needs. Whatever the source, a member trained with a context is never a
 """
 
 import asyncio
+import sys
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
 from its import strategies
 from its.manifest import CoDesign
+from its.recent import Recent, text_size
 from its.strategies import Shelf
 from its.types import Context, Layout
 
@@ -22,16 +23,34 @@ from .metrics import Metrics
 from .settings import Member
 from .writer import Writer
 
-MEMORY = 4096
-"""Contexts kept in memory; with their questions, a few MB."""
-
-LONGEST_KEPT = 8192
-"""Characters of a question beyond which its context is not kept."""
-
+MEMORY = 32 << 20
+"""Bytes of contexts kept in memory, with the questions that they stand beside."""
 
 FOREVER = float("inf")
 
 Key: TypeAlias = tuple[str, int, str, str]
+
+
+class Completing:
+    """How the members of one panel are asked; each is known as soon as its context is written.
+
+    `known` has all of them, those that are not written yet without a context.
+    """
+
+    def __init__(self, known: dict[str, Asked], tasks: Mapping[str, asyncio.Task[Asked]]) -> None:
+        self.known, self._tasks = known, tasks
+
+    async def of(self, name: str) -> Asked:
+        """Return how the member `name` is asked, once that is known."""
+        if task := self._tasks.get(name):
+            self.known[name] = await asyncio.shield(task)  # other calls of the member wait for it
+        return self.known[name]
+
+    async def close(self) -> None:
+        """End what is not written yet; nobody waits for it."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 class Contexts:
@@ -39,16 +58,7 @@ class Contexts:
 
     def __init__(self, shelf: Shelf, seed: int, writer: Writer | None, metrics: Metrics) -> None:
         self._shelf, self._seed, self._writer, self._metrics = shelf, seed, writer, metrics
-        self._memory: OrderedDict[Key, tuple[Context, float]] = OrderedDict()
-
-    async def ask_all(
-        self, members: Iterable[Member], question: str | None, override: Override
-    ) -> dict[str, Asked]:
-        """Return how each of `members` is asked; what must be written is written at once."""
-        if self._writer is None:  # no task is worth its cost where nothing waits
-            return {each.name: await self.ask(each, question, override) for each in members}
-        asking = [self.ask(member, question, override) for member in members]
-        return {asked.member.name: asked for asked in await asyncio.gather(*asking)}
+        self._memory: Recent[Key, tuple[Context, float]] = Recent(MEMORY)
 
     async def ask(
         self, member: Member, question: str | None, override: Override = NO_OVERRIDE
@@ -58,12 +68,21 @@ class Contexts:
         Raises:
             BadRequest: the override breaks the member's co-design, or nothing can carry a context.
         """
+        return await self.complete(self.plan(member, question, override), question)
+
+    def plan(self, member: Member, question: str | None, override: Override) -> Asked:
+        """Return how `member` is asked, without a context that must still be chosen.
+
+        Raises:
+            BadRequest: as `ask`.
+        """
         strategy = override.strategy or member.strategy
         layout, co_design = member.layout, member.own_co_design
         if override is not NO_OVERRIDE:
             layout = Layout(override.placement or layout.placement, layout.separator)
             co_design = _held(member, strategy, layout)
         seed = self._seed if override.seed is None else override.seed
+        asked = Asked(member, strategy, layout, seed, None, co_design)
         if strategy == "none":
             if override.persona is not None:
                 raise BadRequest(
@@ -71,17 +90,40 @@ class Contexts:
                     " strategy",
                     param="input_time.persona",
                 )
-            return Asked(member, strategy, layout, seed, None, co_design)
+            return asked
         if question is None:
             raise BadRequest(
                 f"the model {member.name!r} is asked with a context, which needs a user message",
                 param="messages",
             )
         if override.persona is not None:
-            context = Context(override.persona, strategy, "client", None, seed)
-            return Asked(member, strategy, layout, seed, context, co_design)
-        context, usage = await self._choose(strategy, seed, member, question)
-        return Asked(member, strategy, layout, seed, context, co_design, usage)
+            return replace(asked, context=Context(override.persona, strategy, "client", None, seed))
+        if strategy == "retrieved" and self._shelf.notes is None:
+            raise BadRequest(
+                "the strategy 'retrieved' needs personas.notes in the proxy's configuration",
+                param="input_time.strategy",
+            )
+        return asked
+
+    async def complete(self, asked: Asked, question: str | None) -> Asked:
+        """Return `asked` with its context, which may have to be written first."""
+        if asked.context is not None or asked.strategy == "none" or question is None:
+            return asked
+        context, usage = await self._choose(asked.strategy, asked.seed, asked.member, question)
+        return replace(asked, context=context, usage=usage)
+
+    async def complete_all(
+        self, planned: Mapping[str, Asked], question: str | None
+    ) -> "Completing":
+        """Complete every one of `planned`, each for itself where something must be written."""
+        if self._writer is None:  # no task is worth its cost where nothing waits
+            known = {name: await self.complete(each, question) for name, each in planned.items()}
+            return Completing(known, {})
+        tasks = {
+            name: asyncio.create_task(self.complete(each, question))
+            for name, each in planned.items()
+        }
+        return Completing(dict(planned), tasks)
 
     async def finish(self) -> None:
         """Wait for what is being written; that has a time limit of its own."""
@@ -100,25 +142,17 @@ class Contexts:
         found = self._memory.get(key)
         if found is not None and found[1] > time.monotonic():
             self._metrics.persona_memory(True)
-            self._memory.move_to_end(key)
             return found[0], None
         self._metrics.persona_memory(False)
         context, usage, until = await self._new(strategy, seed, member, question)
-        if len(question) <= LONGEST_KEPT:
-            self._memory[key] = (context, until)
-            if len(self._memory) > MEMORY:
-                self._memory.popitem(last=False)
+        size = text_size(question, context.persona) + sys.getsizeof(context)
+        self._memory.keep(key, (context, until), size)
         return context, usage
 
     async def _new(
         self, strategy: str, seed: int, member: Member, question: str
     ) -> tuple[Context, Mapping[str, int] | None, float]:
         shelf = replace(self._shelf, mix=member.mix)
-        if strategy == "retrieved" and shelf.notes is None:
-            raise BadRequest(
-                "the strategy 'retrieved' needs personas.notes in the proxy's configuration",
-                param="input_time.strategy",
-            )
         pick = strategies.choose(strategy, question, shelf=shelf, seed=seed, member=member.name)
         assert pick is not None, "only `none` has no context"
         if self._writer is None or pick.prompt is None:

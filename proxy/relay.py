@@ -5,7 +5,7 @@ from typing import Any
 
 from . import asgi, refusals, render, stream, watch
 from .asked import Asked
-from .engines import MOST_REFUSAL, Engine, EngineError
+from .engines import MOST_REFUSAL, Body, Engine, EngineError
 from .http1 import HttpError, Response
 from .limits import Retries
 from .record import Record
@@ -21,7 +21,7 @@ SSE = [
 async def relay(
     engine: Engine,
     path: str,
-    body: bytes,
+    body: Body,
     record: Record,
     retries: Retries,
     asked: Asked | None,

@@ -72,6 +72,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.should_exit:
             print(self._announcement, flush=True)
+            self._service.warm_up()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections, and end when those that there are have been served."""
@@ -110,7 +111,7 @@ class Server(uvicorn.Server):
             return
         logs.configure(settings.log)
         _LOG.info("the configuration was read again: %s", self._config)
-        for name in ("host", "port", "cors_origins", "drain_seconds"):
+        for name in ("host", "port", "graders", "cors_origins", "drain_seconds"):
             if getattr(old, name) != getattr(settings, name):
                 _LOG.warning("server.%s changes with a restart only", name)
 

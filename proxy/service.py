@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from its.answers.algebra.workers import Workers
 from its.personas import bank
 from its.strategies import Shelf
 
 from .embedded import EmbeddedEngine
 from .engines import Engine
 from .errors import NotFound
+from .grading import Graders
+from .limits import QUEUED, Retries, Slots
 from .metrics import Metrics
 from .personas import Contexts
 from .ready import Look
+from .record import Record
 from .settings import (
     Client,
     EngineSettings,
@@ -46,10 +48,22 @@ class Generation:
     settings: Settings
     contexts: Contexts
     engines: Mapping[str, Engine]
-    graders: Workers
+    graders: Graders
+    keys: Mapping[str, Slots]
     metrics: Metrics
     look: Look
     running: int = 0
+
+    def retries(self, record: Record, seconds: float | None = None) -> Retries:
+        """Return what a request may repeat: for `seconds` in all, if the limit is not lower.
+
+        What the client's SDK has repeated counts. Its calls take slots of the key that it came
+        with.
+        """
+        limits, client = self.settings.limits, record.client
+        patience = limits.retry_seconds if seconds is None else min(seconds, limits.retry_seconds)
+        key = self.keys.get(client.name) if client is not None else None
+        return Retries(limits.retries - record.retry_count, patience, key)
 
     def find(self, name: str, client: Client | None) -> Member | Panel:
         """Return the member or the panel behind a model name; `client` is the request's key.
@@ -72,7 +86,8 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
-        self._graders = Workers()
+        self._graders = Graders(settings.graders)
+        self._keys: dict[tuple[str, int], Slots] = {}
         self._running: dict[EngineSettings, _Running] = {}
         self._stores: dict[StoreSettings, Store] = {}
         self._retired: list[Generation] = []
@@ -101,6 +116,11 @@ class Service:
     async def open(self) -> None:
         """Open the first configuration's engines."""
         await self.reload(self._now.settings)
+
+    def warm_up(self) -> None:
+        """Prepare what the first vote would otherwise wait for."""
+        if self._now.settings.panels:
+            self._graders.warm_up()
 
     async def reload(self, settings: Settings) -> None:
         """Serve `settings` from now on; requests that run finish on what they began with.
@@ -144,11 +164,25 @@ class Service:
             for store in self._stores.values():
                 await store.close()
             self._stores.clear()
-        await asyncio.to_thread(self._graders.close)
+        await self._graders.close()
 
     def _generation(self, settings: Settings, engines: Mapping[str, Engine]) -> Generation:
         contexts = self._contexts(settings.personas, engines)
-        return Generation(settings, contexts, engines, self._graders, self.metrics, Look(engines))
+        keys = {
+            client.name: self._key_slots(client.name, client.max_concurrency)
+            for client in settings.clients
+            if client.max_concurrency is not None
+        }
+        return Generation(
+            settings, contexts, engines, self._graders, keys, self.metrics, Look(engines)
+        )
+
+    def _key_slots(self, name: str, size: int) -> Slots:
+        """Return the slots of a key; as long as its limit is the same, a reload keeps them."""
+        if (name, size) not in self._keys:
+            gauge = self.metrics.key_queue(name)
+            self._keys[name, size] = Slots(f"the key {name!r}", size, QUEUED * size, gauge)
+        return self._keys[name, size]
 
     def _contexts(self, settings: PersonaSettings, engines: Mapping[str, Engine]) -> Contexts:
         shelf, writer = Shelf(settings.bank or bank.load(), notes=settings.notes), None

@@ -22,7 +22,10 @@ SELF = "self"
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Whoever holds a key; `models` is `None` where all are allowed."""
+    """Whoever holds a key; `models` is `None` where all are allowed.
+
+    `max_concurrency` bounds the engine calls that run at once for all its requests.
+    """
 
     name: str
     secret: str = field(repr=False)
@@ -72,12 +75,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A model name made of several members, and how their answers become one."""
+    """A model name made of several members, and how their answers become one.
+
+    `max_samples` (of each member) and `max_calls` (of all) bound one request.
+    """
 
     name: str
     members: tuple[str, ...]
     method: str
     samples: int
+    max_samples: int
+    max_calls: int
     quorum: int | None
     deadline_s: float
     early_stop: bool
@@ -144,6 +152,7 @@ class Settings:
 
     host: str
     port: int
+    graders: int
     drain_seconds: int
     cors_origins: tuple[str, ...]
     allowed_hosts: frozenset[str]

@@ -23,6 +23,7 @@ class Log(Table, frozen=True):
 class Server(Table, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8000
+    graders: int | None = None
     max_body_mb: float = 8.0
     max_messages: int = 4096
     max_depth: int = 64
@@ -68,6 +69,8 @@ class PanelTable(Table, frozen=True):
     members: list[str]
     method: str = "majority"
     samples: int = 1
+    max_samples: int = 64
+    max_calls: int = 192
     quorum: int | None = None
     deadline_s: float = 1800.0
     early_stop: bool = True

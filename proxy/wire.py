@@ -6,16 +6,15 @@ from typing import Any
 
 import msgspec
 
-from its import prompts, seeds
+from its import prompts
 from its.manifest import CoDesign, StrategyName
-from its.types import Call, Message, Placement
+from its.types import Message, Placement
 
 from . import guards
 from .asked import NO_OVERRIDE, Asked, Override
 from .errors import UNREADABLE, BadRequest
 from .guards import Endpoint
-from .settings import Limits
-from .stream_options import LEVELS
+from .settings import Limits, Panel
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
@@ -182,8 +181,8 @@ def _extras(value: Any) -> Extras | None:
         param = "input_time" + at.rstrip("`")[:MOST_ECHOED]
         # The reason ends with the client's own word, of any length.
         raise BadRequest(f"`{param}`: {reason[:MOST_ECHOED]}", param=param) from error
-    if extras.samples is not None and not 1 <= extras.samples <= 64:
-        raise BadRequest("`input_time.samples` must be 1 to 64", param="input_time.samples")
+    if extras.samples is not None and extras.samples < 1:
+        raise BadRequest("`input_time.samples` must be at least 1", param="input_time.samples")
     return extras
 
 
@@ -210,13 +209,15 @@ def hold_guarded(request: Request, asked: Asked, endpoint: Endpoint = "chat") ->
     return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
 
 
-def check_for_panel(request: Request, members: int) -> None:
+def check_for_panel(request: Request, panel: Panel) -> None:
     """Refuse what has no meaning when several answers become one (the rows of `fields.PANEL`).
 
     Raises:
-        BadRequest: such a field has a value that means something.
+        BadRequest: such a field has a value that means something, or the request asks for more
+            samples or calls than the panel allows.
     """
-    body = request.body
+    body, members = request.body, len(panel.members)
+    _check_samples(request.extras.samples, panel)
     if body.get("n") not in (None, 1):
         raise BadRequest("`n` above 1 has no meaning on a panel: it gives one verdict", param="n")
     for field in ("tools", "functions"):
@@ -242,24 +243,21 @@ def member_body(request: ChatRequest, asked: Asked) -> bytes:
     )
 
 
-def panel_body(request: ChatRequest, asked: Asked, call: Call, level: int | None) -> bytes:
-    """Return one call of a panel, with a sampling seed and a request id of its own.
-
-    It is streamed where it may be cancelled, as only a stream says what it has cost by then;
-    `level` (of `stream_options.LEVELS`) is what to ask for then, `None`: it is not streamed.
-    """
-    body = {
-        **request.body,
-        "model": asked.member.model,
-        "messages": prompts.compose(request.messages, asked.context, asked.layout),
-        "stream": level is not None,
-    }
-    body.pop("stream_options", None)
-    if level is not None and LEVELS[level] is not None:
-        body["stream_options"] = LEVELS[level]
-    if isinstance(seed := request.body.get("seed"), int):
-        question = request.question or ""
-        body["seed"] = seeds.derive("sampling", seed, call.member, call.sample, question)
-    if isinstance(rid := request.body.get("rid"), str):
-        body["rid"] = f"{rid}-{call.member}-{call.sample}"
-    return msgspec.json.encode(body)
+def _check_samples(samples: int | None, panel: Panel) -> None:
+    if samples is None:
+        return
+    members, at = len(panel.members), "input_time.samples"
+    most = min(panel.max_samples, panel.max_calls // members)
+    if samples > panel.max_samples:
+        limit = f"panels.{panel.name}.max_samples is {panel.max_samples}"
+    elif samples * members > panel.max_calls:
+        limit = (
+            f"{samples} of each of its {members} members are {samples * members} calls, and"
+            f" panels.{panel.name}.max_calls is {panel.max_calls}"
+        )
+    else:
+        return
+    raise BadRequest(
+        f"`{at}` is too large for the panel {panel.name!r}: {limit}. Ask for at most {most}",
+        param=at,
+    )

@@ -18,12 +18,12 @@ import msgspec
 from its import seeds
 from its.personas.bank import Bank
 from its.personas.generate import TOKENS, Reply, reply, write
-from its.personas.prompts import load
+from its.personas.prompts import LOOKED_AT, load
 from its.strategies import Pick
 from its.types import Message
 
 from .engines import CHAT, Engine, EngineError
-from .limits import Retries
+from .limits import QUEUED, Retries
 from .metrics import Metrics
 from .settings import SELF, Generator, Member, PersonaSettings
 from .store import Store, Stored, StoreError
@@ -71,16 +71,25 @@ class Writer:
         self._engines, self._bank, self._metrics = engines, bank, metrics
         self._store = _Careful(store if "store" in settings.order else None)
         self._slots = asyncio.Semaphore(self._by.max_concurrency)
+        self._most = (1 + QUEUED) * self._by.max_concurrency
         self._flights: dict[str, asyncio.Task[Served]] = {}
 
     async def serve(self, pick: Pick, question: str, member: Member, seed: int) -> Served:
-        """Return the persona that stands for `pick`; only who began its writing pays for it."""
+        """Return the persona that stands for `pick`; only who began its writing pays for it.
+
+        Where too many are being written the bank's own text serves, this once.
+        """
         key = self._key(pick, question, member, seed)
         flight = self._flights.get(key)
         if flight is not None:
             served = await asyncio.shield(flight)
             return Served(served.stored, None, served.until)
-        flight = asyncio.create_task(self._find(key, pick, question, member, seed))
+        if len(self._flights) >= self._most:
+            self._metrics.persona("bank")
+            return Served(_of_bank(pick), None, time.monotonic())
+        # A flight outlives its request, and must not hold a long question for so long.
+        read = question[: LOOKED_AT + 1]
+        flight = asyncio.create_task(self._find(key, pick, read, member, seed))
         self._flights[key] = flight
         flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return await asyncio.shield(flight)

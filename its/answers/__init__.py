@@ -1,15 +1,15 @@
 """Read the final answer out of model text, and say which answers are equal."""
 
-from .algebra.judge import Comparison, Judge, Sample, Unread
+from .algebra.judge import Comparison, Judge, Sample, Unread, Watched
 from .equality.clusters import cluster
-from .equality.compare import compare
-from .reading.read import parse, read, read_or_parse
+from .guard import compare, parse, read, read_or_parse
 
 __all__ = [
     "Comparison",
     "Judge",
     "Sample",
     "Unread",
+    "Watched",
     "cluster",
     "compare",
     "parse",

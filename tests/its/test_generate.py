@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from its.notes import Note, Notes
 from its.personas.bank import load as load_bank
 from its.personas.generate import ATTEMPTS, Reply, Written, tidy, write
-from its.personas.prompts import load, redact
+from its.personas.prompts import LONGEST_SHOWN, LOOKED_AT, load, redact
 from its.personas.validate import fault
 from its.types import Message
 from its.words import LONGEST_READ
@@ -183,3 +183,21 @@ def test_no_text_breaks_the_rules_themselves(text: str, question: str) -> None:
     fault(tidy(text), question, load("similar"), WORDS)
     fault(tidy(text), question, load("random"), COOKING)
     assert not any(character.isdecimal() and character.isascii() for character in redact(question))
+
+
+def test_only_the_beginning_of_a_long_question_is_looked_at() -> None:
+    words = "some words with 12 things and $x^2$ beside them. "
+    whole = redact(words * 2_000)
+    assert redact(words * 160_000) == whole
+    assert len(whole) == LONGEST_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("$$", "$$"), (r"\[", r"\]"), ("[asy]", "[/asy]")]
+)
+def test_a_formula_that_ends_behind_what_is_looked_at_stays_hidden(
+    opening: str, closing: str
+) -> None:
+    question = f"Let {opening}" + "secret " * LOOKED_AT + f"{closing} hold."
+    assert "secret" not in redact(question)
+    assert redact(question).startswith("Let")

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from its.answers import Sample, Unread, cluster, parse
 from its.answers.algebra.measure import measure
-from its.answers.algebra.workers import MEMORY, Workers
+from its.answers.algebra.worker import MEMORY
+from its.answers.algebra.workers import Account, Workers
 from tests.conftest import ROOT
 
 SLOW = r"\sin" * 9 + "(" * 9 + "x" + ")" * 9
@@ -55,7 +56,7 @@ def children() -> set[int]:
     for task in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError):  # a thread that has just ended
             found.update((task / "children").read_text().split())
-    return {int(child) for child in found if b"its.answers.algebra.workers" in _command(int(child))}
+    return {int(child) for child in found if b"its.answers.algebra.worker" in _command(int(child))}
 
 
 def _command(pid: int) -> bytes:
@@ -240,3 +241,75 @@ def test_many_hostile_ballots_are_one_verdict(workers: Workers) -> None:
     groups = cluster(answers, workers.judge())
     assert len(groups) == 64
     assert time.process_time() - started < 2
+
+
+SLOWER = r"\sum_{k=1}^{999}\sin(\cos(k^{61}))"
+
+
+def test_the_account_that_was_served_least_is_next() -> None:
+    with Workers(1) as pool:
+        pool.judge()("x")  # started
+        heavy, light = Account(), Account()
+        waiting = [pool.submit(rf"\sin(x+{n})", 1, heavy) for n in range(20)]
+        assert isinstance(pool.submit("x+1", 1, light).result(30).found, Sample)
+        assert not waiting[-1].done(), "it did not wait for all of the other's"
+        assert all(isinstance(job.result(30).found, Sample) for job in waiting)
+
+
+def test_slow_expressions_leave_a_worker_to_the_quick_ones() -> None:
+    with Workers(2) as pool:
+        account = Account()
+        slow = [pool.submit(SLOWER + f"+{n}", 30, account, slow=True) for n in range(3)]
+        quick = pool.submit("x+1", 1, account)
+        assert isinstance(quick.result(30).found, Sample)
+        assert not slow[1].done(), "the second slow one waits for the first"
+        pool.leave(account)
+        assert slow[2].result(30).lost
+
+
+def test_who_leaves_frees_the_worker() -> None:
+    with Workers(1) as pool:
+        pool.judge()("x")
+        before = children()
+        account = Account()
+        running = pool.submit(r"\sum_{k=1}^{1000}\sin(\cos(k^{70}))" * 3, 60, account, slow=True)
+        while account not in {job.account for job in list(pool._running)}:
+            time.sleep(0.01)
+        waiting = pool.submit("x+2", 1, account)
+        pool.leave(account)
+        assert waiting.result(30).lost
+        assert running.result(30).lost
+        assert isinstance(pool.judge()("x+2"), Sample), "nothing lost is remembered"
+        assert children() == before, "the process goes on"
+
+
+def test_what_a_short_time_did_not_tell_a_longer_one_may() -> None:
+    with Workers(1) as pool:
+        assert pool.submit(SLOWER, 0.01, Account()).result(30).out
+        assert isinstance(pool.submit(SLOWER, 30, Account()).result(60).found, Sample)
+        again = pool.submit(SLOWER, 0.01, Account()).result(30)
+        assert again.out, "the same budget says the same, whatever is known by now"
+
+
+def test_a_process_that_cannot_start_for_a_moment_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, failures = subprocess.Popen, iter([OSError("no memory"), OSError("no process")])
+
+    def start(*args: object, **kwargs: object) -> object:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return real(*args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with Workers(1) as pool:
+        assert isinstance(pool.judge()("x+1"), Sample)
+        assert pool.exhausted == 0
+
+
+def test_closing_answers_who_waits() -> None:
+    pool = Workers(1)
+    jobs = [pool.submit(f"x+{n}", 1, Account()) for n in range(50)]
+    pool.close()
+    assert all(job.done() for job in jobs)
+    assert pool.submit("y", 1, Account()).result(5).lost

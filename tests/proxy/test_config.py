@@ -74,6 +74,11 @@ BAD = [
     ("[panels.p]\nmembers = ['s']\nmethod = 'best'", "panels.p.method", "there are: majority"),
     ("[panels.p]\nmembers = ['s']\nquorum = 2", "panels.p.quorum", "only 1 are asked"),
     ("[panels.p]\nmembers = ['s']\ndeadline_s = 0", "panels.p.deadline_s", "above 0"),
+    ("[panels.p]\nmembers = ['s']\nmax_calls = 0", "panels.p.max_calls", "at least 1"),
+    ("[panels.p]\nmembers = ['s', 'u']\nmax_calls = 1", "panels.p.max_calls", "make 2 calls"),
+    ("[panels.p]\nmembers = ['s']\nsamples = 193\nmax_samples = 193", "panels.p.max_calls", "193"),
+    ("[panels.p]\nmembers = ['s']\nsamples = 65", "panels.p.samples", "max_samples = 64"),
+    ("[server]\ngraders = 0", "server.graders", "at least 1"),
     (
         "[members.m]\nengine='e'\nmodel='m'\nstrategy='mixed'\nmix={none=1}",
         "members.m.mix",
@@ -161,3 +166,12 @@ def test_secrets_come_from_the_environment_or_a_file(
     added = "[keys.a]\nsecret = 'env:ITS_TEST_KEY'\n[keys.b]\nsecret = 'file:key'\nmodels = ['n']"
     clients = load(write(tmp_path, GOOD + added)).clients
     assert [(client.name, client.secret) for client in clients] == [("a", "k1"), ("b", "k2")]
+
+
+def test_graders_are_as_many_as_cores_up_to_four(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cores, graders in ((1, 1), (2, 2), (64, 4)):
+        monkeypatch.setattr("proxy.config._cores", lambda cores=cores: cores)
+        assert load(write(tmp_path, GOOD)).graders == graders
+    assert load(write(tmp_path, GOOD + "[server]\ngraders = 7\n")).graders == 7

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from proxy import http1
-from proxy.http1 import HttpError, Pool
+from proxy.http1 import PIECE, HttpError, Pool
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 pytestmark = pytest.mark.anyio
@@ -366,4 +366,73 @@ async def test_a_stream_is_known_by_its_first_bytes(kind: bytes, body: bytes, fo
         with await pool.send(b"POST", b"/x", b"", b"{}", 5) as response:
             assert await response.is_events() is found
             assert await response.read() == body, "nothing was taken"
+        pool.close()
+
+
+LARGE = b"x" * (40 * PIECE + 7)
+
+
+async def test_a_large_body_in_pieces_arrives_as_it_is() -> None:
+    got = asyncio.get_running_loop().create_future()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        got.set_result(await reader.readexactly(length))
+        writer.write(WHOLE)
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        with await pool.send(b"POST", b"/", b"", [LARGE, b"y" * PIECE, b"z"], 5) as response:
+            assert await response.read() == b"ok"
+        assert await got == LARGE + b"y" * PIECE + b"z"
+        assert len(pool._idle) == 1, "the connection is used again"
+        pool.close()
+
+
+async def test_an_engine_that_does_not_read_holds_no_copy_of_the_body() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(30)
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        sending = asyncio.create_task(pool.send(b"POST", b"/", b"", [LARGE * 20], 30))
+        connection = None
+        while connection is None or not connection._full:
+            await asyncio.sleep(0.01)
+            connection = next(iter(pool._open), None)
+        assert connection._transport is not None
+        waiting = connection._transport.get_write_buffer_size()
+        assert waiting <= 4 * PIECE
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        assert not pool._open or not connection.usable
+        pool.close()
+
+
+async def test_an_engine_that_stops_reading_is_silent() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(30)
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        with pytest.raises(HttpError) as failed:
+            await pool.send(b"POST", b"/", b"", [LARGE * 20], 0.3)
+        assert failed.value.kind == "timeout"
+        pool.close()
+
+
+async def test_an_answer_before_the_body_was_sent_is_taken_and_ends_the_connection() -> None:
+    refusal = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(refusal)
+        await asyncio.sleep(30)
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        with await pool.send(b"POST", b"/", b"", [LARGE * 20], 10) as response:
+            assert (response.status, await response.read()) == (413, b"no")
+        assert pool._idle == [], "what is left of the body would be the next request"
         pool.close()

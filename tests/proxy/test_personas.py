@@ -424,3 +424,78 @@ def test_without_notes_there_is_nothing_to_retrieve(proxy: httpx.Client) -> None
     refused = proxy.post(CHAT, json=body)
     assert refused.status_code == 400
     assert "personas.notes" in refused.json()["error"]["message"]
+
+
+def slow_writer(body: Body) -> Response:
+    return Waiting(30, writer(body))
+
+
+DEADLINE = "deadline_s = 1\nquorum = 2\n"
+
+
+def test_a_member_whose_context_is_not_written_by_the_deadline_is_late(
+    engine: Engine, start: Proxy
+) -> None:
+    """The others are asked at once, and vote."""
+    engine.scripts.update({**dict.fromkeys("nsur", says(r"\boxed{7}")), "writer": slow_writer})
+    panel = MEMBERS.replace('["s", "u", "r"]', '["s", "n"]').replace("early_stop = false", "")
+    proxy = start(panel + DEADLINE.replace("quorum = 2", "quorum = 1") + WRITES)
+    body = {"model": "vote3", "messages": ASK, "input_time": {"return_ballots": True}}
+    answer = proxy.post(CHAT, json=body)
+    assert answer.status_code == 200
+    found = answer.json()["input_time"]
+    assert (found["winner"], found["late"]) == ("n", 1)
+    late = next(ballot for ballot in found["ballots"] if ballot["outcome"] == "late")
+    assert (late["member"], late["persona"]) == ("s", None)
+    assert engine.bodies("s") == [], "never asked without its context"
+
+
+def test_a_panel_whose_contexts_are_not_written_by_the_deadline_is_a_504(
+    engine: Engine, start: Proxy
+) -> None:
+    engine.scripts.update({**dict.fromkeys("nsur", says(r"\boxed{7}")), "writer": slow_writer})
+    proxy = start(MEMBERS + DEADLINE + WRITES)
+    answer = proxy.post(CHAT, json={"model": "vote3", "messages": ASK})
+    assert answer.status_code == 504
+    assert answer.json()["error"]["code"] == "no_quorum"
+    assert not [received for received in engine.received if received.body["model"] != "writer"]
+
+
+def test_a_refused_request_has_no_persona_written(engine: Engine, start: Proxy) -> None:
+    engine.scripts.update({**dict.fromkeys("nsur", says(r"\boxed{7}")), "writer": writer})
+    proxy = start(MEMBERS.replace('["s", "u", "r"]', '["s", "u", "n"]') + WRITES)
+    extras = {"strategy": "none", "persona": "You are nobody."}
+    answer = proxy.post(CHAT, json={"model": "vote3", "messages": ASK, "input_time": extras})
+    assert answer.status_code == 400
+    assert engine.bodies("writer") == []
+
+
+def test_what_is_remembered_is_bounded_in_bytes(
+    proxy: httpx.Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.scripts["u"] = says("7")
+    ask(proxy, question="short")
+    for number in range(40):  # each takes 400 KB, as one of its characters needs four bytes
+        ask(proxy, question=f"{number} " + "x" * 100_000 + "\U0001f600")
+    text = proxy.get("/metrics").text
+    assert 'its_persona_memory_total{result="hit"}' not in text.replace("} 0.0", "")
+    ask(proxy, question="short")
+    text = proxy.get("/metrics").text
+    assert 'its_persona_memory_total{result="hit"} 1.0' in text, "large ones do not drive it out"
+
+
+def test_where_too_many_personas_are_being_written_the_bank_serves(
+    engine: Engine, start: Proxy
+) -> None:
+    engine.scripts.update({"u": says("7"), "writer": slow_writer})
+    proxy = start(MEMBERS + WRITES + "max_concurrency = 1\n")
+    with ThreadPoolExecutor(9) as pool:
+        waiting = [pool.submit(ask, proxy, question=f"How many of {n}?") for n in range(9)]
+        wait_until(lambda: "writer" in [r.body["model"] for r in engine.received])
+        time.sleep(0.5)
+        started = time.monotonic()
+        answer = ask(proxy, question="Not yet asked?")
+        assert time.monotonic() - started < 4, "it does not wait for the writer's five seconds"
+        assert answer.headers[SOURCE] == "bank"
+        for future in waiting:
+            future.result()

@@ -20,6 +20,9 @@ AGREE = Decimal("1e-90")
 
 FEWEST_POINTS = 2
 
+LONGEST = 300
+"""Characters of an expression; a longer one is not evaluated."""
+
 Value: TypeAlias = tuple[Decimal, Decimal]
 """Real and imaginary part."""
 
@@ -53,6 +56,30 @@ class Sample:
 
 Judge: TypeAlias = Callable[[str], Sample | Unread]
 """Evaluates a LaTeX expression. The edge builds it (`algebra.workers`); the core calls it."""
+
+
+class Watched:
+    """A judge that remembers what stays undecided, and may be out of time.
+
+    `over` says that time is up: pairs of answers that are not compared by then stay undecided.
+    """
+
+    def __init__(self, judge: Judge, over: Callable[[], bool] = lambda: False) -> None:
+        self._judge, self._over = judge, over
+        self.undecided: set[str] = set()
+
+    def __call__(self, text: str) -> Sample | Unread:
+        found = self._judge(text)
+        if found is Unread.EXHAUSTED:
+            self.undecided.add(text)
+        return found
+
+    def over(self, text: str) -> bool:
+        """Tell whether time is up, so that the answer `text` stays undecided."""
+        if self._over():
+            self.undecided.add(text)
+            return True
+        return False
 
 
 def agree(a: Sample, b: Sample) -> bool | None:

@@ -16,10 +16,9 @@ from antlr4 import PredictionMode
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 from mpmath import mp, mpc, mpf
 
-from .evaluate import CONSTANTS, Evaluator, Exhausted, Undefined
-from .judge import DIGITS, Sample, Unread, Value
+from .evaluate import CONSTANTS, LARGEST_EXPONENT, Evaluator, Exhausted, Undefined
+from .judge import DIGITS, LONGEST, Sample, Unread, Value
 
-LONGEST = 300
 DEEPEST = 10
 MOST_BARS = 8
 MOST_INTEGRALS = 2
@@ -169,4 +168,15 @@ def _value_at(tree: Any, point: int, real_only: bool) -> Value | None:
 
 
 def _decimal(value: Any) -> Decimal:
+    """Return `value` as a decimal that can be added to others without leaving their range.
+
+    An evaluator's own limits hold for its steps; a product of a thousand of them, or a `cosh`,
+    has more digits than `decimal` can count, and writing those down takes a minute.
+    """
+    if value and mpmath.isfinite(value):
+        bits = mpmath.mag(value)
+        if bits > LARGEST_EXPONENT:
+            raise Exhausted
+        if bits < -LARGEST_EXPONENT:
+            return Decimal(0)
     return Decimal(mpmath.nstr(value, DIGITS, strip_zeros=True).replace("inf", "Infinity"))

@@ -1,65 +1,74 @@
 """The judge in worker processes: hostile text can cost a worker, never its caller.
 
-The one module of `its` that starts processes; nothing in `its` imports it. A worker is started at
-its first use, may hold 512 MB, and gives each expression CPU time, not wall-clock time, so that a
-busy machine gives the same verdicts as an idle one. Limits on the size of an expression come
-first (`measure`); running out of CPU time is the backstop, and its hits are counted.
-
-A worker reads one JSON line and writes one. The libraries' pools were tried: a worker that dies
-idle breaks them for everybody.
+Nothing in `its` imports this module: it starts processes. Expressions wait here for a worker.
+Those who wait take turns: the next expression is of the account that had a worker for the shortest
+time, so that one heavy vote delays no light one. Whoever can wait says `slow`, and slow expressions
+leave one worker (of two or more) to the quick ones.
 """
 
-import json
-import os
-import queue
-import resource
-import signal
-import subprocess
-import sys
 import threading
 import time
-from decimal import Decimal
-from functools import lru_cache
-from types import FrameType, TracebackType
-from typing import Any
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from types import TracebackType
 
-from .judge import Judge, Sample, Unread
+from ...recent import Recent
+from .judge import LONGEST, Judge, Sample, Unread
+from .worker import Evaluated, Worker
 
-MEMORY = 512 << 20
 VERDICT_SECONDS = 2.0
 """CPU time for one verdict, which may need several expressions."""
 
-GRACE_SECONDS = 0.5
-"""CPU time after which a worker that does not stop, being in one long step of C, is killed."""
+REMEMBERED = 8 << 20
+"""Bytes of expressions whose values are kept."""
 
-BY_ITS_EXPRESSION = (-signal.SIGPROF, -signal.SIGSEGV)
-"""How an expression ends a worker: no time left in a long step of C, or too deep for its stack."""
-
-REMEMBERED = 4096
-TASKS_OF_A_WORKER = 2_000
-"""Then a worker is replaced: the grammar's caches grow."""
+VALUE = 400
+"""Bytes of one value: two decimals of 120 digits."""
 
 
-class _Lost(Exception):
-    """A worker could not be started, or died for no fault of its expression."""
+@dataclass(eq=False, slots=True)
+class Account:
+    """Whose expressions they are, and for how long these had a worker, its restarts included."""
+
+    seconds: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    text: str
+    seconds: float
+    account: Account
+    slow: bool
+    result: Future[Evaluated] = field(default_factory=Future)
+
+    def answer(self, evaluated: Evaluated) -> None:
+        if not self.result.done():
+            self.result.set_result(evaluated)
+
+
+_LOST = Evaluated(Unread.EXHAUSTED, 0.0, lost=True)
 
 
 class Workers:
-    """Evaluates expressions in up to `processes` processes.
+    """Evaluates expressions in up to `processes` processes, each started when it is needed.
 
-    `judge()` gives the judge of one verdict; it may be called from several threads.
+    `judge()` gives the judge of one verdict; `submit` is for who cannot wait in a thread. Both
+    may be called from several threads.
     """
 
     def __init__(self, processes: int = 1, verdict_seconds: float = VERDICT_SECONDS) -> None:
-        self._seconds = verdict_seconds
-        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self._all = [_Worker(verdict_seconds) for _ in range(processes)]
-        for worker in self._all:
-            self._idle.put(worker)
-        self._recall = lru_cache(maxsize=REMEMBERED)(self._evaluate)
-        self._counting = threading.Lock()
+        self._seconds, self._most = verdict_seconds, processes
+        self._workers: list[Worker] = []
+        self._threads: list[threading.Thread] = []
+        self._idle = self._ready = 0
+        self._changed = threading.Condition()
+        self._waiting: dict[bool, dict[Account, deque[_Job]]] = {False: {}, True: {}}
+        self._running: dict[_Job, Worker] = {}
+        self._closed = False
+        self._known: Recent[str, Evaluated] = Recent(REMEMBERED)
         self.exhausted = 0
-        """Expressions that ran out of CPU time or memory."""
+        """Expressions without values: for want of CPU time, of memory, or of a worker."""
 
     def __enter__(self) -> "Workers":
         return self
@@ -73,18 +82,25 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End all workers, whatever they are doing."""
-        for worker in self._all:
-            worker.kill()
-        returned = [self._idle.get() for _ in self._all]
-        for worker in returned:
-            worker.end()
-            self._idle.put(worker)
+        """End all workers, whatever they are doing; what waits is answered as exhausted."""
+        with self._changed:
+            self._closed = True
+            waiting = [job for kind in self._waiting.values() for jobs in kind.values()
+                       for job in jobs]  # fmt: skip
+            self._waiting = {False: {}, True: {}}
+            self._changed.notify_all()
+            for worker in self._workers:
+                worker.kill()
+        for job in waiting:
+            job.answer(_LOST)
+        for thread in self._threads:
+            thread.join()
 
     def judge(self) -> Judge:
-        """Return a judge for one verdict, which has so much CPU time in all."""
+        """Return a judge for one verdict, which has so much CPU time in all, and waits for it."""
         left = self._seconds
         known: dict[str, Sample | Unread] = {}
+        account = Account()
 
         def evaluate(text: str) -> Sample | Unread:
             nonlocal left
@@ -92,160 +108,119 @@ class Workers:
                 if left <= 0:
                     return Unread.EXHAUSTED
                 # What another verdict has paid for costs this one the same: no verdict depends
-                # on an earlier one.
-                try:
-                    known[text], seconds = self._recall(text)
-                except _Lost:  # remembered for this verdict: the next one asks anew
-                    known[text], seconds = self._counted(Unread.EXHAUSTED, self._seconds)
-                left -= seconds
+                # on an earlier one. What was lost is kept for this verdict: the next asks anew.
+                evaluated = self.submit(text, self._seconds, account).result()
+                known[text] = evaluated.found
+                left -= evaluated.seconds
             return known[text]
 
         return evaluate
 
-    def _evaluate(self, text: str) -> tuple[Sample | Unread, float]:
-        worker = self._idle.get()
-        try:
-            return self._counted(*worker.evaluate(text))
-        finally:
-            self._idle.put(worker)
+    def submit(
+        self, text: str, seconds: float, account: Account, *, slow: bool = False
+    ) -> Future[Evaluated]:
+        """Evaluate `text` within `seconds` of CPU time, when it is the turn of `account`."""
+        job = _Job(text, seconds, account, slow)
+        if len(text) > LONGEST:  # a worker would say the same
+            job.answer(Evaluated(Unread.EXHAUSTED, 0.0))
+        elif found := self._found(text, seconds):
+            job.answer(found)
+        else:
+            self._enqueue(job)
+        return job.result
 
-    def _counted(self, result: Sample | Unread, seconds: float) -> tuple[Sample | Unread, float]:
-        if seconds >= self._seconds:
-            with self._counting:
-                self.exhausted += 1
-        return result, seconds
+    def _found(self, text: str, seconds: float) -> Evaluated | None:
+        with self._changed:
+            known = self._known.get(text)
+        return _within(known, seconds) if known else None
 
+    def leave(self, account: Account) -> None:
+        """Give up what `account` still waits for; its workers are free for others."""
+        with self._changed:
+            waiting = [job for kind in self._waiting.values() for job in kind.pop(account, ())]
+            running = [job for job in self._running if job.account is account]
+            for job in running:
+                # Under the lock: a moment later the worker may evaluate somebody else's.
+                self._running[job].interrupt()
+        for job in waiting:
+            job.answer(_LOST)
 
-class _Worker:
-    """One process, or the place of one."""
+    def _enqueue(self, job: _Job) -> None:
+        with self._changed:
+            if self._closed:
+                job.answer(_LOST)
+                return
+            self._waiting[job.slow].setdefault(job.account, deque()).append(job)
+            # A slow one needs a second worker beside it.
+            wanted = not self._idle or (job.slow and len(self._workers) < 2)
+            if wanted and len(self._workers) < self._most:
+                self._hire()
+            self._changed.notify()
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._process: subprocess.Popen[bytes] | None = None
-        self._tasks = 0
-        self._closed = False
+    def _hire(self) -> None:
+        worker = Worker()
+        thread = threading.Thread(target=self._work, args=[worker], daemon=True)
+        self._workers.append(worker)
+        self._threads.append(thread)
+        thread.start()
 
-    def evaluate(self, text: str) -> tuple[Sample | Unread, float]:
-        """Return what the process says of `text`; one that died of it says it was exhausted.
+    def _work(self, worker: Worker) -> None:
+        """Have `worker` evaluate one expression after the other, until all is closed."""
+        while job := self._take(worker):
+            started = time.monotonic()
+            evaluated = worker.evaluate(job.text, job.seconds)
+            with self._changed:
+                del self._running[job]
+                self._ready -= 1
+                job.account.seconds += time.monotonic() - started
+                self.exhausted += evaluated.out or evaluated.lost
+                if not evaluated.lost:
+                    self._known.keep(job.text, evaluated, _size(job.text, evaluated))
+            job.answer(evaluated)
+        worker.end()
 
-        Raises:
-            _Lost: the process did not start, or died of something else.
-        """
-        try:
-            process = self._running()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps(text).encode() + b"\n")
-            process.stdin.flush()
-            return _decoded(json.loads(process.stdout.readline()))
-        except (OSError, ValueError, LookupError, TypeError, ArithmeticError):
-            # It died while it was written to or read, was closed, or said what is no reply.
-            if self.end() not in BY_ITS_EXPRESSION:
-                raise _Lost from None
-            return Unread.EXHAUSTED, self._seconds
+    def _take(self, worker: Worker) -> _Job | None:
+        """Wait for the next expression, once there is a process: nothing waits for its start."""
+        if not self._closed:
+            worker.prepare()
+        with self._changed:
+            self._ready += 1
+            self._changed.notify_all()  # a slow one may have waited for this
+            while not self._closed:
+                if job := self._next():
+                    self._running[job] = worker
+                    return job
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
+        return None
 
-    def kill(self) -> None:
-        """End the process at once, and start no other."""
-        self._closed = True
-        if self._process is not None:
-            self._process.kill()
+    def _next(self) -> _Job | None:
+        """Return whose turn it is: the least served first, quick before slow."""
+        for slow, waiting in self._waiting.items():
+            if not waiting or (slow and not self._may_be_slow()):
+                continue
+            account = min(waiting, key=lambda account: account.seconds)
+            jobs = waiting[account]
+            job = jobs.popleft()
+            if not jobs:
+                del waiting[account]
+            return job
+        return None
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        self._tasks += 1
-        dead = self._process is not None and self._process.poll() is not None
-        if dead or self._tasks > TASKS_OF_A_WORKER:
-            self.end()
-        if self._closed:
-            raise ValueError("closed")
-        if self._process is None:
-            self._tasks = 0
-            # It finds the modules that this process finds, and none of the user's current folder.
-            found = os.pathsep.join(filter(None, sys.path))
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "its.answers.algebra.workers", str(self._seconds)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": found},
-                start_new_session=True,  # Ctrl-C is for the caller
-            )
-        return self._process
-
-    def end(self) -> int | None:
-        """End the process if there is one; return its status, which is its own if it was dead."""
-        process, self._process = self._process, None
-        if process is None:
-            return None
-        process.kill()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                _close_quietly(stream)
-        return process.wait()
-
-
-def _close_quietly(stream: Any) -> None:
-    try:
-        stream.close()
-    except OSError:
-        return  # what was not sent is of no use any more
-
-
-def _encoded(result: Sample | Unread, seconds: float) -> dict[str, Any]:
-    if isinstance(result, Unread):
-        return {"unread": result.value, "seconds": seconds}
-    values = [value and [str(part) for part in value] for value in result.values]
-    return {
-        "values": values,
-        "constant": result.constant,
-        "size": result.size,
-        "seconds": seconds,
-    }
-
-
-def _decoded(reply: dict[str, Any]) -> tuple[Sample | Unread, float]:
-    seconds = float(reply["seconds"])
-    if "unread" in reply:
-        return Unread(reply["unread"]), seconds
-    values = tuple(
-        (Decimal(value[0]), Decimal(value[1])) if value else None for value in reply["values"]
-    )
-    rows, columns = reply["size"]
-    return Sample(values, reply["constant"], (rows, columns)), seconds
+    def _may_be_slow(self) -> bool:
+        """Tell whether a worker stays ready for quick expressions, if there is more than one."""
+        slow = sum(job.slow for job in self._running)
+        return self._most == 1 or self._ready - slow >= 2
 
 
-# In the worker ------------------------------------------------------------------------------
+def _within(known: Evaluated, seconds: float) -> Evaluated | None:
+    """Return what an evaluation within `seconds` says, if an earlier one tells."""
+    if known.out:
+        return Evaluated(known.found, seconds, out=True) if seconds <= known.seconds else None
+    return known if known.seconds <= seconds else Evaluated(Unread.EXHAUSTED, seconds, out=True)
 
 
-class _OutOfTime(BaseException):
-    """Not an `Exception`, so that no library on the way swallows it."""
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise _OutOfTime
-
-
-def _serve(most: float) -> None:
-    """Evaluate what comes on standard input within `most` CPU seconds each, until it ends."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGVTALRM, _stop)
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the kernel's: it ends the process
-    from .measure import measure, warm_up
-
-    warm_up()
-    replies, sys.stdout = sys.stdout, sys.stderr
-    for line in sys.stdin:
-        started = time.process_time()
-        signal.setitimer(signal.ITIMER_PROF, most + GRACE_SECONDS)
-        signal.setitimer(signal.ITIMER_VIRTUAL, most)
-        try:
-            result, seconds = measure(json.loads(line)), time.process_time() - started
-        except (_OutOfTime, MemoryError):
-            result, seconds = Unread.EXHAUSTED, most
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps(_encoded(result, seconds)), file=replies, flush=True)
-
-
-if __name__ == "__main__":
-    _serve(float(sys.argv[1]))
+def _size(text: str, evaluated: Evaluated) -> int:
+    values = len(evaluated.found.values) if isinstance(evaluated.found, Sample) else 0
+    return 4 * len(text) + VALUE * values

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from ...types import Answer
-from ..algebra.judge import Comparison, Judge
-from .compare import compare
+from ..algebra.judge import Comparison, Judge, Watched
+from ..guard import compare
 
 MOST_CHARACTERS = 6_000
 """Text of different answers, none of them an integer, that one vote compares; beyond it answers
@@ -15,7 +15,8 @@ def cluster(answers: Sequence[Answer | None], judge: Judge | None = None) -> lis
     """Return groups of indices into `answers` that are equal; an abstention is in no group.
 
     Groups are the connected components of EQUAL, so that the order of arrival cannot matter;
-    they come in the order of their first index.
+    they come in the order of their first index. A `Watched` judge ends the comparing when its time
+    is up; from then on answers are equal only if they are written alike.
     """
     alike: dict[int | str, list[int]] = {}
     distinct: dict[int | str, Answer] = {}
@@ -60,4 +61,6 @@ def _may_be_equal(a: int | str, b: int | str, compared: set[int | str]) -> bool:
 
 
 def _equal(a: Answer, b: Answer, judge: Judge | None) -> bool:
+    if isinstance(judge, Watched) and judge.over(a.text):
+        return False
     return compare(a, b, judge) is Comparison.EQUAL

@@ -99,7 +99,7 @@ def read(
     return parse(found) if found is not None else None
 
 
-_INTEGER = re.compile(r"([+-]?)((?!0,)\d{1,3}(?:,\d{3})+|\d{1,400})(?:\.0*)?")
+_INTEGER = re.compile(r"([+-]?)((?!0,)\d{1,3}(?:,\d{3}){1,133}|\d{1,400})(?:\.0*)?")
 
 
 def parse(raw: str) -> Answer | None:

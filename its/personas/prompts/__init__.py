@@ -18,6 +18,9 @@ from ...types import Message
 LONGEST_SHOWN = 4000
 """Characters of a question that a writer is shown."""
 
+LOOKED_AT = 16 * LONGEST_SHOWN
+"""Characters of a question in which those are looked for."""
+
 # An opening looks no further than the next one: many without an end would take a square of time.
 _FORMULA = re.compile(
     r"\$\$.+?\$\$|\\\[(?:(?!\\\[).)+?\\\]|\\\((?:(?!\\\().)+?\\\)"
@@ -25,6 +28,7 @@ _FORMULA = re.compile(
     r"|\$(?![^$]*[a-z]{3} [a-z]{2})[^$]+\$",  # two words in a row are prose between two prices
     re.DOTALL,
 )
+_OPENINGS = ("$$", r"\[", r"\(", "[asy]")
 _NUMBER = re.compile(r"[$€£]?\d[\d.,:/]*(?<![.,:/])(?:\s?%)?")
 
 
@@ -78,5 +82,8 @@ def redact(question: str) -> str:
 
     Who would need a question shows without them.
     """
-    words = _FORMULA.sub("…", question)
+    words = _FORMULA.sub("…", question[:LOOKED_AT])
+    if len(question) > LOOKED_AT:  # the last opening of a kind may end behind what is looked at
+        last = [at for opening in _OPENINGS if (at := words.rfind(opening)) >= 0]
+        words = words[: min(last, default=None)]
     return " ".join(_NUMBER.sub("some", words).split())[:LONGEST_SHOWN]
