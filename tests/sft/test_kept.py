@@ -103,8 +103,8 @@ def test_a_persona_file_counts_with_its_longest_persona(
         "personas.jsonl",
     )  # fmt: skip
     args = ("--source", file, "--strategy", "similar", "--tokenizer", tokenizer)
-    args = (*args, "--personas", personas, "--out", tmp_path / "d")
-    ended = command("sft", "build", *args, "--max-tokens", 95)
+    more = ("--personas", personas, "--out", tmp_path / "d", "--max-tokens", 95)
+    ended = command("sft", "build", *args, *more)
     assert ended.returncode == 0, ended.stderr
     assert "left out by --max-tokens  1" in ended.stderr
     assert [row["question"][:3] for row in lines(tmp_path / "d" / "train.jsonl")] == ["Q10"]
@@ -144,7 +144,7 @@ def test_held_out_rows_stand_beside_the_others(save: Callable[..., Path], tmp_pa
     file = save([*rows(*range(20)), *rows(3)])
     whole = make(tmp_path / "whole", asked(source=str(file)))
     tests = save([{"id": "t", "problem": "Q7 " + "word " * 7}], "aime.jsonl")
-    ids = None
+    ids: list[str] = []
     for strategy in ("none", "random"):
         out = tmp_path / strategy
         make(out, asked(source=str(file), held_out=5, decontaminate=(tests,)), strategy)

@@ -36,7 +36,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tokenizers(work: Path) -> dict[str, Path]:
     """The tokenizers of the bases: SmolLM2's own, with the others' templates and special tokens."""
     from axolotl.utils.chat_templates import get_chat_template
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, LlamaConfig
 
     def quiet(message: str, done: int, total: int) -> None:
         pass
@@ -60,6 +60,8 @@ def tokenizers(work: Path) -> dict[str, Path]:
     for name in ("r1-distill-qwen-32b", "r1-distill-qwen-1.5b"):
         made[name] = work / "models" / name
         r1.save_pretrained(made[name])
+    for folder in made.values():
+        LlamaConfig(vocab_size=len(r1)).save_pretrained(folder)
     return made
 
 
