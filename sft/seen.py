@@ -26,7 +26,8 @@ class SeenError(ValueError):
 class Tokenizer(Protocol):
     """The part of a Hugging Face tokenizer that is used."""
 
-    all_special_ids: Sequence[int]
+    @property
+    def all_special_ids(self) -> Sequence[int]: ...
 
     def __call__(self, text: str, *, add_special_tokens: bool) -> Mapping[str, Any]: ...
 
