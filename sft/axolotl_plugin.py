@@ -141,7 +141,7 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
         """
         assert self._proof
         found = seen.tokens_sha256(rows)
-        _check_same_everywhere(found)
+        proof.check_same_everywhere(found)
         if found == self._proof.tokens_sha256:
             return
         data = Path(str(cfg["datasets"][0]["path"]))
@@ -193,21 +193,6 @@ def _train_of(cfg: Any, built: Train, proved: Proof, hardware: Hardware) -> Trai
         config_sha256=cfg[HASH],
         versions={name: version(name) for name in VERSIONS},
     )
-
-
-def _check_same_everywhere(sha256: str) -> None:
-    """Compare this process's rows with the others': machines may have copies of other folders."""
-    group = torch.distributed
-    if not (group.is_available() and group.is_initialized()):
-        return
-    found: list[str] = [""] * group.get_world_size()
-    group.all_gather_object(found, sha256)
-    if len(set(found)) > 1:
-        told = ", ".join(f"{rank}: {each[:12]}" for rank, each in enumerate(found))
-        raise SeenError(
-            f"the processes hold different rows (process: hash of its tokens): {told}. Give every"
-            " machine the same data and the same training file"
-        )
 
 
 class _Recorder(TrainerCallback):  # type: ignore[misc]

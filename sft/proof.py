@@ -123,3 +123,23 @@ def stops(cfg: Any, tokenizer: Any) -> set[int]:
     except OSError:  # the base has none, or it is not here: then the tokenizer says it alone
         ends = None
     return found | set(ends if isinstance(ends, list) else [ends] if ends is not None else [])
+
+
+def check_same_everywhere(sha256: str) -> None:
+    """Compare this process's rows with the others': machines may have copies of other folders.
+
+    Raises:
+        SeenError: they are not the same.
+    """
+    from torch import distributed as group
+
+    if not (group.is_available() and group.is_initialized()):
+        return
+    found: list[str] = [""] * group.get_world_size()
+    group.all_gather_object(found, sha256)
+    if len(set(found)) > 1:
+        told = ", ".join(f"{rank}: {each[:12]}" for rank, each in enumerate(found))
+        raise SeenError(
+            f"the processes hold different rows (process: hash of its tokens): {told}. Give every"
+            " machine the same data and the same training file"
+        )

@@ -1,5 +1,6 @@
 """What the trainer saw is what the manifest says, or the training is refused."""
 
+import multiprocessing
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -280,3 +281,32 @@ def test_an_override_is_part_of_the_configuration(
     assert one.config_sha256 == config_sha256(content)
     assert two.config_sha256 == config_sha256({**content, "learning_rate": 0.001})
     assert one.config_sha256 != two.config_sha256
+
+
+def compared(rank: int, store: str) -> None:
+    """Be one of two processes of a training, first with the same rows and then with others."""
+    from torch import distributed
+
+    from sft.proof import check_same_everywhere
+
+    distributed.init_process_group("gloo", f"file://{store}", rank=rank, world_size=2)
+    check_same_everywhere("a" * 64)
+    try:
+        check_same_everywhere("ab"[rank] * 64)
+    except SeenError as error:
+        Path(f"{store}-{rank}").write_text(str(error))
+    distributed.destroy_process_group()
+
+
+def test_every_process_holds_the_same_rows(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    context = multiprocessing.get_context("spawn")
+    running = [context.Process(target=compared, args=(rank, str(store))) for rank in range(2)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(120)
+        assert process.exitcode == 0
+    for rank in range(2):
+        told = Path(f"{store}-{rank}").read_text()
+        assert "0: aaaaaaaaaaaa, 1: bbbbbbbbbbbb" in told
