@@ -36,7 +36,7 @@ def ask_engine(url: str) -> list[Found]:
     SGLang says by `/get_model_info` where its weights lie; on this machine the manifest is there.
 
     Raises:
-        InitError: nobody answers, or not as an OpenAI-compatible server.
+        InitError: nobody answers, or not as an OpenAI-compatible server, or a manifest is broken.
     """
     root = url.rstrip("/").removesuffix("/v1")
     try:
@@ -130,9 +130,14 @@ def _names(found: Sequence[Found]) -> list[str]:
 
 
 def _manifest(folder: Path | None) -> Manifest | None:
-    if folder is None or not folder.is_dir():
+    """Return the checkpoint's manifest; `None` if it has none.
+
+    Raises:
+        InitError: it is broken, or of another schema: that must not pass for having none.
+    """
+    if folder is None or not (folder / manifest.NAME).is_file():
         return None
     try:
         return manifest.read(folder)
-    except ManifestError:
-        return None
+    except ManifestError as error:
+        raise InitError(str(error)) from error

@@ -1,6 +1,5 @@
 """Training runs one after the other, and merging, by `axolotl` as a child process."""
 
-import hashlib
 import os
 import shlex
 import shutil
@@ -16,25 +15,32 @@ from rich.console import Console
 from its import manifest
 
 from . import built
+from .fingerprint import config_sha256
 
 
 class RunError(Exception):
     """A run that failed or cannot be started; the message says which and why."""
 
 
-def train_all(configs: Sequence[Path], launcher: Sequence[str], console: Console) -> None:
+def train_all(
+    configs: Sequence[Path], launcher: Sequence[str], console: Console,
+    overrides: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
     """Train by each file in turn; those that are done are left out.
+
+    `overrides` are keys of the files with other values, as Axolotl takes them on its command line.
 
     Raises:
         RunError: one failed; those after it were not begun.
     """
+    changed = [f"--{key.replace('_', '-')}={value}" for key, value in (overrides or {}).items()]
     for number, config in enumerate(configs, 1):
         place = f"[{number}/{len(configs)}]"
-        if done(config):
+        if done(config, overrides):
             console.print(f"{place} {config}: done before", markup=False, style="dim")
             continue
-        _run(["train", str(config), *launcher], f"{place} ", console)
-        if not done(config):
+        _run(["train", str(config), *changed, *launcher], f"{place} ", console)
+        if not done(config, overrides):
             raise RunError(
                 f"{config}: ended without a manifest in its output_dir; is"
                 " sft.axolotl_plugin.InputTimePlugin among its plugins?"
@@ -60,16 +66,24 @@ def merge(config: Path, console: Console) -> Path:
     return merged
 
 
-def done(config: Path) -> bool:
-    """Tell whether the training by this very file, on the data as they are now, has ended."""
-    content = _content(config)
+def done(config: Path, overrides: Mapping[str, str] | None = None) -> bool:
+    """Tell whether the training by these very settings, on the data as they are now, has ended."""
+    content = {**_content(config), **(overrides or {})}
     output = Path(str(content["output_dir"]))
     try:
         found = manifest.read(output / manifest.NAME)
     except manifest.ManifestError:
         return False
-    same = found.train.config_sha256 == hashlib.sha256(config.read_bytes()).hexdigest()
-    return same and not _built_anew(content, found.train.dataset)
+    same = found.train.config_sha256 == config_sha256(content)
+    return same and _ended(content, found.train) and not _built_anew(content, found.train.dataset)
+
+
+def _ended(content: Mapping[str, Any], train: manifest.Train) -> bool:
+    """Tell a training's last manifest from that of a push: only pushes put one there early."""
+    limited = content.get("max_steps") or content.get("early_stopping_patience")
+    if not content.get("hub_model_id") or limited:
+        return True
+    return (train.epochs or 0.0) >= float(content.get("num_epochs") or 1) - 0.01
 
 
 def _built_anew(content: Mapping[str, Any], trained_on: manifest.Dataset | None) -> bool:

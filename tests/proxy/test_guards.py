@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from its.manifest import SCHEMA
 from proxy import guards
 from proxy.guards import CODE, GUARDS, MOST_MADE, Made
 from proxy.passthrough import ENDPOINTS
@@ -16,7 +17,7 @@ from tests.proxy.test_member import ASK, CHAT
 from tests.scripted import Body, Engine, says, streams
 
 COMPOSE = "/v1/input_time/compose"
-MANIFEST = {"schema": 1, "base_model": "b", "train": {"strategy": "random"}}
+MANIFEST = {"schema": SCHEMA, "base_model": "b", "train": {"strategy": "random"}}
 CHECKED = (
     MEMBERS.replace('model = "r"\n', 'model = "r"\nmanifest = "input_time.json"\n')
     + """

@@ -16,7 +16,7 @@ from tests.scripted import serving
 
 def checkpoint(folder: Path, strategy: str) -> Path:
     folder.mkdir(parents=True)
-    known = manifest.Manifest(1, "base", manifest.Train(strategy))
+    known = manifest.Manifest(manifest.SCHEMA, "base", manifest.Train(strategy))
     manifest.write(known, folder / manifest.NAME)
     return folder
 
@@ -49,6 +49,16 @@ def test_from_an_engine_that_runs(sglang: str, tmp_path: Path) -> None:
     again = command("proxy", "init", "--engine", f"{sglang}/v1", "--out", out)
     assert again.returncode == 1
     assert "exists; name another with --out" in again.stderr
+
+
+def test_an_older_manifest_does_not_pass_for_none(sglang: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights" / manifest.NAME
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    out = tmp_path / "panels.toml"
+    ended = command("proxy", "init", "--engine", f"{sglang}/v1", "--out", out)
+    assert ended.returncode == 1
+    assert "schema: is 1" in ended.stderr
+    assert not out.exists()
 
 
 def test_an_engine_without_manifests_is_told_so(engine_url: str, tmp_path: Path) -> None:
