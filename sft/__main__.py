@@ -15,7 +15,7 @@ app = typer.Typer(
 
 for command in (
     data.build, data.compose, data.personas, data.parity,
-    train.recipes, train.inspect, train.train, train.merge, train.convert,
+    train.recipes, train.inspect, train.train, train.merge, train.convert, train.export,
 ):  # fmt: skip
     app.command()(command)
 

@@ -130,6 +130,35 @@ def merge(config: Config) -> None:
     Console(stderr=True).print(f"{folder}: ready to serve", style="green", markup=False)
 
 
+class Quantize(StrEnum):
+    """How the weights of a GGUF file are kept."""
+
+    f16 = "f16"
+    q8_0 = "q8_0"
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="The folder of a whole checkpoint.")],
+    gguf: Annotated[Path, typer.Option(metavar="FILE", help="The file that is made.")],
+    quantize: Annotated[
+        Quantize, typer.Option(help="f16 is exact enough to compare; q8_0 is half as large.")
+    ] = Quantize.f16,
+) -> None:
+    """Write a checkpoint as a GGUF file, which `embedded = FILE` serves on a laptop.
+
+    For the Llama, Qwen2 and Qwen3 families. The manifest is copied beside it, so that
+    `manifest = FOLDER` tells the proxy how the model was trained.
+    """
+    from .export import ExportError
+    from .export import export as exported
+
+    with told():
+        try:
+            exported(checkpoint, gguf, quantize.value, Console(stderr=True, soft_wrap=True))
+        except ExportError as error:
+            fail(str(error))
+
+
 def convert(
     model: Annotated[Path, typer.Argument(help="A GGUF file, as `its-proxy model NAME` has them.")],
     out: Annotated[Path, typer.Argument(help="The folder that is made.")],
