@@ -23,6 +23,7 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strategy: manifest.StrategyName
     placement: str = "before"
     test_strategy: manifest.StrategyName | None = None
+    batch: int | None = None
 
 
 class CoDesignError(ValueError):

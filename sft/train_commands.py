@@ -22,43 +22,54 @@ class Dtype(StrEnum):
 
 
 def recipes(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="Files to check; else those of the table.")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|FILE]...", help="Recipes to write, or files to check."),
     ] = None,
-    write: Annotated[bool, typer.Option("--write", help="Write sft/*.yml anew.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write all of the list anew.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Hold files to Axolotl's schema (needs axolotl).")
     ] = False,
 ) -> None:
-    """List the training files, write them from their table, or check them strictly.
+    """List the training files, write them or others from their table, or check them strictly.
 
-    Axolotl drops keys that it does not know without a word; the check names them, and optimizers,
-    schedulers and values that Axolotl would refuse on eight GPUs.
+    A NAME is BASE-SET-STRATEGY, as in qwen2.5-32b-instruct-limo-v2-r, or with -lora, -qlora or
+    -16gpu; the file is sft/NAME.yml. Axolotl drops keys that it does not know without a word; the
+    check names them, and optimizers, schedulers and values that Axolotl would refuse on eight GPUs.
     """
     from . import recipes as table
+    from .recipe_files import write as written
 
-    known = {FOLDER / f"{recipe.name}.yml": recipe for recipe in table.recipes()}
-    if write:
-        with told():
-            table.supply(FOLDER)
-            for path, recipe in known.items():
-                path.write_text(table.render(recipe), "utf-8")
-        Console(stderr=True).print(f"{len(known)} files written", style="green")
+    kept = list(table.recipes())
     if check:
-        raise typer.Exit(0 if _check(files or list(known)) else 1)
-    if not write:
-        _list(list(known.values()))
+        paths = [Path(name) for name in names or []]
+        raise typer.Exit(
+            0 if _check(paths or [FOLDER / f"{each.name}.yml" for each in kept]) else 1
+        )
+    if not (names or write):
+        _list(kept)
+        return
+    with told():
+        wanted = [
+            table.named(Path(name).stem) if name.endswith(".yml") else table.named(name)
+            for name in names or []
+        ]
+        files = written(wanted or kept, FOLDER)
+    Console(stderr=True).print("\n".join(f"{file} written" for file in files), style="green")
 
 
 def _list(known: list) -> None:  # type: ignore[type-arg]  # of Recipe, imported late
-    shown = Table(box=None, pad_edge=False)
+    from .estimates import Estimate
+
+    shown = Table(box=None, pad_edge=False, caption="estimates; any other by its-sft recipes NAME")
     for name in ("sft/NAME.yml", "rows", "epochs", "GPUs", "GB each", "hours"):
         shown.add_column(name, justify="left" if "yml" in name else "right")
     for recipe in known:
+        estimate = Estimate(recipe)
         shown.add_row(
-            f"{recipe.name}", f"{recipe.set.rows:,}", f"{recipe.method.epochs}",
-            f"{recipe.hardware.gpus or 'CPU'}", f"{recipe.gpu_memory / 1e9:.0f}",
-            f"{recipe.hours:.1f}" if recipe.hardware.gpus else "",
+            f"{recipe.name}", f"{recipe.set.trained:,}", f"{recipe.method.epochs}",
+            f"{recipe.hardware.gpus or 'CPU'}", f"{estimate.gpu / 1e9:.0f}",
+            f"{estimate.hours:.1f}" if recipe.hardware.gpus else "",
         )  # fmt: skip
     Console().print(shown)
 

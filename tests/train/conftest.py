@@ -12,8 +12,13 @@ import yaml
 
 from proxy import models
 from sft import gguf_tokenizer
+from sft.recipe_files import render
+from sft.recipes import named
 from tests.conftest import PLAIN, ROOT
 
+PLAIN_QWEN = (
+    "qwen2.5-32b-instruct", "qwen2.5-7b-instruct", "qwen2.5-coder-0.5b-instruct", "qwen3-8b",
+)  # fmt: skip
 THINK_ROLES = ("<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>")
 
 
@@ -39,7 +44,7 @@ def tokenizers(work: Path) -> dict[str, Path]:
     made = {"smollm2-135m": smollm}
     qwen = AutoTokenizer.from_pretrained(smollm)
     qwen.chat_template = get_chat_template("qwen_25")
-    for name in ("qwen2.5-32b-instruct", "qwen2.5-7b-instruct", "qwen2.5-coder-0.5b-instruct"):
+    for name in PLAIN_QWEN:
         made[name] = work / "models" / name
         qwen.save_pretrained(made[name])
     r1 = AutoTokenizer.from_pretrained(smollm)
@@ -119,7 +124,7 @@ def configured(work: Path, tiny: Path, data: Path) -> Callable[..., Path]:
     """Return a function that writes a training file for the tiny model, changed as told."""
 
     def written(name: str, base: str = "smoke-cpu", **changes: Any) -> Path:
-        content = yaml.safe_load((ROOT / "sft" / f"{base}.yml").read_text("utf-8"))
+        content = yaml.safe_load(render(named(base)))
         content |= {
             "base_model": "models/tiny", "learning_rate": 5e-3, "num_epochs": 1,
             "output_dir": f"checkpoints/{name}", "dataset_prepared_path": f"prepared/{name}",

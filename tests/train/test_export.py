@@ -62,9 +62,9 @@ def strings(tokenizer: Any, number: int) -> list[str]:
         lambda: str(rng.randint(0, 10 ** rng.randint(1, 15))),
         lambda: rng.choice([" ", "  ", "\t", "\n", "\r\n", "\n\n\n", " \n ", "\u00a0", "\u3000"]),
         lambda: rng.choice(["the", " answer", "It's", "WE'LL", " don't", "naïve", "straße", " ﬁ"]),
-        lambda: rng.choice(["日本語", "привет", "مرحبا", "שלום", "हिन्दी", "한국어", "ไทย", "\U0001d518\U0001d52b"]),
+        lambda: rng.choice(["日本語", "привет", "مرحبا", "שלום", "हिन्दी", "한국어", "ไทย"]),
         lambda: rng.choice(["🙂", "👩‍👩‍👧‍👦", "🇫🇷", "½", "Ⅷ", "²", "٣٤", "①", "∑", "√2", "\u200b"]),
-        lambda: rng.choice(["for i in range(9):\n    x += i\n", "<div>&amp;</div>", "\\frac{1}{2}"]),
+        lambda: rng.choice(["for i in x:\n    x += i\n", "<div>&amp;</div>", "\\frac{1}{2}"]),
         lambda: rng.choice(special),
         lambda: rng.choice(["<|im_", "|>", "</think>", "<think>", "<", "im_end|>", "[PAD3]"]),
     ]  # fmt: skip
