@@ -1,11 +1,9 @@
 """Training runs one after the other, and merging, by `axolotl` as a child process."""
 
 import hashlib
-import os
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,26 +13,37 @@ from rich.console import Console
 
 from its import manifest
 
-from . import built
+from . import built, environment
 
 
 class RunError(Exception):
     """A run that failed or cannot be started; the message says which and why."""
 
 
-def train_all(configs: Sequence[Path], launcher: Sequence[str], console: Console) -> None:
+def train_all(
+    configs: Sequence[Path], launcher: Sequence[str], console: Console,
+    overrides: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
     """Train by each file in turn; those that are done are left out.
+
+    `overrides` are keys of the files with other values, as Axolotl takes them on its command line.
 
     Raises:
         RunError: one failed; those after it were not begun.
     """
+    changed = [f"--{key.replace('_', '-')}={value}" for key, value in (overrides or {}).items()]
     for number, config in enumerate(configs, 1):
         place = f"[{number}/{len(configs)}]"
-        if done(config):
+        if done(config, overrides):
             console.print(f"{place} {config}: done before", markup=False, style="dim")
             continue
-        _run(["train", str(config), *launcher], f"{place} ", console)
-        if not done(config):
+        content = {**_content(config), **(overrides or {})}
+        _check_base(config, str(content.get("base_model") or ""))
+        environment.check(environment.axolotl(), config, content)
+        _run(["train", str(config), *changed, *launcher], f"{place} ", console)
+        if not done(config, overrides):
+            if any(word.startswith("--nnodes") for word in launcher):
+                continue  # another machine may not have written it yet
             raise RunError(
                 f"{config}: ended without a manifest in its output_dir; is"
                 " sft.axolotl_plugin.InputTimePlugin among its plugins?"
@@ -60,9 +69,9 @@ def merge(config: Path, console: Console) -> Path:
     return merged
 
 
-def done(config: Path) -> bool:
-    """Tell whether the training by this very file, on the data as they are now, has ended."""
-    content = _content(config)
+def done(config: Path, overrides: Mapping[str, str] | None = None) -> bool:
+    """Tell whether the training by these very settings, on the data as they are now, has ended."""
+    content = {**_content(config), **(overrides or {})}
     output = Path(str(content["output_dir"]))
     try:
         found = manifest.read(output / manifest.NAME)
@@ -91,14 +100,25 @@ def _content(config: Path) -> dict[str, object]:
     return dict(content)
 
 
+def _check_base(config: Path, base: str) -> None:
+    """Hold a base model that is a folder to be there.
+
+    Raises:
+        RunError: it is not, or none is named.
+    """
+    if not base:
+        raise RunError(f"{config}: base_model: is missing")
+    local = base.startswith(("/", "./", "../", "~", "models/")) or base.count("/") > 1
+    if local and not (Path(base).expanduser() / "config.json").is_file():
+        raise RunError(
+            f"{config}: base_model: {base} is no folder with a model; make it with `its-sft convert"
+            f" FILE.gguf {base}`, or name another with --base-model"
+        )
+
+
 def _run(args: Sequence[str], place: str, console: Console) -> None:
-    axolotl = Path(sys.executable).with_name("axolotl")
-    found = str(axolotl) if axolotl.exists() else shutil.which("axolotl")
-    if found is None:
-        raise RunError("there is no axolotl here: make train-env")
+    program = environment.axolotl()
     console.print(f"{place}axolotl {shlex.join(args)}", markup=False, style="bold")
-    env = {"AXOLOTL_DO_NOT_TRACK": "1", **os.environ}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), env.get("PYTHONPATH")]))
-    ended = subprocess.run([found, *args], env=env, check=False)
+    ended = subprocess.run([program, *args], env=environment.variables(program), check=False)
     if ended.returncode != 0:
         raise RunError(f"axolotl {args[0]} {args[1]} ended with {ended.returncode}")

@@ -2,16 +2,29 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from . import environment
 from .options import fail, told
 
 FOLDER = Path("sft")
 Config = Annotated[Path, typer.Argument(help="A training file of Axolotl's, as sft/NAME.yml.")]
+
+
+class Launcher(StrEnum):
+    """What starts a training's processes."""
+
+    accelerate = "accelerate"
+    torchrun = "torchrun"
+    python = "python"
+
+
+def _torchrun(help: str) -> Any:
+    return typer.Option(help=help, rich_help_panel="Several machines (torchrun's own flags)")
 
 
 class Dtype(StrEnum):
@@ -42,6 +55,7 @@ def recipes(
 
     kept = list(table.recipes())
     if check:
+        environment.borrow("axolotl")
         paths = [Path(name) for name in names or []]
         raise typer.Exit(
             0 if _check(paths or [FOLDER / f"{each.name}.yml" for each in kept]) else 1
@@ -99,6 +113,7 @@ def inspect(
 
     The question and its context must be masked; the whole answer, its thinking and its end trained.
     """
+    environment.borrow("axolotl")
     from .check import CheckError
     from .inspect import show
 
@@ -111,19 +126,48 @@ def inspect(
 
 def train(
     configs: Annotated[list[Path], typer.Argument(help="Training files, one after the other.")],
-    launcher: Annotated[
-        str | None, typer.Option(help="How axolotl starts: accelerate, torchrun or python.")
+    base_model: Annotated[
+        str | None, typer.Option(metavar="DIR|ID", help="Instead of the files' own.")
     ] = None,
+    launcher: Annotated[
+        Launcher | None, typer.Option(help="How axolotl starts; torchrun for several machines.")
+    ] = None,
+    nnodes: Annotated[str | None, _torchrun("Machines, as 2 or 1:4.")] = None,
+    nproc_per_node: Annotated[str | None, _torchrun("Processes on each, as 8 or gpu.")] = None,
+    node_rank: Annotated[int | None, _torchrun("This machine's number, from 0.")] = None,
+    rdzv_endpoint: Annotated[str | None, _torchrun("HOST:PORT where all meet.")] = None,
+    rdzv_backend: Annotated[str | None, _torchrun("How they meet; else c10d.")] = None,
+    rdzv_id: Annotated[str | None, _torchrun("The same on each; else FILE's name.")] = None,
+    rdzv_conf: Annotated[str | None, _torchrun("As join_timeout=1800.")] = None,
+    master_addr: Annotated[str | None, _torchrun("Machine 0, without a rendezvous.")] = None,
+    master_port: Annotated[int | None, _torchrun("Its port.")] = None,
+    max_restarts: Annotated[int | None, _torchrun("Times that a failed group starts anew.")] = None,
 ) -> None:
     """Train by several files in turn; those that are done are left out, the first failure stops.
 
-    The same command goes on after a failure or a kill.
+    The same command goes on after a failure or a kill. No environment need be activated: axolotl is
+    found beside this program, in the cache of `make train-env`, or on the PATH.
     """
     from .runs import RunError, train_all
 
+    flags = {
+        "nnodes": nnodes, "nproc_per_node": nproc_per_node, "node_rank": node_rank,
+        "rdzv_endpoint": rdzv_endpoint, "rdzv_backend": rdzv_backend, "rdzv_id": rdzv_id,
+        "rdzv_conf": rdzv_conf, "master_addr": master_addr, "master_port": master_port,
+        "max_restarts": max_restarts,
+    }  # fmt: skip
+    if rdzv_endpoint and not rdzv_id:  # Axolotl would make one up, on each machine another
+        flags["rdzv_id"] = configs[0].stem
+    said = [f"--{name}={value}" for name, value in flags.items() if value is not None]
+    if said and launcher not in (None, Launcher.torchrun):
+        fail(f"{said[0].partition('=')[0]}: is torchrun's; say --launcher torchrun, or nothing")
+    chosen = Launcher.torchrun if said else launcher
+    words = ["--launcher", chosen.value] if chosen else []
     with told():
         try:
-            train_all(configs, ["--launcher", launcher] if launcher else [], Console(stderr=True))
+            overrides = {"base_model": base_model} if base_model else {}
+            words += ["--", *said] if said else []
+            train_all(configs, words, Console(stderr=True, soft_wrap=True), overrides)
         except RunError as error:
             fail(str(error), 1)
 
@@ -179,6 +223,7 @@ def convert(
 
     Needs torch and gguf (make train-env). Weights of four bits stay as coarse as they are.
     """
+    environment.borrow("torch", "gguf", "transformers")
     from .convert import ConvertError
     from .convert import convert as converted
 
