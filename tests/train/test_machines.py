@@ -36,7 +36,7 @@ def started(work: Path, *args: object, **more: str) -> subprocess.Popen[str]:
 ON_A_CPU = """
 from axolotl.integrations.base import BasePlugin
 class OnCpu(BasePlugin):
-    def pre_model_load(self, cfg):
+    def load_datasets(self, cfg, preprocess=False):
         cfg["device_map"] = {"": "cpu"}  # Axolotl gives each process the GPU of its number
 """
 
