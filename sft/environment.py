@@ -69,6 +69,7 @@ def variables(program: Path) -> dict[str, str]:
     paths = [os.getcwd(), *ours, os.environ.get("PYTHONPATH", "")]
     return {
         "AXOLOTL_DO_NOT_TRACK": "1",
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",  # else Ray's workers do not find the file's relative paths
         **os.environ,
         "PATH": os.pathsep.join([str(program.parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),

@@ -40,7 +40,9 @@ def train_all(
         content = {**_content(config), **(overrides or {})}
         _check_base(config, str(content.get("base_model") or ""))
         environment.check(environment.axolotl(), config, content)
-        _run(["train", str(config), *changed, *launcher], f"{place} ", console)
+        # Ray starts the processes: Axolotl's launchers would each start a driver of their own.
+        started = list(launcher) or (["--launcher", "python"] if content.get("use_ray") else [])
+        _run(["train", str(config), *changed, *started], f"{place} ", console)
         if not done(config, overrides):
             if any(word.startswith("--nnodes") for word in launcher):
                 continue  # another machine may not have written it yet
@@ -66,6 +68,19 @@ def merge(config: Path, console: Console) -> Path:
     merged = output / manifest.MERGED
     # Axolotl's plugin writes it too; whoever merges without the plugin still gets it from here.
     shutil.copyfile(output / manifest.NAME, merged / manifest.NAME)
+    return merged
+
+
+def merge_into(config: Path, adapter: Path, folder: Path, console: Console) -> Path:
+    """Merge a saved epoch's adapter into its base, below `folder`; return the merged one.
+
+    Raises:
+        RunError: merging failed.
+    """
+    words = [f"--lora-model-dir={adapter}", f"--output-dir={folder}"]
+    _run(["merge-lora", str(config), *words], "", console)
+    merged = folder / manifest.MERGED
+    shutil.copyfile(adapter / manifest.NAME, merged / manifest.NAME)
     return merged
 
 

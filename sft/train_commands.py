@@ -27,13 +27,6 @@ def _torchrun(help: str) -> Any:
     return typer.Option(help=help, rich_help_panel="Several machines (torchrun's own flags)")
 
 
-class Dtype(StrEnum):
-    """The precision of the written weights."""
-
-    bfloat16 = "bfloat16"
-    float32 = "float32"
-
-
 def recipes(
     names: Annotated[
         list[str] | None,
@@ -183,52 +176,3 @@ def merge(config: Config) -> None:
         except RunError as error:
             fail(str(error), 1)
     Console(stderr=True).print(f"{folder}: ready to serve", style="green", markup=False)
-
-
-class Quantize(StrEnum):
-    """How the weights of a GGUF file are kept."""
-
-    f16 = "f16"
-    q8_0 = "q8_0"
-
-
-def export(
-    checkpoint: Annotated[Path, typer.Argument(help="The folder of a whole checkpoint.")],
-    gguf: Annotated[Path, typer.Option(metavar="FILE", help="The file that is made.")],
-    quantize: Annotated[
-        Quantize, typer.Option(help="f16 is exact enough to compare; q8_0 is half as large.")
-    ] = Quantize.f16,
-) -> None:
-    """Write a checkpoint as a GGUF file, which `embedded = FILE` serves on a laptop.
-
-    For the Llama, Qwen2 and Qwen3 families. The manifest is copied beside it, so that
-    `manifest = FOLDER` tells the proxy how the model was trained.
-    """
-    from .export import ExportError
-    from .export import export as exported
-
-    with told():
-        try:
-            exported(checkpoint, gguf, quantize.value, Console(stderr=True, soft_wrap=True))
-        except ExportError as error:
-            fail(str(error))
-
-
-def convert(
-    model: Annotated[Path, typer.Argument(help="A GGUF file, as `its-proxy model NAME` has them.")],
-    out: Annotated[Path, typer.Argument(help="The folder that is made.")],
-    dtype: Annotated[Dtype, typer.Option(help="Of the weights.")] = Dtype.bfloat16,
-) -> None:
-    """Make the folder that trainers want from a GGUF file: weights, tokenizer, template, checked.
-
-    Needs torch and gguf (make train-env). Weights of four bits stay as coarse as they are.
-    """
-    environment.borrow("torch", "gguf", "transformers")
-    from .convert import ConvertError
-    from .convert import convert as converted
-
-    with told():
-        try:
-            converted(model, out, dtype.value)
-        except ConvertError as error:
-            fail(str(error))
