@@ -15,7 +15,7 @@ from .files import write_whole
 from .strategies import STRATEGIES, mix_fault
 from .types import Layout, Placement
 
-SCHEMA = 1
+SCHEMA = 2
 NAME = "input_time.json"
 MERGED = "merged"
 """The folder that Axolotl merges an adapter into."""
@@ -39,52 +39,91 @@ class ManifestError(ValueError):
 
 
 class Personas(msgspec.Struct, frozen=True):
-    """Where the training contexts came from; hashes are SHA-256 in hex."""
+    """Where the training contexts came from; hashes are SHA-256 in hex.
+
+    `distinct` is the number of different texts. `effective` is the inverse Simpson index
+    (1 / sum of squared shares): so many texts, used equally often, would vary as much.
+    """
 
     source: str = "bank"
     model: str | None = None
     prompt_sha256: str | None = None
     bank_sha256: str | None = None
-    mix: dict[str, float] | None = None
-    notes_sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.mix is not None and (wrong := mix_fault(self.mix)):
-            raise ValueError(wrong)
+    distinct: int | None = None
+    effective: float | None = None
 
 
 class Dataset(msgspec.Struct, frozen=True):
-    """The data that the checkpoint was trained on."""
+    """The data that the checkpoint was trained on.
+
+    `rows` were drawn; `rows_trained` of them the trainer held, `rows_held_out` it did not learn.
+    `sha256` is of `train.jsonl`; `tokens_sha256` of the token ids and labels that the trainer held
+    (`sft.seen.tokens_sha256` defines it).
+    """
 
     name: str
     rows: int | None = None
     sha256: str | None = None
+    rows_held_out: int | None = None
+    rows_trained: int | None = None
+    tokens_sha256: str | None = None
 
 
 class Train(msgspec.Struct, frozen=True):
-    """How the contexts of the training data were chosen and placed, and what was trained."""
+    """How the contexts of the training data were chosen and placed, and what was trained.
+
+    `batch` is the number of rows a step; `steps` and `epochs` say how far the training had come
+    when the checkpoint was saved.
+    """
 
     strategy: StrategyName
+    strategy_version: int = 1
+    strategy_options: dict[str, Any] = {}
     placement: Placement = "before"
     separator: str = "\n\n"
+    system: str | None = None
+    instruction: str | None = None
+    instruction_placement: Placement = "after"
     personas: Personas = Personas()
     dataset: Dataset | None = None
     seed: int = 0
+    batch: int | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    world_size: int | None = None
     config_sha256: str | None = None
     versions: dict[str, str] = {}
     final_loss: float | None = None
+    eval_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        if (mix := self.strategy_options.get("mix")) is None:
+            return
+        if not isinstance(mix, dict) or not all(isinstance(s, int | float) for s in mix.values()):
+            raise ValueError("strategy_options.mix must be shares by strategy")
+        if wrong := mix_fault(mix):
+            raise ValueError(f"strategy_options.mix: {wrong}")
+
+    @property
+    def mix(self) -> dict[str, float] | None:
+        """The shares of the strategy `mixed`."""
+        return self.strategy_options.get("mix")
 
 
 class Test(msgspec.Struct, frozen=True):
-    """How the checkpoint's makers want it to be asked."""
+    """How the checkpoint's makers want it to be asked; `None` is the engine's own default."""
 
     __test__ = False  # not a test class of pytest's
 
     strategy: StrategyName | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    thinking: bool | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """The whole file. Keys that a later version adds are read over."""
+    """The whole file. Unknown keys from later versions are ignored."""
 
     schema: int
     base_model: str
@@ -127,16 +166,24 @@ def read(path: Path) -> Manifest:
 
 
 def _check_schema(raw: bytes, path: Path) -> None:
-    """Say of a later version that it is one, whatever else this version cannot read in it."""
+    """Refuse another schema first: the reader's own error would name a symptom of it."""
     try:
         schema = msgspec.json.decode(raw, type=_Version).schema
     except (msgspec.DecodeError, UnicodeDecodeError):
         return  # the whole reader says what is wrong
-    if not 1 <= schema <= SCHEMA:
+    if schema != SCHEMA:
         raise ManifestError(
-            f"{path}: schema: is {schema}, and this version reads 1 to {SCHEMA}; update"
-            " input-time-scaling"
+            f"{path}: schema: is {schema}, and this version reads {SCHEMA} only; {_remedy(schema)}"
         )
+
+
+def _remedy(schema: int) -> str:
+    if schema > SCHEMA:
+        return "update input-time-scaling"
+    return (
+        "an older one does not say what the trainer saw. Write a new one: build the data with"
+        " `its-sft build`, then train with `its-sft train FILE.yml`"
+    )
 
 
 class _Version(msgspec.Struct):

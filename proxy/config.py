@@ -230,7 +230,7 @@ class _Resolver(Checks):
         )
 
     def _mix(self, at: str, table: MemberTable, manifest: Manifest | None) -> Mapping[str, float]:
-        trained = manifest.train.personas.mix if manifest else None
+        trained = manifest.train.mix if manifest else None
         mix = table.mix or trained or EVEN
         if wrong := mix_fault(mix):
             raise self.fail(f"{at}.mix", wrong)

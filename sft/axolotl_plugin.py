@@ -1,30 +1,43 @@
 """Axolotl's side of co-design: `plugins: [sft.axolotl_plugin.InputTimePlugin]`.
 
-Before any model is loaded, the data set must be what the file's block `input_time:` says; every
-saved checkpoint, the final one and a merged one get their manifest `input_time.json`.
+Before any model is loaded, the data set must be what the file's block `input_time:` says, and the
+rows that Axolotl prepared must be the file's. When training begins, what the trainer holds is
+compared once more. Every saved checkpoint, the final one and a merged one get their manifest.
+
+Axolotl 0.21 calls: `register` (with the file's keys and the command's overrides), validation,
+`load_datasets`, its own loading, the model, the trainer and `add_callbacks_post_trainer`, the
+training, `post_train` before the weights are saved, and `post_train` again at the end.
 """
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from axolotl.integrations.base import BasePlugin
 from pydantic import BaseModel
 from transformers import TrainerCallback
 
 from its import manifest
+from its.manifest import Manifest, Test, Train
 
-from . import codesign
-from .codesign import CoDesignError, Declared
+from . import codesign, fingerprint, proof, seen
+from .codesign import CoDesignError, Hardware
+from .proof import Proof
+from .seen import SeenError
 
 VERSIONS = ("input-time-scaling", "axolotl", "torch", "transformers", "peft")
+HASH = "input_time_config_sha256"
+"""Where the plugin keeps the configuration's hash: Ray's workers get a changed configuration."""
 
 
 class InputTimeArgs(BaseModel):  # type: ignore[misc]
     """Makes the block known to Axolotl, which drops what it does not know."""
 
     input_time: dict[str, Any] | None = None
+    input_time_config_sha256: str | None = None
 
 
 class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not installed everywhere
@@ -32,81 +45,203 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
 
     def __init__(self) -> None:
         super().__init__()
-        self.loss: float | None = None
-        self._taken: tuple[manifest.Train, Declared, bytes] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.losses: dict[str, float] = {}
+        self._train: Train | None = None
+        self._proof: Proof | None = None
+        self._trained = False
 
     def get_input_args(self) -> str:
         return "sft.axolotl_plugin.InputTimeArgs"
 
     def register(self, cfg: Any) -> None:
-        """Hold the declaration itself to the rule, as early as anything can.
+        """Hold the declaration itself to the rule, and keep prepared rows apart by their content.
 
         Raises:
-            CoDesignError: it is missing or contradicts itself.
+            CoDesignError: the declaration is missing or contradicts itself.
         """
+        self._begin()  # a sweep trains several times in one process, by one plugin
         codesign.declared(cfg.get("input_time"))
+        cfg[HASH] = cfg.get(HASH) or fingerprint.config_sha256(cfg)
+        cfg["dataset_prepared_path"] = str(fingerprint.prepared(cfg))
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
         return {} if torch.cuda.is_available() else {"use_cpu": True}
 
-    def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
-        """Check the data; Axolotl loads it itself.
+    def load_datasets(self, cfg: Any, preprocess: bool = False) -> Any:
+        """Check the data and what Axolotl makes of them; return them for `axolotl preprocess`.
 
         What the manifest will say is taken here: files may be others by the end of a training.
+        Axolotl loads the prepared rows again for training, as another plugin might load them too.
 
         Raises:
-            CoDesignError: it is not what was declared.
-            BuiltError: it has no record.
+            CoDesignError: the data, the batch or the checkpoint to go on from is not what was said.
+            SeenError: Axolotl's rows are not the file's, or something else is learnt.
+            BuiltError: the data set has no record.
         """
-        self._taken = self._take(cfg)
+        from axolotl.common.datasets import load_datasets
+
+        wanted = codesign.declared(cfg.get("input_time"))
+        for fault in codesign.setting_faults(cfg):
+            raise CoDesignError(fault)
+        hardware = Hardware.of(cfg, int(os.environ.get("WORLD_SIZE", "1")))
+        if not preprocess:
+            codesign.check_batch(wanted, hardware, cfg)
+        record = codesign.checked_data(Path(str(cfg["datasets"][0]["path"])), wanted)
+        loaded = load_datasets(cfg=cfg)
+        self._proof = _proved(cfg, loaded)
+        self._train = _train_of(cfg, record.train, self._proof, hardware)
+        if preprocess:
+            return loaded
+        self._check_resumed(cfg)
+        return None
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
-        self._taken = self._taken or self._take(cfg)  # another plugin may have loaded the data
         return [_Recorder(self, cfg)]
 
     def post_train(self, cfg: Any, model: Any) -> None:
-        if int(cfg.get("local_rank") or 0) == 0:
+        """Record the final weights. The first of two calls comes before they are saved.
+
+        A manifest must not stand beside weights of an earlier training, but a push needs it.
+        """
+        if int(os.environ.get("RANK", "0")) == 0 and (self._trained or cfg.get("hub_model_id")):
             self.record(cfg, Path(cfg["output_dir"]))
+        self._trained = True
 
     def post_lora_merge(self, cfg: Any, adapter_path: str, output_path: str) -> None:
         """Carry the adapter's manifest over to the merged weights."""
         codesign.keep(manifest.read(Path(adapter_path)), Path(output_path))
 
+    def progress(self, steps: int, epochs: float | None) -> None:
+        """Note how far the training has come."""
+        assert self._train
+        come = round(epochs, 4) if epochs is not None else None
+        self._train = msgspec.structs.replace(self._train, steps=steps, epochs=come)
+
     def record(self, cfg: Any, folder: Path) -> None:
         """Write the manifest of what was trained on into `folder`."""
-        assert self._taken
-        train, wanted, config = self._taken
-        found = codesign.checkpoint(
-            str(cfg["base_model"]), train, wanted, config, _versions(), self.loss
+        assert self._train
+        train = msgspec.structs.replace(
+            self._train,
+            final_loss=self.losses.get("loss"),
+            eval_loss=self.losses.get("eval_loss"),
         )
+        wanted = codesign.declared(cfg.get("input_time"))
+        test = Test(wanted.test_strategy or wanted.strategy)
+        found = Manifest(manifest.SCHEMA, str(cfg["base_model"]), train, test)
         codesign.keep(found, folder)
 
-    def _take(self, cfg: Any) -> tuple[manifest.Train, Declared, bytes]:
-        datasets = cfg.get("datasets") or []
-        if len(datasets) != 1:
-            raise CoDesignError(
-                "datasets: must name one data set of `its-sft build`: a checkpoint has one record"
-            )
-        wanted = codesign.declared(cfg.get("input_time"))
-        train = codesign.checked_train(Path(datasets[0]["path"]), wanted)
-        return train, wanted, Path(cfg["axolotl_config_path"]).read_bytes()
+    def check_held(self, cfg: Any, rows: Any) -> None:
+        """Compare what the trainer holds with what was proved before the model was loaded.
+
+        Raises:
+            SeenError: something changed it since.
+        """
+        assert self._proof
+        found = seen.tokens_sha256(rows)
+        _check_same_everywhere(found)
+        if found == self._proof.tokens_sha256:
+            return
+        data = Path(str(cfg["datasets"][0]["path"]))
+        tokenizer = _tokenizer(cfg)
+        chats = proof.chats(cfg, cfg["datasets"][0], data, tokenizer)
+        seen.compare(rows, chats, str(data), int(cfg["sequence_len"]), tokenizer)
+        raise SeenError(
+            f"{data}: the trainer holds its rows, but learns other tokens of them than were checked"
+            " when they were loaded; is another plugin at work?"
+        )
+
+    def _check_resumed(self, cfg: Any) -> None:
+        from axolotl.utils.train import determine_last_checkpoint
+
+        assert self._train
+        if checkpoint := determine_last_checkpoint(cfg):
+            codesign.check_resumed(Path(checkpoint), self._train)
+
+
+def _proved(cfg: Any, loaded: Any) -> Proof:
+    return proof.prove(cfg, loaded.train_dataset, loaded.eval_dataset, _tokenizer(cfg))
+
+
+def _tokenizer(cfg: Any) -> Any:
+    from axolotl.loaders import load_tokenizer
+
+    return load_tokenizer(cfg)
+
+
+def _train_of(cfg: Any, built: Train, proved: Proof, hardware: Hardware) -> Train:
+    assert built.dataset is not None
+    held_out = (built.dataset.rows_held_out or 0) + proved.rows_held_out
+    if proved.rows_trained + held_out != built.dataset.rows:
+        raise CoDesignError(
+            f"{built.dataset.name}: {proved.rows_trained:,} rows are trained on and {held_out:,}"
+            f" held out, but {built.dataset.rows:,} were built"
+        )
+    dataset = msgspec.structs.replace(
+        built.dataset,
+        rows_held_out=held_out,
+        rows_trained=proved.rows_trained,
+        tokens_sha256=proved.tokens_sha256,
+    )
+    return msgspec.structs.replace(
+        built,
+        dataset=dataset,
+        batch=hardware.batch,
+        world_size=hardware.world_size,
+        config_sha256=cfg[HASH],
+        versions={name: version(name) for name in VERSIONS},
+    )
+
+
+def _check_same_everywhere(sha256: str) -> None:
+    """Compare this process's rows with the others': machines may have copies of other folders."""
+    group = torch.distributed
+    if not (group.is_available() and group.is_initialized()):
+        return
+    found: list[str] = [""] * group.get_world_size()
+    group.all_gather_object(found, sha256)
+    if len(set(found)) > 1:
+        told = ", ".join(f"{rank}: {each[:12]}" for rank, each in enumerate(found))
+        raise SeenError(
+            f"the processes hold different rows (process: hash of its tokens): {told}. Give every"
+            " machine the same data and the same training file"
+        )
 
 
 class _Recorder(TrainerCallback):  # type: ignore[misc]
-    """Notes the loss, and gives every saved checkpoint its manifest."""
+    """Checks what the trainer holds, notes the losses, and gives every checkpoint its manifest."""
 
     def __init__(self, plugin: InputTimePlugin, cfg: Any) -> None:
         self._plugin, self._cfg = plugin, cfg
 
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **rest: Any
+    ) -> None:
+        """Check the rows that the training goes through: the last moment at which one can."""
+        self._plugin.check_held(self._cfg, train_dataloader.dataset)
+        epoch = -(-len(train_dataloader) // args.gradient_accumulation_steps)
+        if state.max_steps < epoch:
+            raise CoDesignError(
+                f"max_steps or num_epochs: the training would end after {state.max_steps} steps,"
+                f" and {epoch} are needed to see each row once; build a smaller set with --rows N"
+            )
+        if state.is_world_process_zero:  # older weights may lie there until new ones are saved
+            (Path(args.output_dir) / manifest.NAME).unlink(missing_ok=True)
+
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
-        if logs and "loss" in logs:
-            self._plugin.loss = float(logs["loss"])
+        self._plugin.losses |= {
+            name: float(logs[name]) for name in ("loss", "eval_loss") if name in (logs or {})
+        }
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        self._plugin.progress(state.global_step, state.epoch)
+        # A push after a save takes `output_dir`, before `on_save`; it must carry the manifest.
+        if control.should_save and args.push_to_hub and state.is_world_process_zero:
+            self._plugin.record(self._cfg, Path(args.output_dir))
 
     def on_save(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             self._plugin.record(self._cfg, folder)
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in VERSIONS}

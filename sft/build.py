@@ -4,13 +4,17 @@ Input-Time Scaling (arXiv 2508.13654), section 3: the question gets a context, t
 """
 
 import hashlib
+import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from filelock import FileLock, Timeout
 
 from its import manifest
 
@@ -18,9 +22,11 @@ from . import built
 from .built import Built, Origin, Tested
 from .card import Lengths, card
 from .compose import Contexts, compose
+from .notices import Notices
 from .raw import Bad, Raw, SourceError, digest
-from .rows import Row
+from .rows import Row, RowError
 from .select import Selection, Wanted
+from .tokens import Tokens
 from .written import Personas
 
 
@@ -31,7 +37,9 @@ class Order:
     wanted: Wanted
     contexts: Contexts
     out: Path
-    tokenizer: str | None
+    tokens: Tokens | None = None
+    most: int | None = None
+    """The limit of tokens a row, counted by `tokens`."""
     writer: Sequence[object] = ()
     """The model that writes personas and how it is asked, if one does."""
 
@@ -39,38 +47,79 @@ class Order:
     def part(self) -> Path:
         return built.part_of(self.out)
 
-    @property
-    def identity(self) -> bytes:
+    def identity(self, selection: Selection) -> bytes:
         """Return what two runs must share to go on with each other's personas."""
-        wanted, how = self.wanted, self.contexts
+        how = self.contexts
         asked = [
-            wanted.name, wanted.rows, wanted.filters, wanted.seed,
-            [test.sha256 for test in wanted.tests.files], how.strategy, how.shelf.mix,
+            selection.sha256, selection.numbers, how.strategy, how.seed, how.shelf.mix,
             how.shelf.bank.sha256, how.shelf.notes.sha256 if how.shelf.notes else None, self.writer,
         ]  # fmt: skip
         return digest(asked)
 
 
-def begin(order: Order) -> None:
-    """Make the folder that the set is built in, or go on in that of the same build.
+@contextmanager
+def reserved(order: Order) -> Iterator[None]:
+    """Hold the place of the data set for this process; tidy up what a failure leaves.
+
+    Only personas that a model wrote are kept: they were paid for.
 
     Raises:
-        SourceError: what stands in the way is not ours to remove.
+        SourceError: what stands there is not ours to remove, or another build is at work.
     """
-    if order.out.exists() and not built.is_ours(order.out):
-        raise SourceError(f"{order.out} exists and is no built data set; name another --out")
-    if order.out.exists() and (others := built.others(order.out)):
-        raise SourceError(
-            f"{order.out} holds {', '.join(others)}, which no build makes and a new one would"
-            " remove: take it away, or name another --out"
-        )
+    _check_place(order)
+    order.out.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(order.out.with_name(f".{order.out.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SourceError(f"{order.out}: another build is at work on it") from None
+    try:
+        yield
+    finally:
+        if order.part.exists() and not _paid(order.part):
+            shutil.rmtree(order.part)
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def _check_place(order: Order) -> None:
+    out, part = order.out, order.part
+    if out.exists() and not built.is_ours(out):
+        raise SourceError(f"{out} exists and is no built data set; name another --out")
+    for folder in (out, part):
+        if folder.exists() and (others := built.others(folder)):
+            raise SourceError(
+                f"{folder} holds {', '.join(others)}, which no build makes and a new one would"
+                " remove: take it away, or name another --out"
+            )
+
+
+def begin(order: Order, selection: Selection) -> Path | None:
+    """Make the folder that the set is built in, or go on in that of the same build.
+
+    Personas that another build has begun to write are put aside; their new place is returned.
+    """
+    aside, mark = None, order.part / built.MARK
+    if order.part.exists() and (
+        not mark.exists() or mark.read_bytes() != order.identity(selection)
+    ):
+        if _paid(order.part):
+            aside = _free(order.part)
+            order.part.rename(aside)
+        else:
+            shutil.rmtree(order.part)
     order.part.mkdir(parents=True, exist_ok=True)
-    mark = order.part / "build"
-    if mark.exists() and mark.read_bytes() != order.identity:
-        raise SourceError(
-            f"{order.part} was begun by another build; use its options, or delete the folder"
-        )
-    mark.write_bytes(order.identity)
+    mark.write_bytes(order.identity(selection))
+    return aside
+
+
+def _paid(part: Path) -> bool:
+    return any(path.name.startswith(built.PERSONAS) for path in part.iterdir())
+
+
+def _free(part: Path) -> Path:
+    names = (part.with_name(f"{part.name}.{number}") for number in range(1, 1_000_000))
+    return next(path for path in names if not path.exists())
 
 
 def rows_of(raw: Raw, selection: Selection, name: str) -> Iterator[Row]:
@@ -88,44 +137,97 @@ def rows_of(raw: Raw, selection: Selection, name: str) -> Iterator[Row]:
 
 
 def finish(
-    order: Order, raw: Raw, selection: Selection, personas: Personas | None, lengths: Lengths,
+    order: Order, raw: Raw, selection: Selection, personas: Personas | None,
     on_row: Callable[[], Any],
-) -> Built:  # fmt: skip
-    """Write rows, record and card, and put them in their place; `lengths` measures the rows.
+) -> tuple[Built, list[str]]:  # fmt: skip
+    """Write rows, record and card, and put them in their place; return what there is to report.
 
     Raises:
-        RowError: `personas` were written for other rows.
+        RowError: `personas` were written for other rows, or make a row too long.
         OSError: the disk is full.
     """
-    whole = hashlib.sha256()
+    lengths, said = Lengths(order.tokens), Counter[str]()
+    notices = Notices(order.tokens.special if order.tokens else None)
+    held_out = frozenset(
+        place for place, number in enumerate(selection.numbers) if number in selection.held_out
+    )
     rows = rows_of(raw, selection, order.wanted.name)
-    with (order.part / built.ROWS).open("wb") as file:
-        for row in compose(rows, order.contexts, personas):
-            line = msgspec.json.encode(row) + b"\n"
-            whole.update(line)
-            file.write(line)
-            lengths.add(row)
+    with _Lines(order.part / built.ROWS) as train, _Lines(order.part / built.HELD_OUT) as held:
+        for place, row in enumerate(compose(rows, order.contexts, personas)):
+            _check_length(order, row)
+            (held if place in held_out else train).write(row)
+            if place not in held_out:
+                lengths.add(row)
+                said[row["persona"]] += 1
+            notices.add(row)
             on_row()
-    record = _record(order, selection, personas, whole.hexdigest())
+    if not held_out:
+        (order.part / built.HELD_OUT).unlink()
+    record = _record(order, selection, _personas(order.contexts, personas, said), train, held)
     _write_overlaps(order.part / built.CONTAMINATED, raw, selection)
     built.write(record, order.part)
-    (order.part / built.CARD).write_text(card(order, record, selection, lengths), "utf-8")
-    (order.part / "build").unlink()
+    told = list(notices)
+    (order.part / built.CARD).write_text(card(order, record, selection, lengths, told), "utf-8")
+    (order.part / built.MARK).unlink()
     built.publish(order.part, order.out)
-    return record
+    return record, told
 
 
-def _record(order: Order, selection: Selection, personas: Personas | None, sha256: str) -> Built:
-    wanted, how = order.wanted, order.contexts
-    train = manifest.Train(
+class _Lines:
+    """A file of JSON lines, and its hash."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._whole, self.rows = path, hashlib.sha256(), 0
+
+    def __enter__(self) -> "_Lines":
+        self._file = self._path.open("wb")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        return self._whole.hexdigest()
+
+    def write(self, row: dict[str, Any]) -> None:
+        line = msgspec.json.encode(row) + b"\n"
+        self._whole.update(line)
+        self._file.write(line)
+        self.rows += 1
+
+
+def _check_length(order: Order, row: dict[str, Any]) -> None:
+    """Refuse a row that a written persona makes too long: the others were chosen to fit."""
+    if order.most is None or order.tokens is None:
+        return
+    length = order.tokens.count(row["messages"])
+    if length > order.most:
+        raise RowError(
+            f"{row['id']}: has {length:,} tokens with its context, and --max-tokens is"
+            f" {order.most:,}; give --persona-max-tokens the length of the longest persona"
+        )
+
+
+def _record(
+    order: Order, selection: Selection, personas: manifest.Personas, train: _Lines, held: _Lines
+) -> Built:
+    wanted, how, source = order.wanted, order.contexts, order.wanted.source
+    options: dict[str, Any] = {"mix": dict(how.shelf.mix)} if how.strategy == "mixed" else {}
+    if how.strategy == "retrieved" and how.shelf.notes:
+        options = {"notes_sha256": how.shelf.notes.sha256}
+    dataset = manifest.Dataset(
+        wanted.name, train.rows + held.rows, train.sha256, rows_held_out=held.rows
+    )
+    trained = manifest.Train(
         strategy=how.strategy,
+        strategy_options=options,
         placement=how.layout.placement,
         separator=how.layout.separator,
-        personas=_personas(how, personas),
-        dataset=manifest.Dataset(wanted.name, len(selection.numbers), sha256),
+        personas=personas,
+        dataset=dataset,
         seed=how.seed,
     )
-    source = wanted.source
     origin = Origin(
         source.repo if source else wanted.name,
         selection.counts["read"],
@@ -134,26 +236,28 @@ def _record(order: Order, selection: Selection, personas: Personas | None, sha25
     )
     tested = [Tested(test.name, test.rows, test.sha256) for test in wanted.tests.files]
     return Built(
-        manifest.SCHEMA, train, [origin], tested or None, dict(selection.counts),
-        {"input-time-scaling": version("input-time-scaling")},
+        manifest.SCHEMA, trained, [origin], held.sha256 if held.rows else None, tested or None,
+        dict(selection.counts), {"input-time-scaling": version("input-time-scaling")},
     )  # fmt: skip
 
 
-def _personas(how: Contexts, written: Personas | None) -> manifest.Personas:
+def _personas(how: Contexts, written: Personas | None, said: Counter[str]) -> manifest.Personas:
+    """Say where the contexts came from, and how much they vary (inverse Simpson index)."""
     if how.strategy == "none":
         return manifest.Personas()
-    mix = dict(how.shelf.mix) if how.strategy == "mixed" else None
-    if how.strategy == "retrieved":
-        notes = how.shelf.notes
-        return manifest.Personas(source="notes", notes_sha256=notes.sha256 if notes else None)
+    found = manifest.Personas(
+        source="notes" if how.strategy == "retrieved" else "bank",
+        bank_sha256=None if how.strategy == "retrieved" else how.shelf.bank.sha256,
+        distinct=len(said),
+        effective=round(said.total() ** 2 / sum(number**2 for number in said.values()), 1),
+    )
     if written is None:
-        return manifest.Personas(source="bank", bank_sha256=how.shelf.bank.sha256, mix=mix)
-    return manifest.Personas(
+        return found
+    return msgspec.structs.replace(
+        found,
         source="generate",
         model=", ".join(sorted(written.models)),
         prompt_sha256=", ".join(sorted(written.prompts)),
-        bank_sha256=how.shelf.bank.sha256,
-        mix=mix,
     )
 
 

@@ -1,7 +1,7 @@
 """The command `its-sft build`: where its rows lie, its bars, its summary."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +22,16 @@ from rich.table import Table
 from its.cache import first_seen
 
 from . import built
-from .build import Order, begin, finish, rows_of
+from .build import Order, begin, finish, reserved, rows_of
 from .built import Built
-from .card import Lengths
 from .compose import Contexts
 from .decontaminate import TestQuestions
 from .examples import Columns
 from .job import Server, write_all
 from .raw import Raw, SourceError, file_rows, hub_rows
-from .select import Selection, Wanted, select
+from .select import Fits, Selection, Wanted, select
 from .sources import SETS, SOURCES, Source
+from .tokens import Room, Tokens
 from .written import Personas
 
 STEP = 64
@@ -50,39 +50,65 @@ class Asked:
     decontaminate: tuple[Path, ...]
     columns: Columns
     skip_bad: bool
+    ignored: frozenset[str] = frozenset()
+    held_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The longest row that may be trained on.
+
+    `spare` is the number of tokens that a persona may have which a model has yet to write.
+    """
+
+    tokenizer: str | None = None
+    most: int | None = None
+    spare: int = 0
 
 
 def build_all(
-    asked: Asked, how: Contexts, out: Path, tokenizer: str | None, file: Path | None,
-    server: Server | None,
-) -> bool:  # fmt: skip
+    asked: Asked, how: Contexts, out: Path, limit: Limit, file: Path | None, server: Server | None
+) -> bool:
     """Build the data set `out`; tell whether it is whole (an engine that dies leaves it undone).
 
     Raises:
         SourceError: the rows cannot be had, or are not what they should be.
-        RowError: `file` was written for other rows.
+        RowError: `file` was written for other rows, or makes a row too long.
         ParityError: there is no such tokenizer.
     """
     console = Console(stderr=True)
     wanted, source, path = wanted_of(asked, how.seed)
     writer = [server.model, server.sampling] if server else []
-    order = Order(wanted, how, out, tokenizer, writer)
-    lengths = Lengths(tokenizer)
-    raw = open_rows(source, path, console)
-    begin(order)
-    with _bar(console, "reading", len(raw)) as on_row:
-        selection = select(raw, wanted, on_row)
-    if source is not None:
-        _compare(console, source, selection.sha256)
+    tokens = Tokens(limit.tokenizer) if limit.tokenizer else None
+    order = Order(wanted, how, out, tokens, limit.most, writer)
     personas = Personas(file) if file else None
-    if server is not None:
-        personas = _generate(order, raw, selection, server)
-        if personas is None:
-            return False
-    with _bar(console, "writing", len(selection.numbers)) as on_row:
-        record = finish(order, raw, selection, personas, lengths, on_row)
-    _tell(console, out, record, selection)
+    raw = open_rows(source, path, console)
+    with reserved(order):
+        with _bar(console, "reading", len(raw)) as on_row:
+            selection = select(raw, wanted, on_row, _room(order, personas, limit.spare))
+        if source is not None:
+            _compare(console, source, selection.sha256)
+        if aside := begin(order, selection):
+            _warn(console, f"{aside}: personas that another build began to write, put aside")
+        if server is not None:
+            personas = _generate(order, raw, selection, server)
+            if personas is None:
+                return False
+        with _bar(console, "writing", len(selection.numbers)) as on_row:
+            record, notices = finish(order, raw, selection, personas, on_row)
+    _tell(console, out, record, selection, notices)
     return True
+
+
+def _room(order: Order, personas: Personas | None, spare: int) -> Fits | None:
+    """Return what tells whether a row is short enough, whatever context it gets."""
+    if order.tokens is None or order.most is None:
+        return None
+    shelf = order.contexts.shelf
+    texts = [persona.text for persona in shelf.bank.personas]
+    texts += [note.text for note in shelf.notes.notes] if shelf.notes else []
+    texts += personas.texts() if personas else []
+    return Room(order.tokens, order.most, texts, order.contexts.layout, spare)
 
 
 def wanted_of(asked: Asked, seed: int) -> tuple[Wanted, Source | None, Path | None]:
@@ -105,11 +131,13 @@ def wanted_of(asked: Asked, seed: int) -> tuple[Wanted, Source | None, Path | No
         name=asked.set or (name if source else path.stem if path else name),
         source=source,
         columns=asked.columns,
+        ignored=asked.ignored,
         rows=asked.rows or (recipe.rows if recipe else None),
         filters=(recipe.filters if recipe else ()) + asked.filters,
         tests=TestQuestions(asked.decontaminate),
         seed=seed,
         skip_bad=asked.skip_bad,
+        held_out=asked.held_out,
     )
     return wanted, source, path
 
@@ -124,10 +152,10 @@ def open_rows(source: Source | None, path: Path | None, console: Console) -> Raw
         assert path is not None
         raw = file_rows(path, *((source.config, source.columns) if source else ()))
         if source is not None and len(raw) != source.rows:
-            console.print(
-                f"its-sft: {path} has {len(raw):,} rows where {source.repo} has {source.rows:,}",
-                style="yellow", soft_wrap=True, markup=False,
-            )  # fmt: skip
+            _warn(
+                console,
+                f"{path} has {len(raw):,} rows where {source.repo} has {source.rows:,}",
+            )
         return raw
     raw = hub_rows(source.repo, source.config, source.columns)
     if len(raw) != source.rows:
@@ -142,11 +170,15 @@ def _compare(console: Console, source: Source, sha256: str) -> None:
     """Say if a public set is not what it was when it was first loaded here."""
     before = first_seen(source.repo, sha256)
     if before not in (None, sha256):
-        console.print(
-            f"its-sft: {source.repo} has other content than when it was first read here (SHA-256"
+        _warn(
+            console,
+            f"{source.repo} has other content than when it was first read here (SHA-256"
             f" {sha256}, then {before}): sets that were built then are other rows",
-            style="yellow", soft_wrap=True, markup=False,
-        )  # fmt: skip
+        )
+
+
+def _warn(console: Console, told: str) -> None:
+    console.print(f"its-sft: {told}", style="yellow", soft_wrap=True, markup=False)
 
 
 def _generate(order: Order, raw: Raw, selection: Selection, server: Server) -> Personas | None:
@@ -184,18 +216,25 @@ def _bar(console: Console, what: str, total: int) -> Iterator[Callable[[], Any]]
         progress.update(line, completed=done)
 
 
-def _tell(console: Console, out: Path, record: Built, selection: Selection) -> None:
-    """Say what was built, and what was left out."""
+def _tell(
+    console: Console, out: Path, record: Built, selection: Selection, notices: Sequence[str]
+) -> None:
+    """Say what was built, what was left out, and what to look at."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, number in selection.counts.items():
         table.add_row(name, f"{number:,}")
     table.add_row("drawn", f"{len(selection.numbers):,}")
+    if selection.held_out:
+        table.add_row("held out", f"{len(selection.held_out):,}")
     console.print(table)
+    for told in notices:
+        console.print(f"look at: {told}", style="yellow", markup=False, soft_wrap=True)
     for reason in selection.bad:
         console.print(f"left out: {reason}", style="yellow", markup=False, soft_wrap=True)
     if record.decontaminated is None:
         console.print("not decontaminated: no --decontaminate FILE was given", style="yellow")
-    names = f"{built.ROWS}, input_time.json, {built.CARD}"
+    held = f", {built.HELD_OUT}" if selection.held_out else ""
+    names = f"{built.ROWS}{held}, {built.NAME}, {built.CARD}"
     console.print(f"{out}: {names}", style="green", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The record of a built data set, `input_time.json` beside its `train.jsonl`."""
+"""The record of a built data set, `dataset.json` beside its `train.jsonl`."""
 
 import os
 from collections.abc import Mapping
@@ -6,11 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from its.manifest import NAME, SCHEMA, Train
+from its.manifest import SCHEMA, Train
 
-ROWS, CARD, CONTAMINATED = "train.jsonl", "card.md", "contaminated.jsonl"
+NAME = "dataset.json"
+ROWS, HELD_OUT = "train.jsonl", "heldout.jsonl"
+CARD, CONTAMINATED = "card.md", "contaminated.jsonl"
 PERSONAS, QUESTIONS = "personas.jsonl", "questions.jsonl"
 """Of a build whose personas a model writes."""
+
+MARK = "build"
+"""Says which build has begun to write in a folder."""
 
 
 class BuiltError(ValueError):
@@ -35,11 +40,15 @@ class Tested(msgspec.Struct, frozen=True):
 
 
 class Built(msgspec.Struct, frozen=True):
-    """The whole file: `train` is what a checkpoint's manifest takes over."""
+    """The whole file: `train` is what a checkpoint's manifest takes over.
+
+    `held_out_sha256` is of `heldout.jsonl`, where rows were held out.
+    """
 
     schema: int
     train: Train
     sources: list[Origin]
+    held_out_sha256: str | None = None
     decontaminated: list[Tested] | None = None
     counts: Mapping[str, int] = {}
     versions: Mapping[str, str] = {}
@@ -66,8 +75,13 @@ def read(folder: Path) -> Built:
         ) from error
     except msgspec.DecodeError as error:
         raise BuiltError(f"{path} is no record of a data set: {error}") from error
-    if not 1 <= built.schema <= SCHEMA:
-        raise BuiltError(f"{path}: schema: is {built.schema}; update input-time-scaling")
+    if built.schema != SCHEMA:
+        remedy = (
+            "update input-time-scaling" if built.schema > SCHEMA else "`its-sft build` it again"
+        )
+        raise BuiltError(
+            f"{path}: schema: is {built.schema}, and this version reads {SCHEMA} only; {remedy}"
+        )
     return built
 
 
@@ -83,7 +97,7 @@ def others(folder: Path) -> list[str]:
 
 def _made(name: str) -> bool:
     """Personas have a journal and its lock beside them, which a kill may have left."""
-    return name in {NAME, ROWS, CARD, CONTAMINATED, QUESTIONS} or PERSONAS in name
+    return name in {MARK, NAME, ROWS, HELD_OUT, CARD, CONTAMINATED, QUESTIONS} or PERSONAS in name
 
 
 def part_of(folder: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .built import Built
 from .select import Selection
 from .sources import FILTERS
+from .tokens import Tokens
 
 if TYPE_CHECKING:
     from .build import Order
@@ -21,12 +22,8 @@ BARS, WIDTH = 12, 40
 class Lengths:
     """The lengths of what was written: characters of all rows, tokens of a sample."""
 
-    def __init__(self, tokenizer: str | None) -> None:
-        self._tokenizer = None
-        if tokenizer is not None:
-            from .parity import load
-
-            self._tokenizer = load(tokenizer)
+    def __init__(self, count: Tokens | None) -> None:
+        self._count = count
         self.question, self.persona, self.answer = array("L"), array("L"), array("L")
         self.tokens = array("L")
         self.examples: list[Mapping[str, Any]] = []
@@ -36,16 +33,15 @@ class Lengths:
         self.question.append(len(row["question"]))
         self.persona.append(len(row["persona"] or ""))
         self.answer.append(len(row["messages"][-1]["content"]))
-        if self._tokenizer is not None and len(self.tokens) < SAMPLE:
-            ids = self._tokenizer.apply_chat_template(
-                row["messages"], tokenize=True, return_dict=False
-            )
-            self.tokens.append(len(ids))
+        if self._count is not None and len(self.tokens) < SAMPLE:
+            self.tokens.append(self._count.count(row["messages"]))
         if len(self.examples) < EXAMPLES:
             self.examples.append(row)
 
 
-def card(order: "Order", record: Built, selection: Selection, lengths: Lengths) -> str:
+def card(
+    order: "Order", record: Built, selection: Selection, lengths: Lengths, notices: Sequence[str]
+) -> str:
     """Return the data card (Markdown)."""
     dataset = record.train.dataset
     assert dataset is not None
@@ -53,6 +49,11 @@ def card(order: "Order", record: Built, selection: Selection, lengths: Lengths) 
         f"# {dataset.name}, {record.train.strategy}\n\n{_summary(record)}",
         "## Where it comes from\n\n" + _origin(record),
         "## What was left out\n\n" + _left_out(order, selection),
+        *(
+            ["## What to look at\n\n" + "\n".join(f"- {told}" for told in notices)]
+            if notices
+            else []
+        ),
         "## Lengths\n\n" + _lengths(lengths),
         "## Examples\n\n" + "\n\n".join(map(_example, lengths.examples)),
     ]
@@ -89,8 +90,11 @@ def _origin(record: Built) -> str:
         rows.append(("contexts from", personas.source))
         if personas.model:
             rows.append(("written by", personas.model))
-        if personas.mix:
-            rows.append(("mix", ", ".join(f"{k} {v:g}" for k, v in personas.mix.items())))
+        if personas.distinct:
+            told = f"{personas.distinct:,} ({personas.effective:,.1f} effective)"
+            rows.append(("different contexts", told))
+        if train.mix:
+            rows.append(("mix", ", ".join(f"{k} {v:g}" for k, v in train.mix.items())))
     rows.append(("seed", str(train.seed)))
     return _table(("", ""), rows)
 
@@ -105,6 +109,8 @@ def _left_out(order: "Order", selection: Selection) -> str:
             rows.append((f"{name}{why}", f"{number:,}"))
     rows.append(("left", f"{counts['kept']:,}"))
     rows.append(("drawn from these by a seeded hash", f"{len(selection.numbers):,}"))
+    if selection.held_out:
+        rows.append(("of these held out of training", f"{len(selection.held_out):,}"))
     tests = order.wanted.tests.files
     if tests:
         names = ", ".join(f"{test.name} ({test.rows:,} rows)" for test in tests)

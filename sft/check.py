@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from .codesign import setting_faults
+
 CAPABILITIES = {
     "bf16": True, "fp8": True, "tf32": True, "n_gpu": 8, "n_node": 1, "compute_capability": "sm_90",
 }  # fmt: skip
@@ -40,7 +42,9 @@ def faults(path: Path) -> list[str]:
         return [f"cannot be read: {error}"]
     if not isinstance(content, dict):
         return ["is no mapping of keys"]
-    return [*_unknown(content), *_names(content), *_files(content)] or list(_refused(content))
+    return [
+        *_unknown(content), *_names(content), *_files(content), *setting_faults(content),
+    ] or list(_refused(content))  # fmt: skip
 
 
 def _quiet() -> None:

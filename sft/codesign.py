@@ -4,21 +4,25 @@ Knows nothing of Axolotl; `axolotl_plugin` calls it at the right moments.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from its import manifest
-from its.manifest import CoDesign, Manifest, Test, Train
+from its.manifest import CoDesign, Manifest, ManifestError, Train
 
 from . import built
-from .built import BuiltError
+from .built import Built, BuiltError
 
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The block `input_time:` of a training file: what its data must be."""
+    """The block `input_time:` of a training file: what its data must be.
+
+    `batch` is the number of rows a step that the file was written for; without it, any will do.
+    """
 
     strategy: manifest.StrategyName
     placement: str = "before"
@@ -28,6 +32,21 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class CoDesignError(ValueError):
     """A training that would not be what it says; the message names both sides and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """How a step comes about: processes, and the rows of a step."""
+
+    world_size: int
+    batch: int
+
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any], world_size: int) -> "Hardware":
+        """Read it from Axolotl's configuration; GPUs that share a row count once."""
+        shared = (cfg.get("context_parallel_size") or 1) * (cfg.get("tensor_parallel_size") or 1)
+        each = int(cfg["micro_batch_size"]) * int(cfg.get("gradient_accumulation_steps") or 1)
+        return cls(world_size, each * max(1, world_size // shared))
 
 
 def declared(block: Mapping[str, Any] | None) -> Declared:
@@ -55,7 +74,46 @@ def declared(block: Mapping[str, Any] | None) -> Declared:
     return found
 
 
-def checked_train(data: Path, wanted: Declared) -> Train:
+def setting_faults(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the settings with which nobody could say what a checkpoint was trained on."""
+    datasets = cfg.get("datasets") or []
+    if len(datasets) != 1:
+        yield "datasets: must name one data set of `its-sft build`: a checkpoint has one record"
+    for key in ("rl", "reward_model", "process_reward_model", "pretraining_dataset"):
+        if cfg.get(key):
+            yield f"{key}: the data are questions with answers; take it out"
+    for key in ("streaming", "skip_prepare_dataset"):
+        if cfg.get(key):
+            yield f"{key}: the rows could not be checked before training; set it to false"
+    if cfg.get("sample_packing"):
+        yield (
+            "sample_packing: a step would have another number of rows than `batch`, and the rows of"
+            " the last, incomplete pack would never be learnt; set it to false"
+        )
+    if cfg.get("dataloader_drop_last"):
+        yield "dataloader_drop_last: the last rows would never be learnt; set it to false"
+    if cfg.get("auto_find_batch_size"):
+        yield "auto_find_batch_size: a step would have another number of rows; set it to false"
+
+
+def check_batch(wanted: Declared, hardware: Hardware, cfg: Mapping[str, Any]) -> None:
+    """Hold the rows of a step to the file's `batch`.
+
+    Raises:
+        CoDesignError: this machine gives another one.
+    """
+    if wanted.batch is None or wanted.batch == hardware.batch:
+        return
+    raise CoDesignError(
+        f"input_time: batch is {wanted.batch}, and a step would have {hardware.batch} rows:"
+        f" micro_batch_size {cfg['micro_batch_size']} x gradient_accumulation_steps"
+        f" {cfg.get('gradient_accumulation_steps') or 1} x {hardware.world_size} process(es). Start"
+        f" as many processes as the file was written for, change gradient_accumulation_steps, or"
+        f" accept it with batch: {hardware.batch}"
+    )
+
+
+def checked_data(data: Path, wanted: Declared) -> Built:
     """Return the record of the data set that the file `data` is part of.
 
     Raises:
@@ -63,37 +121,62 @@ def checked_train(data: Path, wanted: Declared) -> Train:
         BuiltError: it has no record.
     """
     folder = data.parent
-    train = built.read(folder).train
+    record = built.read(folder)
     for name, said, was in (
-        ("strategy", wanted.strategy, train.strategy),
-        ("placement", wanted.placement, train.placement),
+        ("strategy", wanted.strategy, record.train.strategy),
+        ("placement", wanted.placement, record.train.placement),
     ):
         if said != was:
             raise CoDesignError(
                 f"input_time: {name} is `{said}`, and {folder} was built with `{was}`; train on"
                 f" the data that is meant, or say {name}: {was}"
             )
-    if train.dataset is None or _sha256(data) != train.dataset.sha256:
+    assert record.train.dataset is not None
+    _check_file(data, record.train.dataset.sha256)
+    if (folder / built.HELD_OUT).exists():
+        _check_file(folder / built.HELD_OUT, record.held_out_sha256)
+    return record
+
+
+def _check_file(path: Path, sha256: str | None) -> None:
+    if _sha256(path) != sha256:
         raise CoDesignError(
-            f"{data} is not the file that {folder / manifest.NAME} describes: it was changed"
+            f"{path} is not the file that {path.with_name(built.NAME)} describes: it was changed"
             " after `its-sft build`; build it again"
         )
-    return train
 
 
-def checkpoint(
-    base_model: str, train: Train, wanted: Declared, config: bytes,
-    versions: Mapping[str, str], loss: float | None,
-) -> Manifest:  # fmt: skip
-    """Return the manifest of a checkpoint that was trained on `train`'s data."""
-    trained = msgspec.structs.replace(
-        train,
-        config_sha256=hashlib.sha256(config).hexdigest(),
-        versions=dict(versions),
-        final_loss=loss,
+def check_resumed(checkpoint: Path, now: Train) -> None:
+    """Hold a training to the checkpoint that it goes on from.
+
+    Raises:
+        CoDesignError: the checkpoint was begun on other data, or nobody can say on which.
+    """
+    remedy = (
+        f"Take {checkpoint} away to go on from an earlier one, or set another output_dir, or"
+        " auto_resume_from_checkpoints: false to begin anew"
     )
-    test = Test(wanted.test_strategy or wanted.strategy)
-    return Manifest(manifest.SCHEMA, base_model, trained, test)
+    try:
+        begun = manifest.read(checkpoint).train
+    except ManifestError as error:
+        raise CoDesignError(f"resuming from {checkpoint}: {error}. {remedy}") from error
+    for name, was, new in _identities(begun, now):
+        if was != new:
+            raise CoDesignError(
+                f"resuming from {checkpoint}: it was begun with {name} {was!r}, and this training"
+                f" has {new!r}. {remedy}"
+            )
+
+
+def _identities(begun: Train, now: Train) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what must be the same before and after, with its name."""
+    yield "strategy", begun.strategy, now.strategy
+    yield "placement", begun.placement, now.placement
+    yield "batch", begun.batch, now.batch
+    was, new = begun.dataset, now.dataset
+    yield "the data (rows)", was and was.rows_trained, new and new.rows_trained
+    yield "the data (SHA-256 of train.jsonl)", was and was.sha256, new and new.sha256
+    yield "the data (SHA-256 of the tokens)", was and was.tokens_sha256, new and new.tokens_sha256
 
 
 def keep(found: Manifest, folder: Path) -> None:

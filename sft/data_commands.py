@@ -10,7 +10,7 @@ import typer
 
 from its.types import Layout
 
-from .build_job import Asked, build_all
+from .build_job import Asked, Limit, build_all
 from .compose import Contexts
 from .compose import compose as composed
 from .examples import Columns
@@ -83,19 +83,33 @@ def build(
         typer.Option(metavar="FILE", help="JSONL of test questions that must not be trained on."),
     ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad rows, go on.")] = False,
+    hold_out: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Of the rows, so many go to heldout.jsonl.")
+    ] = 0,
+    ignore_field: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A field of FILE's rows or turns that may be lost."),
+    ] = None,
     question_column: Annotated[str | None, typer.Option(help="Where FILE has it.")] = None,
     answer_column: Annotated[str | None, typer.Option(help="Where FILE has it.")] = None,
     thinking_column: Annotated[
         str | None, typer.Option(help="Reasoning that stands in <think> before the answer.")
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(metavar="DIR|ID", help="Counts tokens for the data card.")
+        str | None,
+        typer.Option(metavar="DIR|ID", help="Counts tokens: for the data card and --max-tokens."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Leave out rows longer than this with the longest context there is."
+        ),
     ] = None,
     engine: Annotated[
         str | None, typer.Option(metavar="URL", help="Who writes personas: a server, up to /v1.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="The server's name for the writer.")] = None,
-    max_tokens: MaxTokens = 120,
+    persona_max_tokens: MaxTokens = 120,
     temperature: Temperature = 0.8,
     extra: Extra = "{}",
     api_key: ApiKey = None,
@@ -111,19 +125,25 @@ def build(
     with told():
         if personas == "generate" and not (engine and model):
             fail("--personas generate needs --engine URL and --model NAME")
+        if max_tokens is not None and tokenizer is None:
+            fail("--max-tokens needs --tokenizer DIR|ID, which counts them: name the base model")
         server = None
         if personas == "generate" and engine and model:
-            sampling = {"max_tokens": max_tokens, "temperature": temperature, **object_of(extra)}
+            sampling = {
+                "max_tokens": persona_max_tokens, "temperature": temperature, **object_of(extra)
+            }  # fmt: skip
             server = Server(engine, model, sampling, key_of(api_key), max_concurrency)
         asked = Asked(
             set_.value if set_ else None, source, from_, rows,
             tuple(name.value for name in filter_ or ()), tuple(decontaminate or ()),
             Columns(question_column, answer_column, thinking_column), skip_bad,
+            frozenset(ignore_field or ()), hold_out,
         )  # fmt: skip
         shelf = shelf_of(strategy, mix, notes, bank)
         how = Contexts(strategy.value, Layout(placement.value), seed, shelf)
         file = None if personas in {"bank", "generate"} else Path(personas)
-        complete = build_all(asked, how, out, tokenizer, file, server)
+        limit = Limit(tokenizer, max_tokens, persona_max_tokens if server else 0)
+        complete = build_all(asked, how, out, limit, file, server)
     raise typer.Exit(0 if complete else 1)
 
 

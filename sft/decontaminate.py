@@ -99,6 +99,8 @@ class TestQuestions:
                 known = self._grams.setdefault(length, {})
                 for gram in grams(words, length):
                     known.setdefault(gram, place)
+        if not len(rows):
+            raise SourceError(f"--decontaminate {path}: has no rows, so it would leave nothing out")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         self.files.append(TestFile(path.name, sha256, len(rows)))
 

@@ -13,8 +13,6 @@ from its.manifest import Manifest
 
 from . import built
 
-HELD_OUT = "heldout.jsonl"
-
 
 class EpochError(ValueError):
     """Epochs that cannot be compared; the message says what is missing and what helps."""
@@ -89,7 +87,7 @@ def held_out(run: Run, file: Path | None, epochs: Iterable[Epoch]) -> Path:
         EpochError: there is none, or it is of other data.
     """
     if file is None and run.data is not None:
-        file = run.data / HELD_OUT
+        file = run.data / built.HELD_OUT
     if file is None:
         raise EpochError("--held-out: name heldout.jsonl, or give the training file")
     if not file.is_file():

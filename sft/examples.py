@@ -1,12 +1,14 @@
 """A training example, and the shapes of rows that one can be read from.
 
-Only the question changes later on: answers are carried byte for byte.
+Only the question changes later on: answers are carried byte for byte. Each field of a row is used,
+or named as one to ignore, or refused: what is dropped without a word is missing from the training.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 from its import prompts
 from its.types import Message
@@ -15,6 +17,13 @@ from .raw import Bad, Fields
 
 QUESTIONS = ("question", "problem", "instruction", "prompt")
 ANSWERS = ("solution", "response", "output", "completion", "answer")
+REASONING = ("reasoning_content", "reasoning")
+"""Fields of a row or of a turn that hold the thinking before the answer."""
+
+TAGS = ("<think>", "</think>")
+INPUT = "\n\n### Input:\n"
+"""Stands between Alpaca's `instruction` and its `input`, as in Alpaca's own prompt."""
+
 ROLES = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant",
          "system": "system"}  # fmt: skip
 
@@ -89,28 +98,71 @@ def gsm8k(fields: Fields) -> Example | Bad:
     return Example(found.id, (found.messages[0], {"role": "assistant", "content": answer}))
 
 
-def recognise(fields: Fields, columns: Columns) -> Shape | Bad:
-    """Say what shape a file's first row has; all its rows must have that one."""
-    if columns != Columns():
-        asked = Columns(
-            columns.question or _first(fields, QUESTIONS),
-            columns.answer or _first(fields, ANSWERS),
-            columns.thinking,
-        )
-        if asked.question is None or asked.answer is None:
-            return Bad(f"has no question or no answer among its columns: {', '.join(fields)}")
-        return lambda row: _pair(row, asked)
-    for name in ("messages", "conversations"):
-        if isinstance(fields.get(name), list):
-            return lambda row: _chat(row, name)
-    question, answer = _first(fields, QUESTIONS), _first(fields, ANSWERS)
-    if question is None or answer is None:
+def recognise(
+    fields: Fields, columns: Columns, ignored: frozenset[str] = frozenset()
+) -> Shape | Bad:
+    """Say what shape a file's first row has; all its rows must have that one.
+
+    `ignored` are the fields that may be lost; any other one that is not used makes a row bad.
+    """
+    fields = _without(fields, ignored)
+    if columns == Columns():
+        for name in ("messages", "conversations"):
+            if isinstance(fields.get(name), list):
+                used = frozenset({name, "system"})
+                return _strict(partial(_chat, column=name, ignored=ignored), used, ignored)
+    found = Columns(
+        columns.question or _first(fields, QUESTIONS),
+        columns.answer or _first(fields, ANSWERS),
+        columns.thinking,
+    )
+    if found.question is None or found.answer is None:
         return Bad(
             f"its columns are {', '.join(fields)}, which is no shape that is known: name them with"
             " --question-column and --answer-column"
         )
-    found = Columns(question, answer)
-    return lambda row: _pair(row, found)
+    return _strict(lambda row: _pair(row, found), _used(found), ignored)
+
+
+def _used(columns: Columns) -> frozenset[str]:
+    """Return the columns that `_pair` reads, and `answer`, which repeats the end of a solution."""
+    names = {columns.question, columns.answer, columns.thinking, "answer", "system"}
+    if columns.question == "instruction":
+        names.add("input")
+    if columns.thinking is None:
+        names.update(REASONING)
+    return frozenset(name for name in names if name)
+
+
+def _strict(shape: Shape, used: frozenset[str], ignored: frozenset[str]) -> Shape:
+    """Return `shape` that refuses rows with other fields than those."""
+    known = used | {"id", "uuid"}
+
+    def strict(fields: Fields) -> Example | Bad:
+        fields = _without(fields, ignored)
+        left = _left(fields, known)
+        return Bad(_lost(left, "the row")) if left else shape(fields)
+
+    return strict
+
+
+def _without(fields: Mapping[str, Any], ignored: frozenset[str]) -> Fields:
+    return {name: value for name, value in fields.items() if name not in ignored}
+
+
+def _left(fields: Mapping[str, Any], known: frozenset[str]) -> list[str]:
+    """Return the fields that nobody reads and that hold something."""
+    return [name for name, value in fields.items() if name not in known and _holds(value)]
+
+
+def _holds(value: Any) -> bool:
+    return value is not None and value is not False and value not in ("", [], {})
+
+
+def _lost(names: Sequence[str], where: str) -> str:
+    told = ", ".join(f"`{name}`" for name in names)
+    allow = " ".join(f"--ignore-field {name}" for name in names)
+    return f"{told} of {where} would be lost; if that may be, say {allow}"
 
 
 def _first(fields: Fields, names: tuple[str, ...]) -> str | None:
@@ -124,14 +176,57 @@ def _pair(fields: Fields, columns: Columns) -> Example | Bad:
             return text
     if columns.thinking is not None:
         reasoning = _text(fields, columns.thinking)
-        if isinstance(reasoning, Bad):
-            return reasoning
-        answer = think(reasoning, str(answer))
-    chat: tuple[Message, ...] = (
-        {"role": "user", "content": question},
+        answer = (
+            reasoning
+            if isinstance(reasoning, Bad)
+            else _joined(columns.thinking, reasoning, str(answer))
+        )
+    else:
+        answer = _thought(fields, str(answer))
+    if isinstance(answer, Bad):
+        return answer
+    chat: list[Message] = [
+        {"role": "user", "content": _with_input(fields, columns, str(question))},
         {"role": "assistant", "content": answer},
-    )
-    return Example(_id(fields), chat)
+    ]
+    return _example(fields, chat)
+
+
+def _with_input(fields: Fields, columns: Columns, question: str) -> str:
+    """Join Alpaca's `input` to its `instruction`."""
+    more = fields.get("input") if columns.question == "instruction" else None
+    return f"{question}{INPUT}{more}" if isinstance(more, str) and more.strip() else question
+
+
+def _thought(fields: Mapping[str, Any], answer: str) -> str | Bad:
+    """Put the reasoning that stands in a field of its own before the answer, in its tags."""
+    found = {name: fields[name] for name in REASONING if _holds(fields.get(name))}
+    if not found:
+        return answer
+    name, reasoning = next(iter(found.items()))
+    if any(other != reasoning for other in found.values()):
+        return Bad(f"{' and '.join(f'`{name}`' for name in found)} differ: only one can be learnt")
+    if not isinstance(reasoning, str):
+        return Bad(f"`{name}` is not text")
+    return _joined(name, reasoning, answer)
+
+
+def _joined(name: str, reasoning: str, answer: str) -> str | Bad:
+    if any(tag in text for tag in TAGS for text in (reasoning, answer)):
+        return Bad(f"`{name}` holds the thinking, and there are {' '.join(TAGS)} beside it")
+    return think(reasoning, answer)
+
+
+def _example(fields: Fields, chat: list[Message]) -> Example | Bad:
+    """Return the example with the system text that stands in a field of its own."""
+    system = fields.get("system")
+    if _holds(system):
+        if not isinstance(system, str):
+            return Bad("`system` is not text")
+        if chat[0]["role"] == "system":
+            return Bad("`system` is a field, and the chat begins with a system text too")
+        chat = [{"role": "system", "content": system}, *chat]
+    return Example(_id(fields), tuple(chat))
 
 
 def _text(fields: Fields, column: str | None) -> str | Bad:
@@ -142,32 +237,40 @@ def _text(fields: Fields, column: str | None) -> str | Bad:
     return text if text.strip() else Bad(f"`{column}` is empty")
 
 
-def _chat(fields: Fields, column: str) -> Example | Bad:
+def _chat(fields: Fields, column: str, ignored: frozenset[str]) -> Example | Bad:
     """A chat as OpenAI writes it, or as ShareGPT does (`from` and `value`)."""
     turns = fields.get(column)
     if not isinstance(turns, list) or not turns:
         return Bad(f"`{column}` is missing or empty")
     chat = []
-    for turn in turns:
-        message = _message(turn)
-        if message is None:
-            return Bad(f"`{column}` has a turn without a known role and text")
+    for number, turn in enumerate(turns, 1):
+        message = _message(turn, ignored)
+        if isinstance(message, Bad):
+            return Bad(f"turn {number} of `{column}`: {message.reason}")
         chat.append(message)
     if chat[-1]["role"] != "assistant" or not chat[-1]["content"].strip():
         return Bad(f"`{column}` does not end with an answer")
     if not (prompts.question(chat) or "").strip():
         return Bad(f"`{column}` has no question")
-    return Example(_id(fields), tuple(chat))
+    return _example(fields, chat)
 
 
-def _message(turn: object) -> Message | None:
+def _message(turn: object, ignored: frozenset[str]) -> Message | Bad:
     if not isinstance(turn, Mapping):
-        return None
-    role = ROLES.get(turn.get("role") or turn.get("from") or "")
-    text = turn.get("content") if "content" in turn else turn.get("value")
-    if role is None or not isinstance(text, str):
-        return None
-    return {"role": role, "content": text}
+        return Bad("is no object")
+    turn = _without(turn, ignored)
+    said, how = ("content", "role") if "content" in turn else ("value", "from")
+    how = how if how in turn else "role" if "role" in turn else "from"
+    role, text = ROLES.get(str(turn.get(how))), turn.get(said)
+    if role is None:
+        return Bad(f"`{how}` is {turn.get(how)!r}; it must be one of {', '.join(ROLES)}")
+    if not isinstance(text, str):
+        return Bad(f"`{said}` is {'missing' if text is None else 'not text'}")
+    known = frozenset({said, how, *(REASONING if role == "assistant" else ())})
+    if left := _left(turn, known):
+        return Bad(_lost(left, "the turn"))
+    answer = _thought(turn, text) if role == "assistant" else text
+    return answer if isinstance(answer, Bad) else {"role": role, "content": answer}
 
 
 def _id(fields: Fields) -> str | None:

@@ -1,9 +1,10 @@
 """One training row, token by token, with the labels that Axolotl gives it.
 
 Needs Axolotl, and no GPU. What is trained must be the whole answer with its thinking and its end;
-the question and its context must not be.
+the question and its context must not be. No setting of the file is changed before it is shown.
 """
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,8 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from .check import CheckError
-
-MASKED = -100
+from .check import CAPABILITIES, TORCH, CheckError
+from .learnt import MASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +43,46 @@ def label(config: Path, row: dict[str, Any]) -> Labelled:
     """Return `row` as a training by the file `config` sees it.
 
     Raises:
-        CheckError: Axolotl is missing, or the file names no tokenizer that can be loaded.
+        CheckError: Axolotl is missing or refuses the file, or the tokenizer cannot be loaded.
     """
     os.environ.setdefault("AXOLOTL_DO_NOT_TRACK", "1")
     try:
+        from axolotl.loaders import load_tokenizer
         from axolotl.prompt_strategies import load
-        from axolotl.utils.dict import DictDefault
-        from transformers import AutoTokenizer
     except ImportError as error:
         raise CheckError(f"needs axolotl ({error}): make train-env") from error
-    cfg = DictDefault(yaml.safe_load(config.read_text("utf-8")))
+    cfg = _validated(config)
+    named = cfg.tokenizer_config or cfg.base_model_config or cfg.base_model
+    cfg.tokenizer_config, cfg.base_model_config = named, cfg.base_model_config or cfg.base_model
     try:
-        tokenizer = AutoTokenizer.from_pretrained(cfg.base_model)
+        tokenizer = load_tokenizer(cfg)
     except (OSError, ValueError) as error:
-        raise CheckError(f"{config}: base_model: {error}") from error
-    template = cfg.chat_template_jinja
-    if template:
-        tokenizer.chat_template = Path(template).read_text("utf-8")
-    cfg.train_on_inputs = False
+        key = "tokenizer_config" if named != cfg.base_model else "base_model"
+        raise CheckError(f"{config}: {key}: no tokenizer {named!r}: {error}") from error
     dataset = cfg.datasets[0]
-    strategy = load(dataset.type, tokenizer, cfg, dataset)
-    found = strategy.tokenize_prompt(row)
+    try:
+        strategy = load(dataset.type, tokenizer, cfg, dataset)
+        found = strategy.tokenize_prompt(row)
+    except Exception as error:  # a template's own, Axolotl's, jinja2's: the file is what to mend
+        raise CheckError(
+            f"{config}: datasets: the tokenizer {named!r} or its chat template refuses the row:"
+            f" {error}"
+        ) from error
     ids = list(found["input_ids"])
     return Labelled(ids, _texts(tokenizer, ids), [label != MASKED for label in found["labels"]])
+
+
+def _validated(config: Path) -> Any:
+    """Return the configuration as Axolotl completes it on a machine with GPUs."""
+    from axolotl.utils.config import prepare_plugins, validate_config
+    from axolotl.utils.dict import DictDefault
+
+    cfg = DictDefault(copy.deepcopy(yaml.safe_load(config.read_text("utf-8"))))
+    try:
+        prepare_plugins(cfg)
+        return validate_config(cfg, capabilities=CAPABILITIES, env_capabilities=TORCH)
+    except Exception as error:  # pydantic's, Axolotl's and our own
+        raise CheckError(f"{config}: refused: {error}") from error
 
 
 def show(config: Path, number: int, console: Console) -> None:
@@ -74,22 +91,7 @@ def show(config: Path, number: int, console: Console) -> None:
     Raises:
         CheckError: it is no training file, or there is no such row.
     """
-    try:
-        cfg = yaml.safe_load(config.read_text("utf-8"))
-        data = Path(cfg["datasets"][0]["path"])
-    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
-        why = " ".join(str(error).split())
-        raise CheckError(f"{config}: no Axolotl file with datasets: {why}") from error
-    try:
-        lines = data.read_bytes().splitlines()
-        row = msgspec.json.decode(lines[number - 1])
-    except OSError as error:
-        raise CheckError(
-            f"cannot read {data}: {error.strerror}; the file's first lines say how it is built"
-        ) from error
-    except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CheckError(f"{data}: has no row {number} ({error})") from error
-    found = label(config, row)
+    found = label(config, _row(_data(config), number))
     shown = Text()
     for text, on in zip(found.texts, found.trained, strict=True):
         shown.append(_visible(text), "green" if on else "dim")
@@ -100,6 +102,31 @@ def show(config: Path, number: int, console: Console) -> None:
     console.print(
         f"\n{len(found.ids):,} tokens: {learnt:,} trained (green), {masked:,} masked (dim)"
     )
+
+
+def _data(config: Path) -> Path:
+    try:
+        content = yaml.safe_load(config.read_text("utf-8"))
+        return Path(content["datasets"][0]["path"])
+    except OSError as error:
+        raise CheckError(f"cannot read {config}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CheckError(f"{config}: no YAML: {' '.join(str(error).split())}") from error
+    except (LookupError, TypeError) as error:
+        raise CheckError(f"{config}: datasets: names no file (datasets[0].path)") from error
+
+
+def _row(data: Path, number: int) -> dict[str, Any]:
+    try:
+        lines = data.read_bytes().splitlines()
+        row: dict[str, Any] = msgspec.json.decode(lines[number - 1], type=dict[str, Any])
+    except OSError as error:
+        raise CheckError(
+            f"cannot read {data}: {error.strerror}; the file's first lines say how it is built"
+        ) from error
+    except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CheckError(f"{data}: has no row {number} ({error})") from error
+    return row
 
 
 def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:

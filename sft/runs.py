@@ -1,6 +1,5 @@
 """Training runs one after the other, and merging, by `axolotl` as a child process."""
 
-import hashlib
 import shlex
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from rich.console import Console
 from its import manifest
 
 from . import built, environment
+from .fingerprint import config_sha256
 
 
 class RunError(Exception):
@@ -92,8 +92,16 @@ def done(config: Path, overrides: Mapping[str, str] | None = None) -> bool:
         found = manifest.read(output / manifest.NAME)
     except manifest.ManifestError:
         return False
-    same = found.train.config_sha256 == hashlib.sha256(config.read_bytes()).hexdigest()
-    return same and not _built_anew(content, found.train.dataset)
+    same = found.train.config_sha256 == config_sha256(content)
+    return same and _ended(content, found.train) and not _built_anew(content, found.train.dataset)
+
+
+def _ended(content: Mapping[str, Any], train: manifest.Train) -> bool:
+    """Tell a training's last manifest from that of a push: only pushes put one there early."""
+    limited = content.get("max_steps") or content.get("early_stopping_patience")
+    if not content.get("hub_model_id") or limited:
+        return True
+    return (train.epochs or 0.0) >= float(content.get("num_epochs") or 1) - 0.01
 
 
 def _built_anew(content: Mapping[str, Any], trained_on: manifest.Dataset | None) -> bool:

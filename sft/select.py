@@ -4,12 +4,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from .decontaminate import Overlap, TestQuestions
+from .decontaminate import Overlap, TestQuestions, normal
 from .examples import Columns, Example, Shape, recognise
 from .raw import Bad, Fields, Raw, SourceError, digest
 from .sources import FILTERS, Source
+
+Fits: TypeAlias = Callable[[Example], bool]
 
 SHOWN = 3
 """Bad rows that are named; the rest is counted."""
@@ -22,16 +24,21 @@ class Wanted:
     name: str
     source: Source | None
     columns: Columns
+    ignored: frozenset[str]
     rows: int | None
     filters: tuple[str, ...]
     tests: TestQuestions
     seed: int
     skip_bad: bool
+    held_out: int = 0
 
 
 @dataclass(slots=True)
 class Selection:
-    """The numbers of the chosen rows in the order of their seeded hashes, and what was left out."""
+    """The numbers of the chosen rows in the order of their seeded hashes, and what was left out.
+
+    `held_out` are those of `numbers` that are not trained on.
+    """
 
     shape: Shape
     numbers: list[int]
@@ -39,6 +46,7 @@ class Selection:
     sha256: str
     contaminated: list[tuple[int, Overlap]]
     bad: list[str] = field(default_factory=list)
+    held_out: frozenset[int] = frozenset()
 
 
 class _Pass:
@@ -81,7 +89,7 @@ class _Pass:
         if source is not None and not source.wanted(fields):
             return None
         if self.shape is None:
-            shape = recognise(fields, self._wanted.columns)
+            shape = recognise(fields, self._wanted.columns, self._wanted.ignored)
             if isinstance(shape, Bad):
                 return shape
             self.shape = shape
@@ -109,11 +117,13 @@ class _Pass:
         return False
 
 
-def select(raw: Raw, wanted: Wanted, on_row: Callable[[], Any]) -> Selection:
+def select(
+    raw: Raw, wanted: Wanted, on_row: Callable[[], Any], fits: Fits | None = None
+) -> Selection:
     """Choose the rows: the first `wanted.rows` of those kept, in the order of a seeded hash.
 
     The hash is of the row's content, so that a set is the same wherever its source lies, and a
-    smaller set is the head of a larger one.
+    smaller set is the head of a larger one. `fits` tells whether a row is short enough.
 
     Raises:
         SourceError: a row is bad, or there are not enough.
@@ -122,22 +132,74 @@ def select(raw: Raw, wanted: Wanted, on_row: Callable[[], Any]) -> Selection:
     for number, fields in raw:
         found.take(number, fields)
         on_row()
-    kept = len(found.keys)
-    found.counts["kept"] = kept
+    if not found.counts["read"]:
+        raise SourceError(f"{wanted.name}: the source has no rows")
+    kept = found.counts["kept"] = len(found.keys)
+    numbers = [number for _, number in sorted(found.keys)]
+    if fits is not None and found.shape is not None:
+        numbers = _fitting(numbers, raw, found, wanted, fits)
+        kept = len(numbers)
     if kept == 0 or (wanted.rows is not None and kept < wanted.rows):
         raise SourceError(_too_few(wanted, found.counts, found.bad))
     assert found.shape is not None
-    numbers = [number for _, number in sorted(found.keys)][: wanted.rows]
+    numbers = numbers[: wanted.rows]
     return Selection(
-        found.shape, numbers, found.counts, found.sha256, found.contaminated, found.bad
-    )
+        found.shape, numbers, found.counts, found.sha256, found.contaminated, found.bad,
+        _held_out(numbers, raw, found.shape, wanted.held_out),
+    )  # fmt: skip
+
+
+def _fitting(
+    numbers: Sequence[int], raw: Raw, found: _Pass, wanted: Wanted, fits: Fits
+) -> list[int]:
+    """Return the first rows that are short enough; longer ones before them are counted."""
+    assert found.shape is not None
+    kept: list[int] = []
+    for number in numbers:
+        if len(kept) == wanted.rows:
+            break
+        example = found.shape(raw.fetch(number))
+        if isinstance(example, Bad):
+            raise SourceError(f"{raw.at(number)}: changed while it was read")
+        if fits(example):
+            kept.append(number)
+        else:
+            found.counts["left out by --max-tokens"] += 1
+    return kept
+
+
+def _held_out(numbers: Sequence[int], raw: Raw, shape: Shape, wanted: int) -> frozenset[int]:
+    """Return the last rows whose question no other row has: else a trained question is asked.
+
+    Raises:
+        SourceError: there are not so many, or no row would be left to train on.
+    """
+    if not wanted:
+        return frozenset()
+    questions = {number: _question(raw, shape, number) for number in numbers}
+    often = Counter(questions.values())
+    alone = [number for number in numbers if often[questions[number]] == 1]
+    if len(alone) < wanted or wanted >= len(numbers):
+        raise SourceError(
+            f"--hold-out {wanted:,}: of the {len(numbers):,} rows drawn, {len(alone):,} have a"
+            " question of their own, and some must be left to train on; hold out fewer"
+        )
+    return frozenset(alone[-wanted:])
+
+
+def _question(raw: Raw, shape: Shape, number: int) -> bytes:
+    example = shape(raw.fetch(number))
+    if isinstance(example, Bad):
+        raise SourceError(f"{raw.at(number)}: changed while it was read")
+    return digest(normal(example.question))
 
 
 def _too_few(wanted: Wanted, counts: Counter[str], bad: Sequence[str]) -> str:
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "kept")
     needed = f"{wanted.rows:,} rows" if wanted.rows is not None else "a row"
+    left = counts["kept"] - counts["left out by --max-tokens"]
     rest = f" First bad rows: {'; '.join(bad)}." if bad else ""
     return (
-        f"{wanted.name} needs {needed} and {counts['kept']:,} are left ({told}).{rest} Ask for"
+        f"{wanted.name} needs {needed} and {left:,} are left ({told}).{rest} Ask for"
         " fewer with --rows, or give a larger source"
     )

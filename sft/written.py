@@ -79,6 +79,11 @@ class Personas:
             file.seek(offset)
             return _DECODER.decode(file.readline())
 
+    def texts(self) -> list[str]:
+        """Return every persona."""
+        with self._path.open("rb") as file:
+            return [_DECODER.decode(line).persona for line in file]
+
 
 def _decoded(line: bytes, path: Path, number: int) -> Written:
     try:

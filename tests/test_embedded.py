@@ -64,7 +64,7 @@ def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     """A proxy with a real model behind it; at the end nothing of it may be left."""
     config = tmp_path_factory.mktemp("embedded") / "panels.toml"
     train = {"strategy": "random", "placement": "after", "separator": "\n\n\n"}
-    manifest = {"schema": 1, "base_model": "smollm2", "train": train}
+    manifest = {"schema": 2, "base_model": "smollm2", "train": train}
     config.with_name("input_time.json").write_text(json.dumps(manifest))
     config.write_text(CONFIG.replace("{model}", str(model)), "utf-8")
     process = subprocess.Popen(

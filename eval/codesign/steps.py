@@ -110,9 +110,7 @@ class _Steps:
             "sft", "build", *rows, *bank, "--rows", data.rows,
             "--strategy", checkpoint.strategy, "--out", place,
         )  # fmt: skip
-        return Step(
-            "build", f"build-{checkpoint.data}", (words,), keep=(place / "input_time.json",)
-        )
+        return Step("build", f"build-{checkpoint.data}", (words,), keep=(place / "dataset.json",))
 
     def _bank(self, kind: str) -> tuple[object, ...]:
         return ("--bank", self.problems / "numbers.jsonl") if kind == "numbers" else ()

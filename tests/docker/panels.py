@@ -13,7 +13,7 @@ def checked(text: str, folder: Path) -> str:
     for name, strategy in TRAINED.items():
         checkpoint = folder / name
         checkpoint.mkdir()
-        known = manifest.Manifest(1, "base", manifest.Train(strategy))
+        known = manifest.Manifest(manifest.SCHEMA, "base", manifest.Train(strategy))
         manifest.write(known, checkpoint / manifest.NAME)
     (folder / "key").write_text("a-long-enough-secret")
     for there, here in (

@@ -40,7 +40,8 @@ how = asked["input_time"]
 assert all((row["persona"] is None) == (how["strategy"] == "none") for row in rows)
 out = Path(asked["output_dir"])
 out.mkdir(parents=True, exist_ok=True)
-trained = manifest.Manifest(1, "base", manifest.Train(how["strategy"], seed=asked["seed"]))
+train = manifest.Train(how["strategy"], seed=asked["seed"])
+trained = manifest.Manifest(manifest.SCHEMA, "base", train)
 manifest.write(trained, out / manifest.NAME)
 """
 

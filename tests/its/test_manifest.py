@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 def write_text(folder: Path, strategy: str, **more: object) -> Path:
     path = folder / "input_time.json"
     train = {"strategy": strategy, "placement": "after", "personas": {"source": "bank"}}
-    text = {"schema": 1, "base_model": "b", "train": train, "later": 1, **more}
+    text = {"schema": 2, "base_model": "b", "train": train, "later": 1, **more}
     path.write_text(json.dumps(text), "utf-8")
     return path
 
@@ -65,8 +65,8 @@ def test_the_test_strategy_defaults_to_the_trained_one(tmp_path: Path) -> None:
     [
         ("{", "is no co-design manifest"),
         ("[]", "is no co-design manifest"),
-        ('{"schema": 1, "base_model": "b"}', "missing required field `train`"),
-        ('{"schema": 1, "base_model": "b", "train": {"strategy": "x"}}', "Invalid enum value 'x'"),
+        ('{"schema": 2, "base_model": "b"}', "missing required field `train`"),
+        ('{"schema": 2, "base_model": "b", "train": {"strategy": "x"}}', "Invalid enum value 'x'"),
         ('{"schema": 9, "base_model": "b", "train": {"strategy": "none"}}', "schema: is 9"),
     ],
 )
@@ -85,17 +85,23 @@ def test_a_missing_manifest(tmp_path: Path) -> None:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     manifest = Manifest(
-        schema=1,
+        schema=2,
         base_model="Qwen/Qwen2.5-32B-Instruct",
         train=Train(
             strategy="mixed",
+            strategy_options={"mix": {"similar": 1.0, "random": 2.0}},
             placement="after",
-            personas=Personas(source="generate", model="w", mix={"similar": 1.0, "random": 2.0}),
-            dataset=Dataset("ot-1k", 1000, "ab" * 32),
+            personas=Personas(source="generate", model="w", distinct=871, effective=640.5),
+            dataset=Dataset("ot-1k", 1000, "ab" * 32, 50, 950, "cd" * 32),
+            batch=16,
+            steps=300,
+            epochs=5.0,
+            world_size=8,
             versions={"axolotl": "0.21.0"},
             final_loss=0.41,
+            eval_loss=0.44,
         ),
-        test=Test(strategy="random"),
+        test=Test(strategy="random", temperature=0.6, max_tokens=30720, thinking=True),
     )
     path = tmp_path / "input_time.json"
     write(manifest, path)
@@ -109,7 +115,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "input_time.json"
     folder.mkdir()
     with pytest.raises(OSError, match="directory"):
-        write(Manifest(1, "new", Train("random")), folder)
+        write(Manifest(2, "new", Train("random")), folder)
     assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -130,13 +136,42 @@ def test_keys_of_a_later_version_are_read_over(tmp_path: Path) -> None:
 def test_what_is_wrong_names_its_key(tmp_path: Path) -> None:
     path = tmp_path / "input_time.json"
     path.write_text(
-        '{"schema": 1, "base_model": "b", "train": {"strategy": "random", "seed": "x"}}'
+        '{"schema": 2, "base_model": "b", "train": {"strategy": "random", "seed": "x"}}'
     )
     with pytest.raises(ManifestError, match=r"input_time.json .*train.seed: Expected `int`"):
         read(path)
-    path.write_text(
-        '{"schema": 1, "base_model": "b", "train":'
-        ' {"strategy": "mixed", "personas": {"mix": {"none": 1}}}}'
-    )
-    with pytest.raises(ManifestError, match="no 'none' in a mix"):
+
+
+@pytest.mark.parametrize(
+    ("mix", "told"),
+    [
+        ({"none": 1}, "no 'none' in a mix"),
+        ({"similar": "much"}, "must be shares by strategy"),
+        (["similar"], "must be shares by strategy"),
+    ],
+)
+def test_a_wrong_mix_is_refused(tmp_path: Path, mix: object, told: str) -> None:
+    train = {"strategy": "mixed", "strategy_options": {"mix": mix}}
+    path = tmp_path / "input_time.json"
+    path.write_text(json.dumps({"schema": 2, "base_model": "b", "train": train}))
+    with pytest.raises(ManifestError, match=r"strategy_options.mix") as raised:
         read(path)
+    assert told in str(raised.value)
+
+
+def test_an_older_schema_names_the_commands_that_write_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "input_time.json"
+    path.write_text('{"schema": 1, "base_model": "b", "train": {"strategy": "random"}}')
+    with pytest.raises(ManifestError, match=r"schema: is 1.*its-sft build.*its-sft train FILE"):
+        read(path)
+    path.write_text('{"schema": 3, "base_model": "b", "train": "of tomorrow"}')
+    with pytest.raises(ManifestError, match=r"schema: is 3.*update input-time-scaling"):
+        read(path)
+
+
+def test_the_smallest_manifest_has_every_other_field(tmp_path: Path) -> None:
+    path = tmp_path / "input_time.json"
+    path.write_text('{"schema": 2, "base_model": "b", "train": {"strategy": "none"}}')
+    known = read(path)
+    assert known == Manifest(2, "b", Train("none"), Test())
+    assert (known.train.system, known.train.instruction, known.train.mix) == (None, None, None)

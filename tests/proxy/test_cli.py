@@ -112,7 +112,7 @@ def test_explain_shows_how_each_member_was_trained(config: Path) -> None:
     ):
         text += MISMATCH.format(name=name, asked=asked, allowed=allowed)
         train = {"strategy": trained}
-        manifest = {"schema": 1, "base_model": "b", "train": train}
+        manifest = {"schema": 2, "base_model": "b", "train": train}
         config.with_name(f"{name}.json").write_text(json.dumps(manifest))
     config.write_text(text)
     ended = command("proxy", "check", "--config", config, "--explain")

@@ -21,7 +21,7 @@ def write(folder: Path, text: str) -> Path:
 
 def manifest(folder: Path, trained: str) -> None:
     train = {"strategy": trained, "placement": "after", "separator": "\n"}
-    text = json.dumps({"schema": 1, "base_model": "b", "train": train})
+    text = json.dumps({"schema": 2, "base_model": "b", "train": train})
     (folder / "input_time.json").write_text(text, "utf-8")
 
 

@@ -230,7 +230,7 @@ def test_headers_that_go_along_and_that_do_not(proxy: httpx.Client, engine: Engi
     assert set(arrived) == {*HEADERS, "host", "accept-encoding", "content-type", "content-length"}
 
 
-MANIFEST = {"schema": 1, "base_model": "b", "train": {"strategy": "random"}}
+MANIFEST = {"schema": 2, "base_model": "b", "train": {"strategy": "random"}}
 
 
 def test_doors_around_co_design(start: Proxy, engine: Engine, tmp_path: Any) -> None:

@@ -16,7 +16,7 @@ from tests.scripted import serving
 
 def checkpoint(folder: Path, strategy: str) -> Path:
     folder.mkdir(parents=True)
-    known = manifest.Manifest(1, "base", manifest.Train(strategy))
+    known = manifest.Manifest(manifest.SCHEMA, "base", manifest.Train(strategy))
     manifest.write(known, folder / manifest.NAME)
     return folder
 

@@ -76,7 +76,7 @@ def test_too_many_prompts_are_400(start: Proxy, engine: Engine) -> None:
 def test_no_endpoint_is_a_way_around_co_design(
     start: Proxy, engine: Engine, tmp_path: Path, path: str, door: str
 ) -> None:
-    manifest = {"schema": 1, "base_model": "b", "train": {"strategy": "random"}}
+    manifest = {"schema": 2, "base_model": "b", "train": {"strategy": "random"}}
     (tmp_path / "input_time.json").write_text(json.dumps(manifest), "utf-8")
     proxy = start(MEMBERS.replace('model = "r"\n', 'model = "r"\nmanifest = "input_time.json"\n'))
     engine.scripts["r"] = echo

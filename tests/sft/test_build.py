@@ -17,7 +17,7 @@ from its.notes import Note, Notes
 from its.personas import bank
 from its.types import Layout, Placement
 from sft import built
-from sft.build_job import Asked, build_all
+from sft.build_job import Asked, Limit, build_all
 from sft.compose import Contexts
 from sft.decontaminate import TestQuestions
 from sft.examples import Columns, gsm8k, limo, open_thoughts, s1k
@@ -74,7 +74,7 @@ def contexts(strategy: str, seed: int = 0, placement: Placement = "before") -> C
 
 
 def make(out: Path, what: Asked, strategy: str = "random", **how: Any) -> list[dict[str, Any]]:
-    assert build_all(what, contexts(strategy, **how), out, None, None, None)
+    assert build_all(what, contexts(strategy, **how), out, Limit(), None, None)
     return read(out / built.ROWS)
 
 
@@ -118,7 +118,7 @@ def test_two_builds_are_the_same_bytes(save: Callable[..., Path], tmp_path: Path
         ended = command("sft", "build", *args, "--out", tmp_path / name)
         assert ended.returncode == 0, ended.stderr
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert files == ["card.md", "contaminated.jsonl", "input_time.json", "train.jsonl"]
+    assert files == ["card.md", "contaminated.jsonl", "dataset.json", "train.jsonl"]
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert not list(tmp_path.glob("*.part"))
@@ -409,7 +409,7 @@ def test_the_record_is_the_manifest_s_train_part(save: Callable[..., Path], tmp_
     assert train.dataset.sha256 == hashlib.sha256(data).hexdigest()
     assert (train.dataset.rows, record.sources[0].rows) == (4, 4)
     make(tmp_path / "n", asked(source=str(save(rows))), "retrieved")
-    assert built.read(tmp_path / "n").train.personas.notes_sha256 == NOTES.sha256
+    assert built.read(tmp_path / "n").train.strategy_options == {"notes_sha256": NOTES.sha256}
 
 
 def test_a_public_set_that_changed_is_named(save: Callable[..., Path], tmp_path: Path) -> None:
@@ -460,9 +460,45 @@ def test_a_folder_that_is_not_ours_is_left_alone(save: Callable[..., Path], tmp_
     assert built.read(out).train.strategy == "similar"
     (out / "notes").rmdir()
     (tmp_path / "e.part").mkdir()
-    (tmp_path / "e.part" / "build").write_bytes(b"another")
-    with pytest.raises(SourceError, match="begun by another build"):
+    (tmp_path / "e.part" / "precious").write_text("x")
+    with pytest.raises(SourceError, match=r"e\.part holds precious"):
         make(tmp_path / "e", what)
+    assert (tmp_path / "e.part" / "precious").read_text() == "x"
+
+
+@pytest.mark.parametrize("mark", [b"another", None])
+def test_a_killed_build_does_not_block_a_corrected_one(
+    save: Callable[..., Path], tmp_path: Path, mark: bytes | None
+) -> None:
+    part = tmp_path / "e.part"
+    part.mkdir()
+    (part / "train.jsonl").write_text("half")
+    if mark is not None:
+        (part / "build").write_bytes(mark)
+    make(tmp_path / "e", asked(source=str(save([{"question": "Q?", "solution": "s"}]))))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e", "rows.jsonl"]
+
+
+def test_a_refused_build_leaves_nothing(save: Callable[..., Path], tmp_path: Path) -> None:
+    file = save([{"question": "Q?", "solution": "s"}, {"question": "R?", "difficulty": 3}])
+    personas = save([], "none.jsonl")
+    personas.write_text("")
+    for args, told in (
+        (("--source", file), "--ignore-field difficulty"),
+        (("--source", file, "--rows", 9, "--skip-bad"), "needs 9 rows"),
+        (("--source", file, "--skip-bad", "--personas", personas), "no persona was written"),
+    ):
+        ended = command("sft", "build", *args, "--strategy", "random", "--out", tmp_path / "d")
+        assert ended.returncode == 2
+        assert told in ended.stderr
+        assert {path.name for path in tmp_path.iterdir()} <= {"rows.jsonl", "none.jsonl", "cache"}
+
+
+def test_two_builds_of_one_folder_do_not_meet(save: Callable[..., Path], tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    with FileLock(tmp_path / ".d.lock"), pytest.raises(SourceError, match="another build is at"):
+        make(tmp_path / "d", asked(source=str(save([{"question": "Q?", "solution": "s"}]))))
 
 
 def test_what_is_put_beside_a_set_while_it_is_built_anew_is_kept(
@@ -501,12 +537,17 @@ def test_a_model_writes_the_personas_and_a_kill_loses_none(
     assert f"going on after {kept} of {rows} rows" in ended.stderr
     found = read(out / "train.jsonl")
     assert all(row["persona"].startswith(f"You live for {row['domain']}") for row in found)
-    (tmp_path / "d.part").mkdir()
-    shutil.copy(out / "personas.jsonl", tmp_path / "d.part")
-    shutil.copy(tmp_path / "mark", tmp_path / "d.part" / "build")
+    paid = tmp_path / "d.part"
+    paid.mkdir()
+    shutil.copy(out / "personas.jsonl", paid)
+    shutil.copy(tmp_path / "mark", paid / "build")
     other = command("sft", *(arg if arg != "w" else "v" for arg in args))
-    assert "begun by another build" in other.stderr, "by another model"
-    shutil.rmtree(tmp_path / "d.part")
+    assert "put aside" in other.stderr, "by another model"
+    aside = tmp_path / "d.part.1"
+    assert (aside / "personas.jsonl").exists()
+    assert not paid.exists() or not (paid / "personas.jsonl").exists()
+    shutil.rmtree(aside)
+    shutil.rmtree(paid, ignore_errors=True)
     personas = built.read(out).train.personas
     assert (personas.source, personas.model) == ("generate", "w")
     assert personas.prompt_sha256

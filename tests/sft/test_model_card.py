@@ -12,7 +12,9 @@ from tests.conftest import command
 
 def checkpoint(folder: Path, strategy: str) -> Path:
     folder.mkdir()
-    train = Train(strategy, "after", dataset=Dataset("ot-1k", 1000, "ab12"), final_loss=0.41)
+    train = Train(
+        strategy, placement="after", dataset=Dataset("ot-1k", 1000, "ab12"), final_loss=0.41
+    )
     found = Manifest(manifest.SCHEMA, "Qwen/Qwen2.5-7B-Instruct", train)
     manifest.write(found, folder / manifest.NAME)
     return folder

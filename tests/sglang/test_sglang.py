@@ -235,7 +235,7 @@ def test_parity_with_training(direct: str, checkpoint: Path, tmp_path: Path) -> 
 
 
 def test_a_configuration_from_it(sglang: str, checkpoint: Path, tmp_path: Path) -> None:
-    known = manifest.Manifest(1, "base", manifest.Train("similar"))
+    known = manifest.Manifest(manifest.SCHEMA, "base", manifest.Train("similar"))
     manifest.write(known, checkpoint / manifest.NAME)
     out = tmp_path / "panels.toml"
     made = command("proxy", "init", "--engine", f"{sglang}/v1", "--out", out)

@@ -10,8 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
+from its import manifest
+from its.personas import bank
+from its.strategies import Shelf
+from its.types import Layout
 from proxy import models
 from sft import gguf_tokenizer
+from sft.build_job import Asked, Limit, build_all
+from sft.compose import Contexts
+from sft.examples import Columns
 from sft.recipe_files import render
 from sft.recipes import named
 from tests.conftest import PLAIN, ROOT
@@ -34,7 +41,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tokenizers(work: Path) -> dict[str, Path]:
     """The tokenizers of the bases: SmolLM2's own, with the others' templates and special tokens."""
     from axolotl.utils.chat_templates import get_chat_template
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, LlamaConfig
 
     def quiet(message: str, done: int, total: int) -> None:
         pass
@@ -58,6 +65,8 @@ def tokenizers(work: Path) -> dict[str, Path]:
     for name in ("r1-distill-qwen-32b", "r1-distill-qwen-1.5b"):
         made[name] = work / "models" / name
         r1.save_pretrained(made[name])
+    for folder in made.values():
+        LlamaConfig(vocab_size=len(r1)).save_pretrained(folder)
     return made
 
 
@@ -100,12 +109,78 @@ def run(work: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         if program in {"sft", "proxy"}:
             line = [sys.executable, "-m", program]
         env = {**os.environ, **PLAIN, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+        env["OMP_NUM_THREADS"] = "1"
         return subprocess.run(
             [*line, *map(str, args[1:])],
             capture_output=True, text=True, cwd=work, env=env, timeout=400,
         )  # fmt: skip
 
     return ran
+
+
+@pytest.fixture
+def train_here(work: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that trains in this process, by the functions that `axolotl train` calls.
+
+    Starting Axolotl takes ten seconds; a test that is refused needs one.
+    """
+    import torch
+
+    monkeypatch.chdir(work)
+    torch.set_num_threads(1)  # on busy cores, threads of so small a model wait for each other
+
+    def trained(config: Path, preprocess: bool = False, **overrides: Any) -> None:
+        from axolotl.cli.args import PreprocessCliArgs, TrainerCliArgs
+        from axolotl.cli.config import load_cfg
+        from axolotl.cli.preprocess import do_preprocess
+        from axolotl.cli.train import do_train
+        from axolotl.integrations.base import PluginManager
+
+        PluginManager.get_instance().plugins.clear()  # those of the test before
+        monkeypatch.delenv("AXOLOTL_IS_PREPROCESS", raising=False)
+        if not preprocess:
+            do_train(load_cfg(str(config), **overrides), TrainerCliArgs())
+            return
+        monkeypatch.setenv("AXOLOTL_IS_PREPROCESS", "1")
+        cfg = load_cfg(str(config), is_preprocess=True, **overrides)
+        cfg.is_preprocess = True
+        do_preprocess(cfg, PreprocessCliArgs(download=False))
+
+    return trained
+
+
+@pytest.fixture
+def seen_here(train_here: Callable[..., None], work: Path) -> Callable[..., manifest.Train]:
+    """Return a function that loads a training's data and returns what the manifest would say."""
+
+    def seen(config: Path, **overrides: Any) -> manifest.Train:
+        from axolotl.cli.config import load_cfg
+        from axolotl.integrations.base import PluginManager
+
+        PluginManager.get_instance().plugins.clear()
+        cfg = load_cfg(str(config), **overrides)
+        plugin = PluginManager.get_instance().plugins["sft.axolotl_plugin.InputTimePlugin"]
+        plugin.load_datasets(cfg)
+        plugin.record(cfg, work / "recorded")
+        return manifest.read(work / "recorded").train
+
+    return seen
+
+
+@pytest.fixture
+def built(work: Path) -> Callable[..., Path]:
+    """Return a function that builds rows of our own into a folder, in this process."""
+
+    def made(out: str, strategy: str = "random", rows: int = 16, **more: Any) -> Path:
+        held, seed = more.pop("held_out", 0), more.pop("seed", 0)
+        limit = Limit(*more.pop("limit", ()))
+        source = str(more.pop("source", ROOT / "sft" / "smoke.jsonl"))
+        asked = Asked(None, source, None, rows, (), (), Columns(), False, held_out=held)
+        how = Contexts(strategy, Layout(), seed, Shelf(bank.load()))
+        assert build_all(asked, how, work / "data" / out, limit, None, None)
+        return work / "data" / out
+
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -123,8 +198,12 @@ def data(work: Path, run: Callable[..., subprocess.CompletedProcess[str]]) -> Pa
 def configured(work: Path, tiny: Path, data: Path) -> Callable[..., Path]:
     """Return a function that writes a training file for the tiny model, changed as told."""
 
-    def written(name: str, base: str = "smoke-cpu", **changes: Any) -> Path:
+    def written(
+        name: str, base: str = "smoke-cpu", rows: str | None = None, **changes: Any
+    ) -> Path:
         content = yaml.safe_load(render(named(base)))
+        if rows is not None:
+            content["datasets"][0]["path"] = f"data/{rows}/train.jsonl"
         content |= {
             "base_model": "models/tiny", "learning_rate": 5e-3, "num_epochs": 1,
             "output_dir": f"checkpoints/{name}", "dataset_prepared_path": f"prepared/{name}",

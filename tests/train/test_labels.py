@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sft.check import CheckError
 from sft.inspect import Labelled, label
 from sft.recipe_files import render
 from sft.recipes import Recipe, named, recipes
@@ -67,6 +68,35 @@ def test_a_model_is_asked_as_it_was_trained(
     trained = tokenizer.apply_chat_template(whole, tokenize=False)
     assert trained.startswith(asked)
     assert trained.rstrip("\n").endswith(SAID + end_of(recipe))
+
+
+def test_no_setting_is_changed_before_a_row_is_shown(
+    tokenizers: dict[str, Path], tmp_path: Path
+) -> None:
+    recipe = named("smoke-cpu")
+    found = labelled(recipe, tokenizers, tmp_path, SAID, train_on_inputs=True)
+    assert ASKED in found.learnt
+    ends = {"special_tokens": {"eos_token": "<|endoftext|>"}}
+    found = labelled(recipe, tokenizers, tmp_path, SAID, **ends)
+    assert found.learnt.rstrip("\n") == SAID, "the end of the turn is not learnt, and shown so"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"base_model": "no/where"}, "base_model: no tokenizer 'no/where'"),
+        ({"tokenizer_config": "no/where"}, "tokenizer_config: no tokenizer 'no/where'"),
+        ({"input_time": {"strategy": "sideways"}}, "refused: input_time: Invalid enum value"),
+        ({"chat_template": "jinja", "chat_template_jinja": "{{ raise_exception('no!') }}"},
+         "its chat template refuses the row: no!"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_names_the_tokenizer_or_the_field(
+    tokenizers: dict[str, Path], tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(CheckError) as raised:
+        labelled(named("smoke-cpu"), tokenizers, tmp_path, SAID, **changes)
+    assert told in str(raised.value)
 
 
 def test_the_tokenizer_s_own_template_of_r1_would_delete_the_thinking(

@@ -1,6 +1,5 @@
 """Data, training, checkpoint, proxy: one contract, with the real Axolotl on a tiny model."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from its import manifest
+from sft.fingerprint import config_sha256
 
 Run = Callable[..., Any]
 
@@ -120,23 +120,20 @@ def test_changed_data_is_refused(
 
 
 def test_the_manifest_is_of_the_files_as_they_were_when_the_training_began(
-    configured: Callable[..., Path], data: Path, tmp_path: Path
+    train_here: Run, configured: Callable[..., Path], built: Callable[..., Path], work: Path
 ) -> None:
-    from sft.axolotl_plugin import InputTimePlugin
+    from axolotl.cli.config import load_cfg
+    from axolotl.integrations.base import PluginManager
 
-    rows, config = tmp_path / "data", configured("kept")
-    shutil.copytree(data, rows)
-    was = hashlib.sha256(config.read_bytes()).hexdigest()
-    cfg = {
-        "base_model": "models/tiny", "axolotl_config_path": str(config),
-        "datasets": [{"path": str(rows / "train.jsonl")}], "input_time": {"strategy": "random"},
-    }  # fmt: skip
-    plugin = InputTimePlugin()
+    rows, config = built("kept"), configured("kept", rows="kept")
+    was = config_sha256(yaml.safe_load(config.read_text()))
+    cfg = load_cfg(str(config))
+    plugin = PluginManager.get_instance().plugins["sft.axolotl_plugin.InputTimePlugin"]
     plugin.load_datasets(cfg)
     shutil.rmtree(rows)
     config.write_text("seed: 1\n")
-    plugin.record(cfg, tmp_path / "checkpoint")
-    known = manifest.read(tmp_path / "checkpoint")
+    plugin.record(cfg, work / "checkpoints" / "kept")
+    known = manifest.read(work / "checkpoints" / "kept")
     assert known.train.config_sha256 == was
     assert known.train.dataset
 
