@@ -1,4 +1,4 @@
-"""Where Axolotl lives: beside this interpreter, in the cache of `make train-env`, or on the PATH.
+"""Where Axolotl lives: beside this interpreter, on the PATH, or in the cache of `make train-env`.
 
 Axolotl cannot share an environment with the proxy's demo or with SGLang, so people have two. A
 command that needs Axolotl finds the other one by itself.
@@ -45,15 +45,17 @@ def axolotl() -> Path:
     Raises:
         NoAxolotlError: there is none.
     """
-    own = Path(sys.executable).with_name("axolotl")
-    kept = [cache.folder() / name / "bin" / "axolotl" for name in (GPU, CPU)]
-    for place in (own, *kept):
+    activated = shutil.which("axolotl")
+    places = [
+        Path(sys.executable).with_name("axolotl"),
+        *([Path(activated)] if activated else []),
+        *(cache.folder() / name / "bin" / "axolotl" for name in (GPU, CPU)),
+    ]
+    for place in places:
         if place.exists():
             return place
-    if found := shutil.which("axolotl"):
-        return Path(found)
     raise NoAxolotlError(
-        f"there is no axolotl beside {sys.executable}, in {cache.folder()} or on the PATH. Make an"
+        f"there is no axolotl beside {sys.executable}, on the PATH or in {cache.folder()}. Make an"
         " environment for it: `make train-env` (GPUs, Python >= 3.12) or `make test-train` (CPU)"
     )
 

@@ -139,7 +139,7 @@ def train(
     """Train by several files in turn; those that are done are left out, the first failure stops.
 
     The same command goes on after a failure or a kill. No environment need be activated: axolotl is
-    found beside this program, in the cache of `make train-env`, or on the PATH.
+    found beside this program, on the PATH, or in the cache of `make train-env`.
     """
     from .runs import RunError, train_all
 

@@ -213,7 +213,7 @@ def test_deepspeed_s_files(name: str) -> None:
 
 def test_the_readme_names_files_that_are_there() -> None:
     named = re.findall(r"`(sft/[\w.-]+\.yml)`", (ROOT / "README.md").read_text("utf-8"))
-    assert len(set(named)) == 5
+    assert len(set(named)) == 7
     for name in named:
         assert (ROOT / name).is_file()
 
@@ -222,7 +222,8 @@ def test_the_command_lists_and_writes(tmp_path: Path) -> None:
     listed = command("sft", "recipes")
     assert listed.returncode == 0
     assert "qwen2.5-32b-instruct-ot-1k-r " in listed.stdout
-    checked = command("sft", "recipes", "--check")
+    nowhere = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    checked = command("sft", "recipes", "--check", env=nowhere)
     assert checked.returncode == 2
     assert "needs axolotl: make train-env" in checked.stderr
 
