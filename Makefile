@@ -17,7 +17,7 @@ help:
 	@echo "make demo   set up, start a real model on the CPU, ask, vote, evaluate (ARGS=... go to its-proxy demo)"
 	@echo "make test   set up and run every check: lint, types, tests in two processes (JOBS=0: in one; ARGS=... go to pytest)"
 	@echo "make bench  measure the proxy against direct calls (ARGS=--write puts the table into eval/RESULTS.md)"
-	@echo "make test-train  train tiny models with the real Axolotl on the CPU (1.8 GB, cached)"
+	@echo "make test-train  train tiny models with the real Axolotl on the CPU (2.4 GB, cached)"
 	@echo "make smoke-135m  the same with SmolLM2-135M: data, training, merging, checks (10 minutes)"
 	@echo "make train-env   the environment for training on GPUs (Python >= 3.12, 8 GB)"
 	@echo "make test-sglang  ask the real SGLang, on the CPU, for all that the proxy relies on (2.7 GB, cached)"

@@ -2,6 +2,7 @@
 
 import typer
 
+from . import checkpoint_commands as after
 from . import data_commands as data
 from . import train_commands as train
 
@@ -15,7 +16,8 @@ app = typer.Typer(
 
 for command in (
     data.build, data.compose, data.personas, data.parity,
-    train.recipes, train.inspect, train.train, train.merge, train.convert,
+    train.recipes, train.inspect, train.train, train.merge,
+    after.select, after.export, after.convert, after.card,
 ):  # fmt: skip
     app.command()(command)
 

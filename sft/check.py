@@ -63,8 +63,10 @@ def _unknown(content: Mapping[str, Any]) -> Iterator[str]:
     known = _keys([AxolotlInputConfig, *_plugins_args(content)])
     yield from (f"{key}: no such key" for key in content if key not in known)
     inner = _keys([SFTDataset])
-    for number, dataset in enumerate(content.get("datasets") or []):
-        yield from (f"datasets[{number}].{key}: no such key" for key in dataset if key not in inner)
+    for kind in ("datasets", "test_datasets"):
+        for number, dataset in enumerate(content.get(kind) or []):
+            unknown = [key for key in dataset if key not in inner]
+            yield from (f"{kind}[{number}].{key}: no such key" for key in unknown)
     fsdp = _keys([FSDPConfig])
     for key in content.get("fsdp_config") or {}:
         if key not in fsdp:

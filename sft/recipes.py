@@ -1,48 +1,80 @@
 """The table of training recipes: base x set x strategy -> one complete Axolotl file each.
 
 `its-sft recipes --write` makes `sft/*.yml` from it, so that the difference of two files is the
-experiment and nothing else.
+experiment and nothing else. `its-sft recipes NAME` writes any other that the table can make.
 """
 
+import difflib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 
-from its.strategies import LETTERS
+from its.strategies import LETTERS, STRATEGIES
 
-GB = 1e9
-H100_FLOPS = 989e12
-"""Dense bf16 operations a second of one H100 SXM (NVIDIA's data sheet)."""
 
-UTILISATION = 0.35
-"""Of that, what long-context fine-tuning is assumed to reach; measure yours and correct."""
+class RecipeError(ValueError):
+    """A name that the table has no file for; the message says which names are near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """GPUs, rows on each at a time, and what keeps weights and optimizer states."""
+
+    gpus: int
+    micro_batch: int
+    deepspeed: str | None
+    precision: str
+    """`bf16` (the master weights are fp32, in DeepSpeed or as adapters) or `fp32`."""
+
+
+EIGHT_OFFLOADED = Hardware(8, 1, "zero3_offload", "bf16")
+EIGHT = Hardware(8, 1, "zero3", "bf16")
+SIXTEEN = Hardware(16, 1, "zero3", "bf16")
+THIRTY_TWO = Hardware(32, 1, "zero3", "bf16")
+ONE_OFFLOADED = Hardware(1, 1, "zero3_offload", "bf16")
+ONE = Hardware(1, 1, "zero3", "bf16")
+ONE_ADAPTER = Hardware(1, 1, None, "bf16")
+TWO_ADAPTERS = Hardware(2, 1, None, "bf16")
+ONE_FP32 = Hardware(1, 8, None, "fp32")
+CPU = Hardware(0, 4, None, "fp32")
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A model to start from. `layers` and `width` give the memory of the activations."""
+    """A model to start from. `layers`, `width` and `words` (its vocabulary) give the memory."""
 
     repo: str
     parameters: float
     layers: int
     width: int
+    words: int
+    full: Hardware
+    adapter: Hardware
     template: str | None = None
 
 
 BASES = {
-    "qwen2.5-32b-instruct": Base("Qwen/Qwen2.5-32B-Instruct", 32.8e9, 64, 5120),
+    "qwen2.5-32b-instruct": Base(
+        "Qwen/Qwen2.5-32B-Instruct", 32.8e9, 64, 5120, 152_064, EIGHT_OFFLOADED, TWO_ADAPTERS
+    ),
     "r1-distill-qwen-32b": Base(
-        "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", 32.8e9, 64, 5120, "deepseek_r1"
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", 32.8e9, 64, 5120, 152_064, EIGHT_OFFLOADED,
+        TWO_ADAPTERS, "deepseek_r1",
     ),
-    "qwen2.5-7b-instruct": Base("Qwen/Qwen2.5-7B-Instruct", 7.6e9, 28, 3584),
+    "qwen3-8b": Base("Qwen/Qwen3-8B", 8.2e9, 36, 4096, 151_936, EIGHT, ONE_ADAPTER, "chatml"),
+    "qwen2.5-7b-instruct": Base(
+        "Qwen/Qwen2.5-7B-Instruct", 7.6e9, 28, 3584, 152_064, ONE_OFFLOADED, ONE_ADAPTER
+    ),
     "r1-distill-qwen-1.5b": Base(
-        "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", 1.8e9, 28, 1536, "deepseek_r1"
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", 1.8e9, 28, 1536, 151_936, ONE, ONE_ADAPTER,
+        "deepseek_r1",
     ),
-    "qwen2.5-coder-0.5b-instruct": Base("Qwen/Qwen2.5-Coder-0.5B-Instruct", 0.5e9, 24, 896),
-    "smollm2-135m": Base("models/smollm2-135m", 0.135e9, 30, 576),
-}
+    "qwen2.5-coder-0.5b-instruct": Base(
+        "Qwen/Qwen2.5-Coder-0.5B-Instruct", 0.5e9, 24, 896, 151_936, ONE_FP32, ONE_ADAPTER
+    ),
+    "smollm2-135m": Base("models/smollm2-135m", 0.135e9, 30, 576, 49_152, CPU, CPU),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,40 +114,35 @@ SMOKE = Method(
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """A training set as the recipes see it; `mean_tokens` is an assumption for the hours."""
+    """A training set as the recipes see it; `mean_tokens` is an assumption for the hours.
+
+    `held_out` of the rows are not trained on: they choose among the epochs.
+    """
 
     rows: int
     mean_tokens: int
     method: Method
+    held_out: int = 50
+    plain: bool = False
+    """Its answers open no `<think>`."""
+
+    @property
+    def trained(self) -> int:
+        return self.rows - self.held_out
 
 
 SETS = {
     "ot-1k": Set(1_000, 9_000, S1),
-    "ot-15k": Set(15_000, 9_000, OPEN_THINKER),
-    "limo": Set(817, 7_000, LIMO),
+    "ot-15k": Set(15_000, 9_000, OPEN_THINKER, held_out=150),
+    "limo": Set(817, 7_000, LIMO, plain=True),
+    "limo-v2": Set(800, 7_000, LIMO, plain=True),
     "gsm8k-1k": Set(1_000, 250, SHORT),
-    "smoke": Set(64, 120, SMOKE),
+    "smoke": Set(64, 120, SMOKE, held_out=0),
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """GPUs, rows on each at a time, and what keeps weights and optimizer states."""
-
-    gpus: int
-    micro_batch: int
-    deepspeed: str | None
-    precision: str
-    """`bf16` (the master weights are fp32, in DeepSpeed or as adapters) or `fp32`."""
-
-
-EIGHT = Hardware(8, 1, "zero3_offload", "bf16")
-THIRTY_TWO = Hardware(32, 1, "zero3", "bf16")
-ONE_OFFLOADED = Hardware(1, 1, "zero3_offload", "bf16")
-ONE = Hardware(1, 1, "zero3", "bf16")
-ONE_ADAPTER = Hardware(1, 1, None, "bf16")
-ONE_FP32 = Hardware(1, 8, None, "fp32")
-CPU = Hardware(0, 4, None, "fp32")
+NODES = {"16gpu": SIXTEEN, "32gpu": THIRTY_TWO}
+VARIANTS = ("", "lora", "qlora", *NODES)
+"""What may follow the strategy in a name: adapters, or more machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +152,7 @@ class Recipe:
     base_name: str
     set_name: str
     strategy: str
-    hardware: Hardware
-    lora: bool = False
+    variant: str = ""
 
     @property
     def base(self) -> Base:
@@ -137,22 +163,41 @@ class Recipe:
         return SETS[self.set_name]
 
     @property
+    def adapter(self) -> str | None:
+        return self.variant if self.variant in ("lora", "qlora") else None
+
+    @property
+    def hardware(self) -> Hardware:
+        if self.adapter:
+            return self.base.adapter
+        if self.base.parameters > 3e10 and self.set_name == "ot-15k" and not self.variant:
+            return THIRTY_TWO
+        found = NODES.get(self.variant, self.base.full)
+        # One row at a time where rows are long; the short sets fill a step faster.
+        return replace(found, micro_batch=1) if self.method.tokens > 1_024 else found
+
+    @property
     def method(self) -> Method:
         """The cited method; adapters take ten times the rate (LoRA Without Regret, 2025)."""
         method = self.set.method
-        return replace(method, learning_rate=10 * method.learning_rate) if self.lora else method
+        return replace(method, learning_rate=10 * method.learning_rate) if self.adapter else method
 
     @property
     def name(self) -> str:
+        parts = [self.base_name, self.set_name, self.letter, self.variant]
         if self.set_name == "smoke":
-            return "smoke-cpu-lora" if self.lora else "smoke-cpu"
-        letter = LETTERS[self.strategy]
-        return f"{self.base_name}-{self.set_name}-{letter}{'-lora' if self.lora else ''}"
+            parts = ["smoke-cpu", self.variant]
+        return "-".join(part for part in parts if part)
+
+    @property
+    def letter(self) -> str:
+        """The strategy's letter in the paper, or its name."""
+        return LETTERS.get(self.strategy, self.strategy)
 
     @property
     def data(self) -> str:
         """The folder of `its-sft build`."""
-        return f"data/{self.set_name}-{LETTERS[self.strategy]}"
+        return f"data/{self.set_name}-{self.letter}"
 
     @property
     def template(self) -> str | None:
@@ -160,9 +205,8 @@ class Recipe:
 
         LIMO's answers open no `<think>`, so after training on them none may be opened for them.
         """
-        if self.base.template and self.set_name == "limo":
-            return f"{self.base.template}_plain"
-        return self.base.template
+        opens = self.base.template == "deepseek_r1"
+        return f"{self.base.template}_plain" if opens and self.set.plain else self.base.template
 
     @property
     def accumulation(self) -> int:
@@ -170,81 +214,60 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        return -(-self.set.rows // self.method.batch) * self.method.epochs
+        return -(-self.set.trained // self.method.batch) * self.method.epochs
 
     @property
-    def gpu_memory(self) -> float:
-        """Bytes on each GPU: states, and one hidden vector a layer and token (checkpointing).
-
-        Full: 16 bytes a parameter (weights, gradients, fp32 master copy, two moments), divided by
-        the GPUs; offloaded, 4 of them stay. Adapters: 2 bytes. fp32: 16.
-        """
-        hardware, base = self.hardware, self.base
-        each = 2.0 if self.lora and hardware.gpus else 16.0
-        if hardware.deepspeed == "zero3_offload":
-            each = 4.0
-        width = 4 if hardware.precision == "fp32" else 2
-        tokens = self.method.tokens * hardware.micro_batch
-        states = each * base.parameters / max(1, hardware.gpus)
-        return states + width * base.layers * base.width * tokens
-
-    @property
-    def cpu_memory(self) -> float:
-        """Bytes of main memory in all for offloaded states: 12 a parameter."""
-        offloaded = self.hardware.deepspeed == "zero3_offload"
-        return 12.0 * self.base.parameters if offloaded else 0.0
-
-    @property
-    def hours(self) -> float:
-        """8 operations a parameter and token (forward, recomputed forward, backward)."""
-        tokens = self.set.rows * self.set.mean_tokens * self.method.epochs
-        flops = H100_FLOPS * UTILISATION * (0.25 if self.hardware.precision == "fp32" else 1)
-        return 8 * self.base.parameters * tokens / (max(1, self.hardware.gpus) * flops) / 3600
+    def possible(self) -> bool:
+        """Tell whether the batch comes out even, and base, set and variant belong together."""
+        rows = self.hardware.micro_batch * max(1, self.hardware.gpus)
+        if (self.base_name == "smollm2-135m") != (self.set_name == "smoke"):
+            return False
+        if self.set_name == "smoke" and (self.strategy != "random" or self.variant == "qlora"):
+            return False
+        large = self.base.parameters > 3e10
+        if self.variant == "lora" and large:
+            return False  # each GPU has a copy of the base, and in bf16 it leaves no room for rows
+        return self.method.batch % rows == 0 and (large or self.variant not in NODES)
 
 
 def recipes() -> Iterator[Recipe]:
-    """Yield every recipe of the table."""
+    """Yield the recipes whose files are kept in `sft/`."""
     for base in ("qwen2.5-32b-instruct", "r1-distill-qwen-32b"):
-        for data in ("ot-1k", "limo"):
-            for strategy in LETTERS:
-                yield Recipe(base, data, strategy, EIGHT)
-        yield Recipe(base, "ot-15k", "random", THIRTY_TWO)
-    yield Recipe("qwen2.5-7b-instruct", "ot-1k", "random", ONE_OFFLOADED)
-    yield Recipe("r1-distill-qwen-1.5b", "ot-1k", "random", ONE)
-    for base in ("qwen2.5-7b-instruct", "r1-distill-qwen-1.5b"):
-        yield Recipe(base, "ot-1k", "random", ONE_ADAPTER, lora=True)
-    for strategy in LETTERS:
-        yield Recipe("qwen2.5-coder-0.5b-instruct", "gsm8k-1k", strategy, ONE_FP32)
-    yield Recipe("smollm2-135m", "smoke", "random", CPU)
-    yield Recipe("smollm2-135m", "smoke", "random", CPU, lora=True)
-
-
-def supply(folder: Path) -> None:
-    """Put what the files name beside them, where it is not: templates and DeepSpeed's settings.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    for name in ("templates", "deepspeed"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        for file in (files(__package__) / name).iterdir():
-            if not (folder / name / file.name).exists():
-                (folder / name / file.name).write_bytes(file.read_bytes())
-
-
-def render(recipe: Recipe) -> str:
-    """Return the whole file."""
-    text: str = _template().render(recipe=recipe, method=recipe.method, hardware=recipe.hardware)
-    return text
+        for strategy in LETTERS:
+            yield Recipe(base, "ot-1k", strategy)
+    yield Recipe("qwen2.5-32b-instruct", "ot-1k", "mixed")
+    yield Recipe("qwen2.5-32b-instruct", "ot-1k", "random", "16gpu")
+    yield Recipe("qwen2.5-32b-instruct", "ot-1k", "random", "qlora")
+    yield Recipe("qwen2.5-32b-instruct", "ot-15k", "random")
+    yield Recipe("qwen2.5-32b-instruct", "limo", "random")
+    yield Recipe("qwen3-8b", "ot-1k", "random")
+    yield Recipe("qwen2.5-7b-instruct", "ot-1k", "random", "lora")
+    yield Recipe("r1-distill-qwen-1.5b", "ot-1k", "random")
+    yield Recipe("qwen2.5-coder-0.5b-instruct", "gsm8k-1k", "random")
+    yield Recipe("smollm2-135m", "smoke", "random")
 
 
 @cache
-def _template():  # type: ignore[no-untyped-def]  # jinja2 is an extra
-    from jinja2 import Environment, StrictUndefined
+def every() -> dict[str, Recipe]:
+    """Return all that the table can make, by name."""
+    combined = itertools.product(BASES, SETS, STRATEGIES, VARIANTS)
+    possible = (recipe for recipe in itertools.starmap(Recipe, combined) if recipe.possible)
+    return {recipe.name: recipe for recipe in possible}
 
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters["commas"] = "{:,.0f}".format
-    environment.filters["rate"] = lambda rate: f"{rate:.1e}".replace("e-0", "e-")
-    return environment.from_string((files(__package__) / "recipe.yml.jinja").read_text("utf-8"))
+
+def named(name: str) -> Recipe:
+    """Return the recipe `name`.
+
+    Raises:
+        RecipeError: the table has none of that name.
+    """
+    found = every().get(name)
+    if found is None:
+        near = difflib.get_close_matches(name, every(), 3) or ["qwen2.5-32b-instruct-limo-v2-r"]
+        raise RecipeError(
+            f"no recipe {name!r}. A name is BASE-SET-STRATEGY or BASE-SET-STRATEGY-VARIANT, as in"
+            f" {', '.join(near)}. BASE: {', '.join(BASES)}. SET: {', '.join(SETS)}. STRATEGY:"
+            f" {', '.join(LETTERS.get(each, each) for each in STRATEGIES)}. VARIANT:"
+            f" {', '.join(VARIANTS[1:])}"
+        )
+    return found

@@ -1,10 +1,8 @@
 """Training runs one after the other, and merging, by `axolotl` as a child process."""
 
-import os
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from rich.console import Console
 
 from its import manifest
 
-from . import built
+from . import built, environment
 from .fingerprint import config_sha256
 
 
@@ -39,8 +37,15 @@ def train_all(
         if done(config, overrides):
             console.print(f"{place} {config}: done before", markup=False, style="dim")
             continue
-        _run(["train", str(config), *changed, *launcher], f"{place} ", console)
+        content = {**_content(config), **(overrides or {})}
+        _check_base(config, str(content.get("base_model") or ""))
+        environment.check(environment.axolotl(), config, content)
+        # Ray starts the processes: Axolotl's launchers would each start a driver of their own.
+        started = list(launcher) or (["--launcher", "python"] if content.get("use_ray") else [])
+        _run(["train", str(config), *changed, *started], f"{place} ", console)
         if not done(config, overrides):
+            if any(word.startswith("--nnodes") for word in launcher):
+                continue  # another machine may not have written it yet
             raise RunError(
                 f"{config}: ended without a manifest in its output_dir; is"
                 " sft.axolotl_plugin.InputTimePlugin among its plugins?"
@@ -63,6 +68,19 @@ def merge(config: Path, console: Console) -> Path:
     merged = output / manifest.MERGED
     # Axolotl's plugin writes it too; whoever merges without the plugin still gets it from here.
     shutil.copyfile(output / manifest.NAME, merged / manifest.NAME)
+    return merged
+
+
+def merge_into(config: Path, adapter: Path, folder: Path, console: Console) -> Path:
+    """Merge a saved epoch's adapter into its base, below `folder`; return the merged one.
+
+    Raises:
+        RunError: merging failed.
+    """
+    words = [f"--lora-model-dir={adapter}", f"--output-dir={folder}"]
+    _run(["merge-lora", str(config), *words], "", console)
+    merged = folder / manifest.MERGED
+    shutil.copyfile(adapter / manifest.NAME, merged / manifest.NAME)
     return merged
 
 
@@ -105,19 +123,25 @@ def _content(config: Path) -> dict[str, object]:
     return dict(content)
 
 
+def _check_base(config: Path, base: str) -> None:
+    """Hold a base model that is a folder to be there.
+
+    Raises:
+        RunError: it is not, or none is named.
+    """
+    if not base:
+        raise RunError(f"{config}: base_model: is missing")
+    local = base.startswith(("/", "./", "../", "~", "models/")) or base.count("/") > 1
+    if local and not (Path(base).expanduser() / "config.json").is_file():
+        raise RunError(
+            f"{config}: base_model: {base} is no folder with a model; make it with `its-sft convert"
+            f" FILE.gguf {base}`, or name another with --base-model"
+        )
+
+
 def _run(args: Sequence[str], place: str, console: Console) -> None:
-    axolotl = Path(sys.executable).with_name("axolotl")
-    found = str(axolotl) if axolotl.exists() else shutil.which("axolotl")
-    if found is None:
-        raise RunError("there is no axolotl here: make train-env")
+    program = environment.axolotl()
     console.print(f"{place}axolotl {shlex.join(args)}", markup=False, style="bold")
-    env = {"AXOLOTL_DO_NOT_TRACK": "1", **os.environ}
-    # Axolotl imports our plugin: from this tree, unless we are installed. A file of the current
-    # folder, such as json.py, takes the place of no module, in its own children neither.
-    tree = Path(__file__).parent.parent
-    if tree.name not in {"site-packages", "dist-packages"}:
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH"), str(tree)]))
-    env["PYTHONSAFEPATH"] = "1"
-    ended = subprocess.run([found, *args], env=env, check=False)
+    ended = subprocess.run([program, *args], env=environment.variables(program), check=False)
     if ended.returncode != 0:
         raise RunError(f"axolotl {args[0]} {args[1]} ended with {ended.returncode}")

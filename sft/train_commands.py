@@ -2,63 +2,81 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from . import environment
 from .options import fail, told
 
 FOLDER = Path("sft")
 Config = Annotated[Path, typer.Argument(help="A training file of Axolotl's, as sft/NAME.yml.")]
 
 
-class Dtype(StrEnum):
-    """The precision of the written weights."""
+class Launcher(StrEnum):
+    """What starts a training's processes."""
 
-    bfloat16 = "bfloat16"
-    float32 = "float32"
+    accelerate = "accelerate"
+    torchrun = "torchrun"
+    python = "python"
+
+
+def _torchrun(help: str) -> Any:
+    return typer.Option(help=help, rich_help_panel="Several machines (torchrun's own flags)")
 
 
 def recipes(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="Files to check; else those of the table.")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|FILE]...", help="Recipes to write, or files to check."),
     ] = None,
-    write: Annotated[bool, typer.Option("--write", help="Write sft/*.yml anew.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write all of the list anew.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Hold files to Axolotl's schema (needs axolotl).")
     ] = False,
 ) -> None:
-    """List the training files, write them from their table, or check them strictly.
+    """List the training files, write them or others from their table, or check them strictly.
 
-    Axolotl drops keys that it does not know without a word; the check names them, and optimizers,
-    schedulers and values that Axolotl would refuse on eight GPUs.
+    A NAME is BASE-SET-STRATEGY, as in qwen2.5-32b-instruct-limo-v2-r, or with -lora, -qlora or
+    -16gpu; the file is sft/NAME.yml. Axolotl drops keys that it does not know without a word; the
+    check names them, and optimizers, schedulers and values that Axolotl would refuse on eight GPUs.
     """
     from . import recipes as table
+    from .recipe_files import write as written
 
-    known = {FOLDER / f"{recipe.name}.yml": recipe for recipe in table.recipes()}
-    if write:
-        with told():
-            table.supply(FOLDER)
-            for path, recipe in known.items():
-                path.write_text(table.render(recipe), "utf-8")
-        Console(stderr=True).print(f"{len(known)} files written", style="green")
+    kept = list(table.recipes())
     if check:
-        raise typer.Exit(0 if _check(files or list(known)) else 1)
-    if not write:
-        _list(list(known.values()))
+        environment.borrow("axolotl")
+        paths = [Path(name) for name in names or []]
+        raise typer.Exit(
+            0 if _check(paths or [FOLDER / f"{each.name}.yml" for each in kept]) else 1
+        )
+    if not (names or write):
+        _list(kept)
+        return
+    with told():
+        wanted = [
+            table.named(Path(name).stem) if name.endswith(".yml") else table.named(name)
+            for name in names or []
+        ]
+        files = written(wanted or kept, FOLDER)
+    Console(stderr=True).print("\n".join(f"{file} written" for file in files), style="green")
 
 
 def _list(known: list) -> None:  # type: ignore[type-arg]  # of Recipe, imported late
-    shown = Table(box=None, pad_edge=False)
+    from .estimates import Estimate
+
+    shown = Table(box=None, pad_edge=False, caption="estimates; any other by its-sft recipes NAME")
     for name in ("sft/NAME.yml", "rows", "epochs", "GPUs", "GB each", "hours"):
         shown.add_column(name, justify="left" if "yml" in name else "right")
     for recipe in known:
+        estimate = Estimate(recipe)
         shown.add_row(
-            f"{recipe.name}", f"{recipe.set.rows:,}", f"{recipe.method.epochs}",
-            f"{recipe.hardware.gpus or 'CPU'}", f"{recipe.gpu_memory / 1e9:.0f}",
-            f"{recipe.hours:.1f}" if recipe.hardware.gpus else "",
+            f"{recipe.name}", f"{recipe.set.trained:,}", f"{recipe.method.epochs}",
+            f"{recipe.hardware.gpus or 'CPU'}", f"{estimate.gpu / 1e9:.0f}",
+            f"{estimate.hours:.1f}" if recipe.hardware.gpus else "",
         )  # fmt: skip
     Console().print(shown)
 
@@ -88,6 +106,7 @@ def inspect(
 
     The question and its context must be masked; the whole answer, its thinking and its end trained.
     """
+    environment.borrow("axolotl")
     from .check import CheckError
     from .inspect import show
 
@@ -100,19 +119,48 @@ def inspect(
 
 def train(
     configs: Annotated[list[Path], typer.Argument(help="Training files, one after the other.")],
-    launcher: Annotated[
-        str | None, typer.Option(help="How axolotl starts: accelerate, torchrun or python.")
+    base_model: Annotated[
+        str | None, typer.Option(metavar="DIR|ID", help="Instead of the files' own.")
     ] = None,
+    launcher: Annotated[
+        Launcher | None, typer.Option(help="How axolotl starts; torchrun for several machines.")
+    ] = None,
+    nnodes: Annotated[str | None, _torchrun("Machines, as 2 or 1:4.")] = None,
+    nproc_per_node: Annotated[str | None, _torchrun("Processes on each, as 8 or gpu.")] = None,
+    node_rank: Annotated[int | None, _torchrun("This machine's number, from 0.")] = None,
+    rdzv_endpoint: Annotated[str | None, _torchrun("HOST:PORT where all meet.")] = None,
+    rdzv_backend: Annotated[str | None, _torchrun("How they meet; else c10d.")] = None,
+    rdzv_id: Annotated[str | None, _torchrun("The same on each; else FILE's name.")] = None,
+    rdzv_conf: Annotated[str | None, _torchrun("As join_timeout=1800.")] = None,
+    master_addr: Annotated[str | None, _torchrun("Machine 0, without a rendezvous.")] = None,
+    master_port: Annotated[int | None, _torchrun("Its port.")] = None,
+    max_restarts: Annotated[int | None, _torchrun("Times that a failed group starts anew.")] = None,
 ) -> None:
     """Train by several files in turn; those that are done are left out, the first failure stops.
 
-    The same command goes on after a failure or a kill.
+    The same command goes on after a failure or a kill. No environment need be activated: axolotl is
+    found beside this program, on the PATH, or in the cache of `make train-env`.
     """
     from .runs import RunError, train_all
 
+    flags = {
+        "nnodes": nnodes, "nproc_per_node": nproc_per_node, "node_rank": node_rank,
+        "rdzv_endpoint": rdzv_endpoint, "rdzv_backend": rdzv_backend, "rdzv_id": rdzv_id,
+        "rdzv_conf": rdzv_conf, "master_addr": master_addr, "master_port": master_port,
+        "max_restarts": max_restarts,
+    }  # fmt: skip
+    if rdzv_endpoint and not rdzv_id:  # Axolotl would make one up, on each machine another
+        flags["rdzv_id"] = configs[0].stem
+    said = [f"--{name}={value}" for name, value in flags.items() if value is not None]
+    if said and launcher not in (None, Launcher.torchrun):
+        fail(f"{said[0].partition('=')[0]}: is torchrun's; say --launcher torchrun, or nothing")
+    chosen = Launcher.torchrun if said else launcher
+    words = ["--launcher", chosen.value] if chosen else []
     with told():
         try:
-            train_all(configs, ["--launcher", launcher] if launcher else [], Console(stderr=True))
+            overrides = {"base_model": base_model} if base_model else {}
+            words += ["--", *said] if said else []
+            train_all(configs, words, Console(stderr=True, soft_wrap=True), overrides)
         except RunError as error:
             fail(str(error), 1)
 
@@ -128,22 +176,3 @@ def merge(config: Config) -> None:
         except RunError as error:
             fail(str(error), 1)
     Console(stderr=True).print(f"{folder}: ready to serve", style="green", markup=False)
-
-
-def convert(
-    model: Annotated[Path, typer.Argument(help="A GGUF file, as `its-proxy model NAME` has them.")],
-    out: Annotated[Path, typer.Argument(help="The folder that is made.")],
-    dtype: Annotated[Dtype, typer.Option(help="Of the weights.")] = Dtype.bfloat16,
-) -> None:
-    """Make the folder that trainers want from a GGUF file: weights, tokenizer, template, checked.
-
-    Needs torch and gguf (make train-env). Weights of four bits stay as coarse as they are.
-    """
-    from .convert import ConvertError
-    from .convert import convert as converted
-
-    with told():
-        try:
-            converted(model, out, dtype.value)
-        except ConvertError as error:
-            fail(str(error))

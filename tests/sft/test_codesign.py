@@ -202,7 +202,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
 
     def written(**files: str) -> list[str]:
         for name, more in files.items():
-            Path(f"{name}.yml").write_text(f"output_dir: {tmp_path}/out/{name}\n{more}")
+            Path(f"{name}.yml").write_text(
+                f"base_model: org/base\noutput_dir: {tmp_path}/out/{name}\n{more}"
+            )
         return [str(tmp_path / f"{name}.yml") for name in files]
 
     return written

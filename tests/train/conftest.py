@@ -19,8 +19,13 @@ from sft import gguf_tokenizer
 from sft.build_job import Asked, Limit, build_all
 from sft.compose import Contexts
 from sft.examples import Columns
+from sft.recipe_files import render
+from sft.recipes import named
 from tests.conftest import PLAIN, ROOT
 
+PLAIN_QWEN = (
+    "qwen2.5-32b-instruct", "qwen2.5-7b-instruct", "qwen2.5-coder-0.5b-instruct", "qwen3-8b",
+)  # fmt: skip
 THINK_ROLES = ("<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>")
 
 
@@ -46,7 +51,7 @@ def tokenizers(work: Path) -> dict[str, Path]:
     made = {"smollm2-135m": smollm}
     qwen = AutoTokenizer.from_pretrained(smollm)
     qwen.chat_template = get_chat_template("qwen_25")
-    for name in ("qwen2.5-32b-instruct", "qwen2.5-7b-instruct", "qwen2.5-coder-0.5b-instruct"):
+    for name in PLAIN_QWEN:
         made[name] = work / "models" / name
         qwen.save_pretrained(made[name])
     r1 = AutoTokenizer.from_pretrained(smollm)
@@ -196,7 +201,7 @@ def configured(work: Path, tiny: Path, data: Path) -> Callable[..., Path]:
     def written(
         name: str, base: str = "smoke-cpu", rows: str | None = None, **changes: Any
     ) -> Path:
-        content = yaml.safe_load((ROOT / "sft" / f"{base}.yml").read_text("utf-8"))
+        content = yaml.safe_load(render(named(base)))
         if rows is not None:
             content["datasets"][0]["path"] = f"data/{rows}/train.jsonl"
         content |= {

@@ -12,10 +12,8 @@ MODULES = [
     for path in sorted((ROOT / package).rglob("*.py"))
     if path.name != "__main__.py"
 ]
-LEFT_OUT = {"proxy.embedded"}
-"""Needs the demo's engine, which no training environment has."""
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name not in LEFT_OUT])
+@pytest.mark.parametrize("name", MODULES)
 def test_it_imports(name: str) -> None:
     import_module(name.removesuffix(".__init__"))

@@ -8,19 +8,23 @@ import yaml
 
 from sft.check import CheckError
 from sft.inspect import Labelled, label
-from sft.recipes import Recipe, recipes
+from sft.recipe_files import render
+from sft.recipes import Recipe, named, recipes
 from tests.conftest import ROOT
 
 ASKED = "You keep bees above the tree line.\n\nWhat is 3 + 4? Use \\boxed{}."
 THOUGHT = "<think>\nThree and four.\n\nThat is 7.\n</think>\n\n"
 SAID = "The final answer is \\boxed{7}."
-RECIPES = {recipe.name: recipe for recipe in recipes()}
+NAMES = [
+    *(recipe.name for recipe in recipes()), "r1-distill-qwen-32b-limo-r", "qwen3-8b-limo-v2-s",
+    "r1-distill-qwen-1.5b-ot-1k-r-lora",
+]  # fmt: skip
 
 
 def labelled(
     recipe: Recipe, tokenizers: dict[str, Path], folder: Path, answer: str, **changes: Any
 ) -> Labelled:
-    content = yaml.safe_load((ROOT / "sft" / f"{recipe.name}.yml").read_text("utf-8"))
+    content = yaml.safe_load(render(recipe))
     content["base_model"] = str(tokenizers[recipe.base_name])
     content |= changes
     path = folder / "c.yml"
@@ -30,36 +34,35 @@ def labelled(
 
 
 def end_of(recipe: Recipe) -> str:
-    return "<｜end▁of▁sentence｜>" if recipe.base.template else "<|im_end|>"
+    return "<｜end▁of▁sentence｜>" if "r1-distill" in recipe.base_name else "<|im_end|>"
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_answer_is_learnt_and_the_question_is_not(
     name: str, tokenizers: dict[str, Path], tmp_path: Path
 ) -> None:
-    recipe = RECIPES[name]
-    plain = recipe.set_name == "limo"
-    answer = SAID if plain else THOUGHT + SAID
+    recipe = named(name)
+    answer = SAID if recipe.set.plain else THOUGHT + SAID
     found = labelled(recipe, tokenizers, tmp_path, answer)
     assert found.learnt.rstrip("\n") == answer + end_of(recipe)
     assert ASKED in found.masked
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_model_is_asked_as_it_was_trained(
     name: str, tokenizers: dict[str, Path], tmp_path: Path
 ) -> None:
     """What serving puts before the answer is what stands before it in training."""
     from transformers import AutoTokenizer
 
-    recipe = RECIPES[name]
+    recipe = named(name)
     tokenizer = AutoTokenizer.from_pretrained(tokenizers[recipe.base_name])
     if recipe.template:
         tokenizer.chat_template = (ROOT / f"sft/templates/{recipe.template}.jinja").read_text(
             "utf-8"
         )
     chat = [{"role": "user", "content": ASKED}]
-    answer = SAID if recipe.set_name == "limo" else THOUGHT + SAID
+    answer = SAID if recipe.set.plain else THOUGHT + SAID
     whole = [*chat, {"role": "assistant", "content": answer}]
     asked = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     trained = tokenizer.apply_chat_template(whole, tokenize=False)
@@ -70,7 +73,7 @@ def test_a_model_is_asked_as_it_was_trained(
 def test_no_setting_is_changed_before_a_row_is_shown(
     tokenizers: dict[str, Path], tmp_path: Path
 ) -> None:
-    recipe = RECIPES["smoke-cpu"]
+    recipe = named("smoke-cpu")
     found = labelled(recipe, tokenizers, tmp_path, SAID, train_on_inputs=True)
     assert ASKED in found.learnt
     ends = {"special_tokens": {"eos_token": "<|endoftext|>"}}
@@ -92,7 +95,7 @@ def test_what_is_wrong_names_the_tokenizer_or_the_field(
     tokenizers: dict[str, Path], tmp_path: Path, changes: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(CheckError) as raised:
-        labelled(RECIPES["smoke-cpu"], tokenizers, tmp_path, SAID, **changes)
+        labelled(named("smoke-cpu"), tokenizers, tmp_path, SAID, **changes)
     assert told in str(raised.value)
 
 
@@ -100,7 +103,7 @@ def test_the_tokenizer_s_own_template_of_r1_would_delete_the_thinking(
     tokenizers: dict[str, Path], tmp_path: Path
 ) -> None:
     """The test above can fail: this is what it guards against."""
-    recipe = RECIPES["r1-distill-qwen-1.5b-ot-1k-r"]
+    recipe = named("r1-distill-qwen-1.5b-ot-1k-r")
     own = {"chat_template": "tokenizer_default", "chat_template_jinja": None}
     found = labelled(recipe, tokenizers, tmp_path, THOUGHT + SAID, **own)
     assert "Three and four" not in found.learnt
