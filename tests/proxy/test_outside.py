@@ -136,7 +136,8 @@ def test_ready_tells_other_machines_nothing(
 ) -> None:
     file = tmp_path / "panels.toml"
     file.write_text(MEMBERS.replace("{engine}", engine_url), "utf-8")
-    with TestClient(create_app(load(file)), client=(client, 1)) as proxy:
+    app = create_app(load(file))
+    with TestClient(app, "http://127.0.0.1", client=(client, 1)) as proxy:
         assert ("engines" in proxy.get("/ready").json()) is told
 
 
