@@ -5,7 +5,9 @@ evaluated as Python, which `sympify` and `parse_expr` would do. Importing this m
 second: only workers do.
 """
 
+import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -16,8 +18,9 @@ from antlr4 import PredictionMode
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 from mpmath import mp, mpc, mpf
 
-from .evaluate import CONSTANTS, Evaluator, Exhausted, Undefined
+from .evaluate import CONSTANTS, GUARD, POINTS, Evaluator, Exhausted, Undefined
 from .judge import DIGITS, Sample, Unread, Value
+from .residues import residues
 
 LONGEST = 300
 DEEPEST = 10
@@ -27,8 +30,11 @@ MOST_DIGITS = 60
 MOST_NODES = 400
 LARGEST_MATRIX = 8
 
-POINTS = 8
-"""Three with positive reals, three with reals of both signs, two with small positive integers."""
+NEAR_SPAN = 700
+"""Bits: a point where the values lie no farther apart is evaluated in any case."""
+
+LARGEST_SPAN = 10_000
+ENOUGH_POINTS = 4
 
 _GRAMMAR = ConversionConfig(lowercase_symbols=False)
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
@@ -129,9 +135,42 @@ def _sample(tree: Any) -> Sample | Unread:
     symbols = {symbol.name for cell in cells for symbol in cell.atoms(sympy.Symbol)}
     names = symbols - CONSTANTS.keys()
     real_only = bool(names) and not symbols & {"i", "I"}
-    with mp.workdps(DIGITS):
-        values = tuple(value for cell in cells for value in _values(cell, real_only, not names))
-    return Sample(values, constant=not names, size=size)
+    exact = [residues(cell) for cell in cells]
+    rational = None if None in exact else tuple(n for found in exact for n in found or ())
+    points = [(cell, point) for cell in cells for point in range(POINTS if names else 1)]
+    spans = [_span(cell, point, real_only) for cell, point in points]
+    most = _widest(spans, len(cells))
+    digits = DIGITS + (int(most * math.log10(2)) if most > GUARD else 0)
+    with mp.workdps(digits):
+        values = [
+            _value_at(cell, point, real_only) if span is not None and span <= most else None
+            for span, (cell, point) in zip(spans, points, strict=True)
+        ]
+    if rational is None and not any(values) and math.inf in spans:
+        raise Exhausted
+    if not names:
+        values = [value for value in values for _ in range(POINTS)]
+    return Sample(tuple(values), not names, size, digits, rational)
+
+
+def _span(cell: Any, point: int, real_only: bool) -> float | None:
+    """Return how many bits lie between a cell's parts: infinitely many if a limit is reached."""
+    evaluator = Evaluator(point, real_only)
+    try:
+        with mp.workdps(DIGITS):
+            evaluator.of(cell)
+    except Exhausted:
+        return math.inf
+    except (Undefined, ZeroDivisionError, ValueError, TypeError):
+        return None
+    return evaluator.span if evaluator.span <= LARGEST_SPAN else math.inf
+
+
+def _widest(spans: Sequence[float | None], cells: int) -> float:
+    """Return the largest span that is worth its digits: a few far points are left out."""
+    known = [span for span in spans if span is not None and span < math.inf]
+    near = [span for span in known if span <= NEAR_SPAN]
+    return max(near if len(near) >= ENOUGH_POINTS * cells else known, default=0)
 
 
 def _cells(tree: Any) -> tuple[list[Any], tuple[int, int]]:
@@ -150,16 +189,10 @@ def _cells(tree: Any) -> tuple[list[Any], tuple[int, int]]:
     return list(found), found.shape
 
 
-def _values(cell: Any, real_only: bool, constant: bool) -> list[Value | None]:
-    if constant:
-        return [_value_at(cell, 0, real_only)] * POINTS
-    return [_value_at(cell, point, real_only) for point in range(POINTS)]
-
-
 def _value_at(tree: Any, point: int, real_only: bool) -> Value | None:
     try:
         value = mpc(Evaluator(point, real_only).of(tree))
-    except (Undefined, ZeroDivisionError, ValueError, TypeError):
+    except (Undefined, Exhausted, ZeroDivisionError, ValueError, TypeError):
         return None
     if mpmath.isnan(value.real) or mpmath.isnan(value.imag):
         return None
@@ -169,4 +202,4 @@ def _value_at(tree: Any, point: int, real_only: bool) -> Value | None:
 
 
 def _decimal(value: Any) -> Decimal:
-    return Decimal(mpmath.nstr(value, DIGITS, strip_zeros=True).replace("inf", "Infinity"))
+    return Decimal(mpmath.nstr(value, mp.dps, strip_zeros=True).replace("inf", "Infinity"))

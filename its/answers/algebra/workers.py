@@ -197,6 +197,8 @@ def _encoded(result: Sample | Unread, seconds: float) -> dict[str, Any]:
         "values": values,
         "constant": result.constant,
         "size": result.size,
+        "digits": result.digits,
+        "residues": result.residues,
         "seconds": seconds,
     }
 
@@ -209,7 +211,9 @@ def _decoded(reply: dict[str, Any]) -> tuple[Sample | Unread, float]:
         (Decimal(value[0]), Decimal(value[1])) if value else None for value in reply["values"]
     )
     rows, columns = reply["size"]
-    return Sample(values, reply["constant"], (rows, columns)), seconds
+    residues = None if reply["residues"] is None else tuple(map(int, reply["residues"]))
+    sample = Sample(values, reply["constant"], (rows, columns), int(reply["digits"]), residues)
+    return sample, seconds
 
 
 # In the worker ------------------------------------------------------------------------------

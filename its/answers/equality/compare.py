@@ -12,8 +12,10 @@ from ...types import Answer
 from ..algebra.judge import Comparison, Judge, Sample, Unread, agree, proportion
 from ..reading.tidy import grouped, with_decimal_points
 from . import relations
-from .numbers import Number, same_number
+from .numbers import Number, rounds, same_number
 from .shapes import (
+    Based,
+    Clock,
     Expression,
     Group,
     Listing,
@@ -21,12 +23,13 @@ from .shapes import (
     Quantity,
     Ratio,
     Relation,
+    Residue,
     Shape,
     Union,
     Words,
 )
 from .structure import shape
-from .units import conflict
+from .units import conflict, in_degrees_and_radians, sizes
 
 EQUAL, DIFFERENT, UNDECIDED = Comparison.EQUAL, Comparison.DIFFERENT, Comparison.UNDECIDED
 
@@ -76,17 +79,33 @@ class _Comparer:
         return self._leaves(a, b)
 
     def _leaves(self, a: Shape, b: Shape) -> Comparison:
-        """Compare numbers, words and expressions by their values."""
+        """Compare numbers, letters and expressions by their values."""
         texts = _leaf_text(a), _leaf_text(b)
         if texts[0] is None or texts[1] is None:
-            return DIFFERENT
+            return self._of_other_kinds(a, b)
         first, second = self._sample(texts[0]), self._sample(texts[1])
-        if isinstance(first, Sample) and isinstance(second, Sample):
-            same = agree(first, second)
-            if same is False and (_rounds(a, second) or _rounds(b, first)):
-                return EQUAL
-            return UNDECIDED if same is None else EQUAL if same else DIFFERENT
-        return UNDECIDED if Unread.EXHAUSTED in (first, second) else DIFFERENT
+        if not isinstance(first, Sample) or not isinstance(second, Sample):
+            return UNDECIDED  # what nobody could read may be equal
+        same = agree(first, second)
+        if same and first.digits != second.digits:
+            same = self._no_difference(texts[0], texts[1])
+        if same is False and (_rounds(a, second) or _rounds(b, first)):
+            return EQUAL
+        return UNDECIDED if same is None else EQUAL if same else DIFFERENT
+
+    def _no_difference(self, a: str, b: str) -> bool | None:
+        """Tell whether a - b is 0: one has parts too small for the other's digits."""
+        difference, nothing = self._sample(f"({a})-({b})"), self._sample("0")
+        if not isinstance(difference, Sample) or not isinstance(nothing, Sample):
+            return None
+        return agree(difference, nothing)
+
+    def _of_other_kinds(self, a: Shape, b: Shape) -> Comparison:
+        """An expression and a list differ, if the expression is one."""
+        for leaf in (a, b):
+            if isinstance(leaf, Expression) and isinstance(self._sample(leaf.text), Unread):
+                return UNDECIDED
+        return DIFFERENT
 
     def _sample(self, text: str) -> Sample | Unread:
         return self._judge(text) if self._judge else Unread.EXHAUSTED
@@ -102,11 +121,69 @@ class _Comparer:
             return EQUAL
         return self._leaves(a, b) if len(a.text) == 1 else DIFFERENT
 
+    def word_and_number(self, a: Words, b: Number) -> Comparison:
+        return self._leaves(a, b) if a.text == "e" else DIFFERENT
+
     def quantities(self, a: Quantity, b: Quantity) -> Comparison:
-        return DIFFERENT if conflict(a.unit, b.unit) else self.compare(a.amount, b.amount)
+        if in_degrees_and_radians(a.unit, b.unit):
+            turned = a if a.unit.single == "degree" else b
+            return self._degrees(turned.amount, (b if turned is a else a).amount)
+        if conflict(a.unit, b.unit):
+            return DIFFERENT
+        by = sizes(a.unit, b.unit)
+        return self.compare(_times(a.amount, by["a"]), _times(b.amount, by["b"]))
 
     def quantity(self, a: Quantity, b: Shape) -> Comparison:
+        """A unit may be left away; 29 cents are also 0.29, and 60 degrees pi/3."""
+        outcome = self.compare(a.amount, b)
+        if outcome is EQUAL:
+            return EQUAL
+        cents = a.unit.dimensions == (("dollar", 1),) and a.unit.factor == Fraction(1, 100)
+        if cents and isinstance(b, Number) and b.places is not None:
+            return self.compare(_times(a.amount, Fraction(1, 100)), b)
+        if a.unit.single == "degree" and isinstance(b, Expression) and r"\pi" in b.text:
+            return self._degrees(a.amount, b)
+        return outcome
+
+    def _degrees(self, degrees: Shape, radians: Shape) -> Comparison:
+        text = _leaf_text(degrees)
+        return self.compare(Expression(rf"({text})*\frac{{\pi}}{{180}}"), radians)
+
+    def based(self, a: Based, b: Shape) -> Comparison:
+        """`52_8` is `52` (who asks for a base knows it), and no other base's `52`."""
+        if not isinstance(b, Number) or b.value.denominator != 1:
+            return DIFFERENT
+        return EQUAL if a.digits == str(b.value) else DIFFERENT
+
+    def bases(self, a: Based, b: Based) -> Comparison:
+        if a.base == b.base:
+            return EQUAL if a.digits == b.digits else DIFFERENT
+        try:
+            return EQUAL if int(a.digits, a.base) == int(b.digits, b.base) else DIFFERENT
+        except ValueError:
+            return UNDECIDED  # a digit that its base does not have
+
+    def residues(self, a: Residue, b: Residue) -> Comparison:
+        moduli = self.compare(a.modulus, b.modulus)
+        if moduli is not EQUAL:
+            return moduli
+        return EQUAL if _congruent(a, b.amount) else self.compare(a.amount, b.amount)
+
+    def residue(self, a: Residue, b: Shape) -> Comparison:
+        """`5 mod 7` is 5, and `12 mod 7` as well."""
+        smallest = isinstance(b, Number) and isinstance(a.modulus, Number)
+        if smallest and 0 <= b.value < a.modulus.value and _congruent(a, b):  # type: ignore[union-attr]
+            return EQUAL
         return self.compare(a.amount, b)
+
+    def clock_and_ratio(self, a: Clock, b: Ratio) -> Comparison:
+        """`8:34 PM` is 20:34, and 8:34 where the half of the day is left away."""
+        seconds = _seconds(b)
+        if seconds is None:
+            return DIFFERENT
+        half = 12 * 3600
+        same = a.seconds == seconds or (seconds <= 13 * 3600 and a.seconds % half == seconds % half)
+        return EQUAL if same else DIFFERENT
 
     def listings(self, a: Listing, b: Listing) -> Comparison:
         return self._unordered(a.items, b.items)
@@ -122,7 +199,7 @@ class _Comparer:
         return DIFFERENT
 
     def listing_and_group(self, a: Listing, b: Group) -> Comparison:
-        return self._ordered(a.items, b.items)
+        return DIFFERENT if a.braced and b.opening == "(" else self._ordered(a.items, b.items)
 
     def listing_and_union(self, a: Listing, b: Union) -> Comparison:
         """`x < 1 or x > 2` is a union."""
@@ -154,8 +231,10 @@ class _Comparer:
         return self._unordered(a.parts, b.parts)
 
     def ratios(self, a: Ratio, b: Ratio) -> Comparison:
-        if len(a.terms) != len(b.terms) or (a.clock and b.clock):
-            return self._ordered(a.terms, b.terms)
+        if a.clock and b.clock:
+            return EQUAL if _seconds(a) == _seconds(b) else DIFFERENT
+        if len(a.terms) != len(b.terms):
+            return DIFFERENT
         return self._proportional(a.terms, b.terms)
 
     def ratio_and_leaf(self, a: Ratio, b: Shape) -> Comparison:
@@ -217,6 +296,11 @@ _RULES: dict[tuple[type, type], Callable[..., Comparison]] = {
     (Number, Number): _Comparer.numbers,
     (Words, Words): _Comparer.words,
     (Words, Expression): _Comparer.word_and_expression,
+    (Words, Number): _Comparer.word_and_number,
+    (Based, Based): _Comparer.bases,
+    (Residue, Residue): _Comparer.residues,
+    (Clock, Clock): lambda comparer, a, b: DIFFERENT,
+    (Clock, Ratio): _Comparer.clock_and_ratio,
     (Quantity, Quantity): _Comparer.quantities,
     (Listing, Listing): _Comparer.listings,
     (Listing, Group): _Comparer.listing_and_group,
@@ -232,6 +316,8 @@ _RULES: dict[tuple[type, type], Callable[..., Comparison]] = {
 }
 _ONE_SIDED: dict[type, Callable[..., Comparison]] = {
     Quantity: _Comparer.quantity,
+    Based: _Comparer.based,
+    Residue: _Comparer.residue,
     Listing: _Comparer.listing,
     Relation: _Comparer.relation,
 }
@@ -256,11 +342,39 @@ def _leaf_text(leaf: Shape) -> str | None:
     return leaf.text if isinstance(leaf, Words | Expression | Matrix) else None
 
 
+def _times(amount: Shape, factor: Fraction) -> Shape:
+    """Return an amount in another unit, with what it says about rounding."""
+    if factor == 1:
+        return amount
+    if isinstance(amount, Number):
+        return Number(amount.value * factor, amount.percent)
+    text = _leaf_text(amount)
+    if text is None:
+        return amount
+    return Expression(rf"({text})*\frac{{{factor.numerator}}}{{{factor.denominator}}}")
+
+
+def _congruent(a: Residue, b: Shape) -> bool:
+    if not (isinstance(a.amount, Number) and isinstance(a.modulus, Number)):
+        return False
+    if not isinstance(b, Number) or not a.modulus.value:
+        return False
+    return (a.amount.value - b.value) % a.modulus.value == 0
+
+
+def _seconds(ratio: Ratio) -> int | None:
+    """Return the time of day that a ratio like 20:34 or 20:34:00 is, in seconds."""
+    terms = [int(term.value) for term in ratio.terms if isinstance(term, Number)]
+    if not ratio.clock or len(terms) != len(ratio.terms):
+        return None
+    return sum(term * size for term, size in zip(terms, (3600, 60, 1), strict=False))
+
+
 def _rounds(written: Shape, exact: Sample) -> bool:
-    """Tell whether a decimal of four places or more is what the expression rounds to."""
+    """Tell whether a decimal is what the expression rounds to."""
     if not isinstance(written, Number) or not exact.constant or exact.values[0] is None:
         return False
     real, imaginary = exact.values[0]
     if imaginary or not real.is_finite():
         return False
-    return same_number(written, Number(Fraction(real), places=99))
+    return rounds(written, Number(Fraction(real)))

@@ -2,7 +2,7 @@
 
 import re
 
-from .tidy import closing_brace
+from .braces import closing_brace
 
 LONGEST_BOX = 4_000
 MOST_BOXES = 20
