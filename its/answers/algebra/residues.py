@@ -54,7 +54,7 @@ class _Field:
         if isinstance(node, sympy.Rational):
             return self._quotient(int(node.p), int(node.q))
         if isinstance(node, sympy.Symbol) or name in ("Pi", "Exp1"):
-            return self._symbol(getattr(node, "name", {"Pi": "pi", "Exp1": "e"}.get(name)), bound)
+            return self._symbol(str(getattr(node, "name", name)), bound)
         if name == "Add":
             return sum(self.of(arg, bound) for arg in node.args) % self._prime
         if name == "Mul":
@@ -85,6 +85,7 @@ class _Field:
     def _symbol(self, name: str, bound: Mapping[str, int]) -> int:
         if name in bound:
             return bound[name]
+        name = {"Pi": "pi", "Exp1": "e"}.get(name, name)
         if name in ("i", "I"):
             raise NotExact
         digest = hashlib.sha512(f"{name} mod {self._prime}".encode("utf-8", "replace")).digest()

@@ -39,6 +39,10 @@ def compare(a: Answer, b: Answer, judge: Judge | None = None) -> Comparison:
 
     The comparison is symmetric. A set of all solutions does not equal one of them.
     """
+    if a.kind != b.kind:
+        return DIFFERENT
+    if a.kind != "math":
+        return EQUAL if _same_text(a, b) else DIFFERENT
     if a.integer is not None and b.integer is not None:
         return EQUAL if a.integer == b.integer else DIFFERENT
     if a.key == b.key:
@@ -51,6 +55,13 @@ def compare(a: Answer, b: Answer, judge: Judge | None = None) -> Comparison:
                 return EQUAL
             outcomes.append(outcome)
     return UNDECIDED if UNDECIDED in outcomes else DIFFERENT
+
+
+def _same_text(a: Answer, b: Answer) -> bool:
+    """Tell whether two answers that are no mathematics are written alike; a label has no case."""
+    if a.kind == "label":
+        return a.text.casefold() == b.text.casefold()
+    return a.text == b.text
 
 
 @lru_cache(maxsize=4096)
@@ -117,7 +128,7 @@ class _Comparer:
         return EQUAL if a.text == b.text else DIFFERENT
 
     def word_and_expression(self, a: Words, b: Expression) -> Comparison:
-        if a.text == b.text.casefold():
+        if a.text == b.text.casefold() or (a.text, b.text) == ("infinitely many", r"\infty"):
             return EQUAL
         return self._leaves(a, b) if len(a.text) == 1 else DIFFERENT
 
@@ -135,6 +146,8 @@ class _Comparer:
 
     def quantity(self, a: Quantity, b: Shape) -> Comparison:
         """A unit may be left away; 29 cents are also 0.29, and 60 degrees pi/3."""
+        if isinstance(b, Number) and b.percent:
+            return DIFFERENT
         outcome = self.compare(a.amount, b)
         if outcome is EQUAL:
             return EQUAL

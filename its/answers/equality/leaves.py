@@ -7,7 +7,7 @@ from .shapes import Based, Clock, Words
 from .words import in_words
 
 _LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:]?")
-_WORDS = re.compile(r"[A-Za-z][A-Za-z'\-]*(?:[\s,.]+[A-Za-z0-9'\-]+)*")
+_WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|['\-])*(?:[\s,.]+(?:[^\W_]|['\-])+)*\.?")
 _CHOICE = re.compile(
     r"([A-J])(?:\)|:(?=\s)|\s+[-\u2013\u2014](?=\s+[A-Za-z]{3}))\s*\S.*", re.DOTALL
 )
@@ -20,6 +20,10 @@ _NO_SOLUTION = re.compile(
     r"(?:solutions?|values?|numbers?|roots?|answers?|integers?)(?: exists?)?|none"
     r"|(?:the )?empty set|(?:does|do) not exist|dne|(?:it is )?(?:impossible|not possible)"
     r"|no such \w+(?: exists?)?)",
+    re.IGNORECASE,
+)
+_UNLIMITED = re.compile(
+    r"(?:there are )?infinitely many(?: (?:real )?(?:solutions?|values?|pairs?))?|infinite",
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"\b(?:the|a|an)\s+")
@@ -89,9 +93,11 @@ def words(text: str) -> Words | None:
         return Words("no solution")
     if short := _YES_OR_NO.fullmatch(text):
         return Words(short[1].casefold())
+    if _UNLIMITED.fullmatch(text):
+        return Words("infinitely many")
     text = _NTH.sub("", text)
     if is_words(text) and (len(text) > 3 or " " in text or text.istitle()):
-        plain = " ".join(re.findall(r"[a-z0-9']+", text.casefold()))
+        plain = " ".join(re.findall(r"(?:[^\W_]|')+", text.casefold()))
         return Words(_ARTICLE.sub("", plain))
     return None
 

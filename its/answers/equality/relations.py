@@ -137,7 +137,7 @@ def _heads(relation: Relation) -> set[str]:
 
 
 def _name(relation: Relation) -> str:
-    names = [side for side in relation.sides if is_name(side) and _INFINITY not in side]
+    names = [side for side in _ascending(relation)[0] if is_name(side) and _INFINITY not in side]
     return head(names[0]) if names else ""
 
 

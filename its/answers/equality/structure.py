@@ -225,15 +225,19 @@ def _difference(text: str, depth: int) -> Shape | None:
     points: Sequence[Shape] = holes.items if isinstance(holes, Listing) else (holes,)
     if not isinstance(whole, Group) or len(whole.items) != 2:
         return None
-    numbers = [point for point in points if isinstance(point, Number)]
-    if len(points) > 1 and len(numbers) < len(points):
+    numbers = sorted((point for point in points if isinstance(point, Number)), key=_value)
+    if len(numbers) == len(points):
+        points = numbers
+    elif len(points) > 1:
         return None
-    if numbers:
-        points = sorted(numbers, key=lambda point: point.value)
     edges = (whole.items[0], *(edge for point in points for edge in (point, point)), whole.items[1])
     brackets = [whole.opening, *[")", "("] * len(points), whole.closing]
     pieces = zip(edges[::2], edges[1::2], brackets[::2], brackets[1::2], strict=True)
     return Union(tuple(Group(left, (low, high), right) for low, high, left, right in pieces))
+
+
+def _value(number: Number) -> Fraction:
+    return number.value
 
 
 def _residue(text: str, depth: int) -> Shape | None:

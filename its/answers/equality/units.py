@@ -194,8 +194,8 @@ def unit(written: str) -> Unit | None:
     for short, long in _COMPOUND.items():
         text = re.sub(rf"\b{short}\b", long, text)
     text = re.sub(r"\bdegrees?\s+(?=(?:celsius|fahrenheit|kelvin)\b)", "", text, flags=re.I)
-    text = re.sub(r"\bsq(?:uare)?\.?\s*([A-Za-z]+)", r"\1^2", text)
-    text = re.sub(r"\bcu(?:bic)?\.?\s*([A-Za-z]+)", r"\1^3", text)
+    text = re.sub(r"\b(?:sq\.?|square)\s+([A-Za-z]+)", r"\1^2", text)
+    text = re.sub(r"\b(?:cu\.?|cubic)\s+([A-Za-z]+)", r"\1^3", text)
     text = re.sub(r"([A-Za-z]+)\s+squared\b", r"\1^2", text)
     text = re.sub(r"([A-Za-z]+)\s+cubed\b", r"\1^3", text)
     parts = re.split(r"\s*/\s*|\s*\bper\b\s*", text)
@@ -226,7 +226,10 @@ def _product(part: str) -> Unit | None:
     if names and all(_known(name) for name, _ in names):
         return _known_product(names)
     words = [name for name, _ in names if name.casefold() not in _SAYS_NOTHING]
-    if any(power for _, power in names) or not words or not all(map(_is_noun, words)):
+    powers = [int(power or 1) for _, power in names]
+    if len(names) == 1 and _stem(names[0][0]) in _COUNTING:
+        return Unit(((_stem(names[0][0]), powers[0]),), Fraction(1))
+    if any(power != 1 for power in powers) or not words or not all(map(_is_noun, words)):
         return None
     return Unit(((_stem(words[0 if "of" in part.split() else -1]), 1),), Fraction(1))
 

@@ -87,9 +87,9 @@ def _whole(words: list[str]) -> Fraction | None:
         elif _FIGURE.fullmatch(word) and not named:
             current = Fraction(word.replace(",", ""))
         elif word in _MULTIPLES:
-            current = (current if named else 1) * _MULTIPLES[word]
+            current = (current if named else Fraction(1)) * _MULTIPLES[word]
         elif word in _SCALES:
-            total += (current if named else 1) * 10 ** _SCALES[word]
+            total += (current if named else Fraction(1)) * 10 ** _SCALES[word]
             current = Fraction(0)
         else:
             return None

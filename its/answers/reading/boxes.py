@@ -7,14 +7,26 @@ from .braces import closing_brace
 LONGEST_BOX = 4_000
 MOST_BOXES = 20
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*(\{|[^\s{}\\]+)")
+# Without braces a box holds a number or one letter: `\boxed so` is a slip.
+_BOX = re.compile(
+    r"(?:\\(?:boxed|fbox)\s*|(?<![A-Za-z\\])boxed(?=\{))(\{|[-+]?\d[\d.,/]*%?|[A-Za-z](?![A-Za-z]))"
+)
+_ENVIRONMENT = re.compile(r"\\begin\s*\{boxed\}(.*?)\\end\s*\{boxed\}", re.DOTALL)
 _NEXT_BOX_NEAR, _NEXT_BOX_FAR = 10, 70
-_GOES_ON = re.compile(r"^[ \t$]*(?:[-=/]|\*(?!\*)|\+(?!\+))|\b(?:so|thus|hence|then)\b")
+_GOES_ON = re.compile(
+    r"^[ \t$]*(?:[-=/]|\*(?!\*)|\+(?!\+))"
+    r"|\b(?:so|thus|hence|then|therefore|but|should|instead|actually|rather|wait|no|not|means?"
+    r"|which|giv(?:es?|ing)|again|correct(?:ed|ly)?|right|final(?:ly)?|real(?:ly)?|total|sum"
+    r"|altogether|because|since|check(?:ing|ed)?|recheck\w*|mistake|wrong|now|leads?|yields?)\b",
+    re.IGNORECASE,
+)
 _JOINS_BOXES = re.compile(r"\b(?:and|or)\b|[,;]")
 
 
 def boxed(text: str) -> str | None:
     """Return what the last box holds, with the boxes just before it that belong to it."""
+    if "boxed}" in text:
+        text = _ENVIRONMENT.sub(lambda m: rf"\boxed{{{m[1]}}}", text)
     boxes = _last_boxes(text)
     if not boxes:
         return None
@@ -32,18 +44,29 @@ def _last_boxes(text: str) -> list[tuple[int, int, str]]:
     boxes: list[tuple[int, int, str]] = []
     end = len(text)
     for _ in range(MOST_BOXES):
-        start = max(text.rfind(r"\boxed", 0, end), text.rfind(r"\fbox", 0, end))
+        start = max(text.rfind("boxed", 0, end), text.rfind(r"\fbox", 0, end))
         if start < 0:
             break
-        match = _BOX.match(text, start)
-        if match and match[1] != "{":
-            boxes.insert(0, (start, match.end(), match[1].rstrip("$.")))
-        elif match:
-            close = closing_brace(text[: match.end() + LONGEST_BOX], match.end())
-            if close is not None and text[match.end() : close].strip():
-                boxes.insert(0, (start, close + 1, text[match.end() : close]))
+        start -= text[start - 1 : start] == "\\" and text[start] != "\\"
+        found = _box_at(text, start)
+        if found and boxes and found[1] >= boxes[0][1]:
+            boxes[0] = (found[0], found[1], boxes[0][2])  # a box around a box
+        elif found:
+            boxes.insert(0, found)
         end = start
     return boxes
+
+
+def _box_at(text: str, start: int) -> tuple[int, int, str] | None:
+    match = _BOX.match(text, start)
+    if not match:
+        return None
+    if match[1] != "{":
+        return start, match.end(), match[1].rstrip(".,")
+    close = closing_brace(text[: match.end() + LONGEST_BOX], match.end())
+    if close is None or not text[match.end() : close].strip():
+        return None
+    return start, close + 1, text[match.end() : close]
 
 
 def _belong_together(between: str, earlier: str, later: str) -> bool:

@@ -66,7 +66,7 @@ def unescaped(text: str) -> str:
     text = _DECIMAL_DOTS.sub(r"\1\\ldots ", text)
     for char, written in _ESCAPED.items():
         if char in text:
-            text = re.sub(f"{char}(?=[a-z])", lambda _, said=written: str(said), text)
+            text = re.sub(f"{char}(?=[a-z])", written.replace("\\", "\\\\"), text)
     return text
 
 

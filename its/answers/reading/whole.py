@@ -1,0 +1,117 @@
+"""Texts that as a whole are an answer: `42`, `B) Paris`, `Yes`, `It's 42.`, `Tokyo`."""
+
+import re
+
+from .prose import BEFORE_CJK, CJK, DISPLAY, FENCE, INLINE, content, is_prose
+
+LONGEST = 200
+MOST_WORDS = 4
+
+_LEAD = re.compile(
+    r"^(?i:(?:(?:so|thus|therefore|hence|ok(?:ay)?|well),?\s+)?"
+    r"(?:it's|it’s|it is|that's|that is|this is"
+    r"|we get|i get|you get|we have|i got|it equals|that equals|there are|there is|answer|=))\s+"
+    r"(?=[-+\d$\\(.A-Z√π½])"
+)
+_TALK = re.compile(
+    r"\b(?:i|i'm|you|we|he|she|they|have|has|can|can't|cannot|could|would|will|am|are|is|was|were|do"
+    r"|does|did|hello|hi|hey|thanks?|thank|sorry|please|welcome|let|lets|let's|sure|try|step|here"
+    r"|select|return|print|import|def|function|note|see|add|use)\b",
+    re.IGNORECASE,
+)
+_ITEM = re.compile(r"(?:[-*•]|\d+[.)])\s+[A-Za-z]")
+_LETTER = r"[^\W\d_]"
+_WORD = rf"{_LETTER}(?:{_LETTER}|['’.\-])*"
+_NAME = re.compile(rf"{_WORD}(?:,?\s+{_WORD}){{0,{MOST_WORDS - 1}}}")
+_CAPITALISED = re.compile(
+    r"[A-Z][\w'’.\-]*(?:\s+(?:of|the|and|de|la|le|von|van|der|del|du|da|[A-Z][\w'’.\-]*)){0,4}"
+)
+_IS_NAME = re.compile(
+    rf"^(?:[^.!?\n]{{1,120}}?\s)?(?:is|was|are)\s+(?:called\s+|named\s+|the\s+)?({_CAPITALISED.pattern})$"
+)
+_NAME_IS = re.compile(rf"^({_CAPITALISED.pattern})\s+(?:is|was)\s+the\s+[^.!?\n]{{1,120}}$")
+_YES_OR_NO = re.compile(r"^\W*(yes|no)\b\s*(?:[,.;:!]|[-\u2013\u2014]\s|$)", re.IGNORECASE)
+_NO_NAMES = frozenset(
+    ("I", "It", "This", "That", "There", "He", "She", "They", "We", "You", "What", "Here", "The")
+)
+_PLAIN_FENCES = ("", "text", "txt", "plaintext", "math", "latex", "tex", "json")
+
+
+def whole(text: str) -> str | None:
+    """Return the answer that `text` is as a whole, or `None` if it is prose or code."""
+    bare = _unfenced(text.strip().lstrip("∴⇒→ "))
+    if bare is None or not bare or len(bare) > LONGEST:
+        return None
+    for formula in (DISPLAY, INLINE):
+        if match := formula.fullmatch(bare.rstrip(".")):
+            return content(match)
+    if "\n" in bare or _ITEM.match(bare):
+        return None
+    if counted := BEFORE_CJK.fullmatch(bare.rstrip("。")):
+        return counted[1]
+    led = _LEAD.sub("", bare)
+    said = led.strip("*_ ") if led.strip("*_ ") else led
+    if is_name(said):
+        return said
+    return said if _is_short(said) else None
+
+
+def alone_at_end(text: str) -> str | None:
+    """Return the last paragraph, if it is an amount or a formula on one line."""
+    before, _, last = text.strip().rpartition("\n\n")
+    bare = last.strip().lstrip("∴⇒→ ")
+    if not before or "\n" in bare or len(bare) > LONGEST or _ITEM.match(bare):
+        return None
+    return bare if not is_choice(bare) and not INLINE.search(bare) and _is_short(bare) else None
+
+
+def _unfenced(text: str) -> str | None:
+    """Return what a text that is one fence holds; `None` if that is a program."""
+    if not text.startswith("```"):
+        return text
+    fence = FENCE.fullmatch(text)
+    language = text[3:].partition("\n")[0].strip().lower()
+    return fence[1].strip() if fence and language in _PLAIN_FENCES else None
+
+
+def _is_short(text: str) -> bool:
+    """Tell whether `text` is an amount, a formula or a choice, and not a sentence."""
+    if is_choice(text):
+        return True
+    if INLINE.search(text) and re.search(r"[A-Za-z]{2}", INLINE.sub("", text)):
+        return False  # a formula in a sentence
+    if re.search(f"[{CJK}]{{2}}", text):
+        return False
+    return not is_prose(text) and not _TALK.search(text) and bool(re.search(r"[\d\\=<>^√π½]", text))
+
+
+def is_choice(text: str) -> bool:
+    return re.fullmatch(r"\(?[A-J](?:[).:]|\s+-)\s*\S[^.!?\n]{0,100}[.!?]?", text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Tell whether `text` is a word or a name: up to two words, or more with capital letters."""
+    bare = text.strip().rstrip(".!。").strip("\"'“”*")
+    if not _NAME.fullmatch(bare):
+        return False
+    words = bare.split()
+    if len(words) > 1 and _TALK.search(bare):
+        return False
+    if not bare.isascii() and len(words) == 1:
+        return len(bare) <= 10 or bare[:1].isupper()
+    return len(words) <= 2 or _CAPITALISED.fullmatch(bare) is not None
+
+
+def named(text: str) -> str | None:
+    """Return the name that a text of one sentence states, or its yes or no."""
+    bare = text.strip().replace("**", "")
+    if "\n\n" in bare or len(bare) > 2 * LONGEST:
+        return None
+    if answer := _YES_OR_NO.match(bare):
+        return answer[1].capitalize()
+    sentence = bare.rstrip(".!")
+    for pattern in (_IS_NAME, _NAME_IS):
+        found = pattern.match(sentence)
+        if found and found[1].split()[0] not in _NO_NAMES:
+            return re.sub(r"^(?:The|A|An)\s+", "", found[1])
+    return None
