@@ -74,8 +74,11 @@ def agree(a: Sample, b: Sample) -> bool | None:
 
 
 def proportion(a: Sample, b: Sample) -> Decimal | None:
-    """Return the constant c with a = c * b at every point, or `None` if there is none."""
-    if a.size != b.size:
+    """Return the number c with a = c * b at every point, or `None` if there is none.
+
+    Constants are no multiples of each other: `g(2) = 5` is not `g(3) = 5`.
+    """
+    if a.size != b.size or a.constant or b.constant:
         return None
     pairs = [(x, y) for x, y in _pairs(a, b) if any(x) or any(y)]
     if len(pairs) < FEWEST_POINTS or any(not any(x) or not any(y) for x, y in pairs):

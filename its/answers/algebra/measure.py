@@ -138,13 +138,16 @@ def _sample(tree: Any) -> Sample | Unread:
     exact = [residues(cell) for cell in cells]
     rational = None if None in exact else tuple(n for found in exact for n in found or ())
     points = [(cell, point) for cell in cells for point in range(POINTS if names else 1)]
-    spans = [_span(cell, point, real_only) for cell, point in points]
+    first = [_evaluated(cell, point, real_only, DIGITS) for cell, point in points]
+    spans = [span for span, _ in first]
     most = _widest(spans, len(cells))
     digits = DIGITS + (int(most * math.log10(2)) if most > GUARD else 0)
-    with mp.workdps(digits):
+    values = [value if span is not None and span <= most else None for span, value in first]
+    if digits > DIGITS:
+        near = [value is not None for value in values]
         values = [
-            _value_at(cell, point, real_only) if span is not None and span <= most else None
-            for span, (cell, point) in zip(spans, points, strict=True)
+            _evaluated(cell, point, real_only, digits)[1] if use else None
+            for use, (cell, point) in zip(near, points, strict=True)
         ]
     if rational is None and not any(values) and math.inf in spans:
         raise Exhausted
@@ -153,17 +156,25 @@ def _sample(tree: Any) -> Sample | Unread:
     return Sample(tuple(values), not names, size, digits, rational)
 
 
-def _span(cell: Any, point: int, real_only: bool) -> float | None:
-    """Return how many bits lie between a cell's parts: infinitely many if a limit is reached."""
+def _evaluated(
+    cell: Any, point: int, real_only: bool, digits: int
+) -> tuple[float | None, Value | None]:
+    """Return how many bits lie between a cell's parts, and its value.
+
+    The bits are infinitely many if a limit is reached; without a value at the point both are
+    `None`.
+    """
     evaluator = Evaluator(point, real_only)
     try:
-        with mp.workdps(DIGITS):
-            evaluator.of(cell)
+        with mp.workdps(digits):
+            value = mpc(evaluator.of(cell))
+            if evaluator.span > LARGEST_SPAN:
+                return math.inf, None
+            return evaluator.span, _value(value, real_only)
     except Exhausted:
-        return math.inf
+        return math.inf, None
     except (Undefined, ZeroDivisionError, ValueError, TypeError):
-        return None
-    return evaluator.span if evaluator.span <= LARGEST_SPAN else math.inf
+        return None, None
 
 
 def _widest(spans: Sequence[float | None], cells: int) -> float:
@@ -189,11 +200,7 @@ def _cells(tree: Any) -> tuple[list[Any], tuple[int, int]]:
     return list(found), found.shape
 
 
-def _value_at(tree: Any, point: int, real_only: bool) -> Value | None:
-    try:
-        value = mpc(Evaluator(point, real_only).of(tree))
-    except (Undefined, Exhausted, ZeroDivisionError, ValueError, TypeError):
-        return None
+def _value(value: Any, real_only: bool) -> Value | None:
     if mpmath.isnan(value.real) or mpmath.isnan(value.imag):
         return None
     if real_only and abs(value.imag) > mpf(10) ** -25 * max(abs(value.real), mpf(1)):

@@ -74,8 +74,13 @@ def _labelled(text: str) -> Shape | None:
     found = [part for part in parts if part]
     if len(found) < 2 or len(found) != len(parts) or len({part[1] for part in found}) < len(found):
         return None
-    items = (Relation((f"({part[1].casefold()})", part[2].strip()), ("=",)) for part in found)
+    items = (Relation((_label(part[1]), part[2].strip()), ("=",)) for part in found)
     return Listing(tuple(items))
+
+
+def _label(label: str) -> str:
+    """Return a label as the name of what it stands before: `(2)` as `part_b`."""
+    return f"part_{chr(96 + int(label)) if label.isdigit() else label.casefold()}"
 
 
 def _number(text: str, _: int) -> Shape | None:

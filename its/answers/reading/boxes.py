@@ -6,6 +6,8 @@ from .braces import closing_brace
 
 LONGEST_BOX = 4_000
 MOST_BOXES = 20
+MOST_NOUNS = 2
+"""Words between two boxes of one answer: `\\boxed{1} papers and \\boxed{2} bins`."""
 
 # Without braces a box holds a number or one letter: `\boxed so` is a slip.
 _BOX = re.compile(
@@ -13,12 +15,18 @@ _BOX = re.compile(
 )
 _ENVIRONMENT = re.compile(r"\\begin\s*\{boxed\}(.*?)\\end\s*\{boxed\}", re.DOTALL)
 _NEXT_BOX_NEAR, _NEXT_BOX_FAR = 10, 70
-_GOES_ON = re.compile(
-    r"^[ \t$]*(?:[-=/]|\*(?!\*)|\+(?!\+))"
-    r"|\b(?:so|thus|hence|then|therefore|but|should|instead|actually|rather|wait|no|not|means?"
-    r"|which|giv(?:es?|ing)|again|correct(?:ed|ly)?|right|final(?:ly)?|real(?:ly)?|total|sum"
-    r"|altogether|because|since|check(?:ing|ed)?|recheck\w*|mistake|wrong|now|leads?|yields?)\b",
+_GOES_ON = re.compile(r"^[ \t$]*(?:[-=/]|\*(?!\*)|\+(?!\+))")
+_CORRECTS = re.compile(
+    r"\b(?:so|thus|hence|then|therefore|but|should|instead|actually|rather|wait|no|not|means?|which"
+    r"|giv(?:es?|ing)|again|correct\w*|right|final\w*|real(?:ly)?|total|sum|altogether|because|since"
+    r"|check\w*|recheck\w*|mistake|wrong|now|leads?|yields?|after|becomes?)\b",
     re.IGNORECASE,
+)
+"""Words after which a box replaces the one before it."""
+_BESIDE_BOXES = re.compile(
+    r"(?:and|or|also|as well as|together with|respectively|the|other|another|one|is|are|for|of|with"
+    r"|when|if|case|solutions?|values?|roots?|numbers?|minimum|maximum|smallest|largest|second|quad"
+    r"|text|left|right|boxed|answer|either|both|first|third|a|an|in|to|be)\b"
 )
 _JOINS_BOXES = re.compile(r"\b(?:and|or)\b|[,;]")
 
@@ -79,4 +87,7 @@ def _belong_together(between: str, earlier: str, later: str) -> bool:
         return not re.search(r"\.|(?!and|quad|text)[a-z]{3}", between)
     if len(between) > _NEXT_BOX_FAR or re.search(r"\.\s|\n\s*\n|[?!]", between):
         return False
-    return bool(_JOINS_BOXES.search(between))
+    if _CORRECTS.search(between) or not _JOINS_BOXES.search(between):
+        return False
+    words = [w for w in re.findall(r"[A-Za-z]{2,}", between) if not _BESIDE_BOXES.fullmatch(w)]
+    return not words or (len(words) <= MOST_NOUNS and bool(re.search(r"\b(?:and|or)\b", between)))

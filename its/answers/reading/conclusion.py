@@ -12,6 +12,7 @@ from .prose import (
     joined,
     sentences,
     without_afterword,
+    without_lead,
 )
 
 _CONCLUDES = re.compile(
@@ -73,6 +74,7 @@ _SAID_NAME = re.compile(
 
 _CALCULATES = re.compile(r"[\d)]\s*[=+*/×÷]\s*\\?[$€£]?\s*[\d(]|\\[A-Za-z(\[]|\$[^$\n]+\$|=\s*-?\d")
 _SOLVED = re.compile(r"\b(?:solutions?|roots?|zeros?|values?|answers?|get|obtain|gives?)\b")
+_PERSONAL = re.compile(r"\W*(?:they|we|i|you|he|she|these|those)\b", re.IGNORECASE)
 _TELLS = re.compile(r"(?:\b(?:is|are|was|were|be|called|named|equals?|gives?|get)|[:=])\s*$")
 
 
@@ -150,8 +152,9 @@ def amount(sentence: str, cued: bool) -> str | None:
     """
     _, *values = re.split(r"\b(?:is|are)\b:?|=", sentence)
     said = values[-1].strip(" .*:") if values else ""
-    if re.search(r"\d|[¼-¾√π]", said) and not is_prose(said):
-        return said
+    personal = not cued and _PERSONAL.match(sentence)
+    if re.search(r"\d|[¼-¾√π]", said) and not is_prose(said) and not personal:
+        return without_lead(said)
     if not cued:
         return None
     sentence = re.sub(r"\([^()]*\)", "", sentence)

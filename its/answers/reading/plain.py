@@ -26,7 +26,7 @@ _PI = re.compile(_NAME + r"pi(?![A-Za-z])")
 _LOG_OF_BASE = re.compile(r"\\?\blog(\d{1,2})(?=\s*\()")
 _ANY_ROOT = re.compile(r"(?<![\\A-Za-z])(sqrt|cbrt)(?![A-Za-z])")
 _SQRT_CALL = re.compile(r"\\sqrt(\[[^\[\]]*\])?\s*\(")
-_INDEX_BARE = re.compile(r"\\sqrt\s*(\[[^\[\]{}]*\])\s*(\d|[A-Za-z])")
+_INDEX_BARE = re.compile(r"\\sqrt\s*(\[[^\[\]{}]*\])\s*(\d+|[A-Za-z])")
 _NOTHING = re.compile(
     r"\\(?:checkmark|square|blacksquare|qed|Box|hfill|null|relax|allowbreak|centering)(?![A-Za-z])"
     r"|</?(?:b|i|em|strong|u|span|p|code|tt|mark)>|<br\s*/?>"

@@ -66,3 +66,14 @@ def without_afterword(sentence: str) -> str:
     if restated := RESTATED.fullmatch(sentence):
         return restated[1]
     return _AFTERWORD.sub("", sentence)
+
+
+_LEADING = re.compile(
+    r"(?!(?:not?|sin|cos|tan|cot|log|ln|pi|sqrt|minus|negative|plus|twice|half|option|choice|one|two"
+    r"|either|between|mod)\b)[a-z]+(?: (?:to|than|about))?\s+(?=\\?[$€£]?-?\d)"
+)
+
+
+def without_lead(said: str) -> str:
+    """Return an amount without the word that sticks to it: `worth 50`, `about 50`."""
+    return _LEADING.sub("", said, count=1) if _LEADING.match(said) else said

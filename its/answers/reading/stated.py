@@ -17,7 +17,7 @@ from .prose import (
 LONGEST_AFTERWORD = 60
 """Characters that may follow a stated answer on its line; with more it is an explanation."""
 
-_COLON = r"[:=：→⇒]|->"
+_COLON = r"[:=：→⇒]|->|[-–—](?=\s)"
 _CUE = (
     r"final answer|the answer|my answer|correct answer|answer|ans|result is|result(?=\s*[:：])"
     r"|solution(?=\s*[:：])|(?:final )?output(?=\s*[:：])|####|^A(?=:)"
@@ -28,7 +28,7 @@ _CUE = (
 )
 _STATED = re.compile(
     rf"(?:(?<![A-Za-z])(?:{_CUE}))(?:'s)?"
-    r"(?:\s*(?:is|are|would be|should be|must be|ist|lautet|est|es|é|è|是|为|為|は))?"
+    r"(?:\s*(?:(?:ist|is|are|would be|should be|must be|lautet|est|es|é|è)(?!\w)|[是为為は]))?"
     r"(?:\s+(?:therefore|thus|then|simply|just))?"
     rf"\s*(?:{_COLON}|(?<=is)|(?<=are)|(?<=be)|(?<=therefore)|(?<=thus)|(?<=then)|(?<=simply)"
     r"|(?<=just)|(?<=####)|(?<='s)(?=\s)|(?<=\bist)|(?<=lautet)|(?<=\best)|(?<=\bes)|(?<=\bé)|(?<=\bè)"

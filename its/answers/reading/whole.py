@@ -14,7 +14,7 @@ _LEAD = re.compile(
     r"(?=[-+\d$\\(.A-Z√π½])"
 )
 _TALK = re.compile(
-    r"\b(?:i|i'm|you|we|he|she|they|have|has|can|can't|cannot|could|would|will|am|are|is|was|were|do"
+    r"\b(?:i|i'm|you|we|he|she|they|have|has|can|can't|cannot|could|would|will|are|is|was|were|do"
     r"|does|did|hello|hi|hey|thanks?|thank|sorry|please|welcome|let|lets|let's|sure|try|step|here"
     r"|select|return|print|import|def|function|note|see|add|use)\b",
     re.IGNORECASE,
@@ -30,6 +30,22 @@ _IS_NAME = re.compile(
     rf"^(?:[^.!?\n]{{1,120}}?\s)?(?:is|was|are)\s+(?:called\s+|named\s+|the\s+)?({_CAPITALISED.pattern})$"
 )
 _NAME_IS = re.compile(rf"^({_CAPITALISED.pattern})\s+(?:is|was)\s+the\s+[^.!?\n]{{1,120}}$")
+_CHOICE = re.compile(
+    r"[(\[]?[A-J](?:[)\].:]{1,2}|\s+-)?(?:(?<=[)\].:-])\s*\S[^.!?\n]{0,100}[.!?]?)?"
+)
+_SENTENCE = re.compile(
+    r"(?![A-Za-z]+\.?\s+\d)(?!(?:sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|cbrt|pi|arc\w+|max|min|gcd"
+    r"|lcm)\b)[A-Za-z]{2,}\s+[a-z]"
+)
+"""Words at the start: `Jeff receives $80` is a sentence, `July 4` is none."""
+
+_CUE = re.compile(r"^[∴⇒→\s]*(?:(?:hence|thus|so|therefore|then|finally)\b,?\s+)?", re.IGNORECASE)
+_ASIDE = re.compile(r"\W*(?:for (?:example|instance)|e\.g\.|examples?|note|check)\b", re.IGNORECASE)
+_COUNTED = re.compile(
+    r"^(?:there (?:is|are)|it (?:has|takes|costs|weighs)|(?:you|we|i) (?:get|need|have))\s+"
+    r"(?:exactly\s+|about\s+)?\\?\$?([-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?)(?=\s[a-z]|$)",
+    re.IGNORECASE,
+)
 _YES_OR_NO = re.compile(r"^\W*(yes|no)\b\s*(?:[,.;:!]|[-\u2013\u2014]\s|$)", re.IGNORECASE)
 _NO_NAMES = frozenset(
     ("I", "It", "This", "That", "There", "He", "She", "They", "We", "You", "What", "Here", "The")
@@ -39,7 +55,7 @@ _PLAIN_FENCES = ("", "text", "txt", "plaintext", "math", "latex", "tex", "json")
 
 def whole(text: str) -> str | None:
     """Return the answer that `text` is as a whole, or `None` if it is prose or code."""
-    bare = _unfenced(text.strip().lstrip("∴⇒→ "))
+    bare = _unfenced(_CUE.sub("", text.strip(), count=1))
     if bare is None or not bare or len(bare) > LONGEST:
         return None
     for formula in (DISPLAY, INLINE):
@@ -52,15 +68,17 @@ def whole(text: str) -> str | None:
     led = _LEAD.sub("", bare)
     said = led.strip("*_ ") if led.strip("*_ ") else led
     if is_name(said):
-        return said
+        return said.rstrip("!.。")
     return said if _is_short(said) else None
 
 
 def alone_at_end(text: str) -> str | None:
     """Return the last paragraph, if it is an amount or a formula on one line."""
     before, _, last = text.strip().rpartition("\n\n")
-    bare = last.strip().lstrip("∴⇒→ ")
+    bare = _CUE.sub("", last.strip(), count=1)
     if not before or "\n" in bare or len(bare) > LONGEST or _ITEM.match(bare):
+        return None
+    if _ASIDE.match(bare):
         return None
     return bare if not is_choice(bare) and not INLINE.search(bare) and _is_short(bare) else None
 
@@ -80,13 +98,13 @@ def _is_short(text: str) -> bool:
         return True
     if INLINE.search(text) and re.search(r"[A-Za-z]{2}", INLINE.sub("", text)):
         return False  # a formula in a sentence
-    if re.search(f"[{CJK}]{{2}}", text):
+    if re.search(f"[{CJK}]{{2}}", text) or _SENTENCE.match(text):
         return False
     return not is_prose(text) and not _TALK.search(text) and bool(re.search(r"[\d\\=<>^√π½]", text))
 
 
 def is_choice(text: str) -> bool:
-    return re.fullmatch(r"\(?[A-J](?:[).:]|\s+-)\s*\S[^.!?\n]{0,100}[.!?]?", text) is not None
+    return _CHOICE.fullmatch(text) is not None
 
 
 def is_name(text: str) -> bool:
@@ -110,6 +128,8 @@ def named(text: str) -> str | None:
     if answer := _YES_OR_NO.match(bare):
         return answer[1].capitalize()
     sentence = bare.rstrip(".!")
+    if counted := _COUNTED.match(sentence) if not re.search(r"[.!?]\s", sentence) else None:
+        return counted[1]
     for pattern in (_IS_NAME, _NAME_IS):
         found = pattern.match(sentence)
         if found and found[1].split()[0] not in _NO_NAMES:
