@@ -11,10 +11,11 @@ KINDS: tuple[str, ...] = ("auto", *get_args(KindName))
 """What `answers` may be in a configuration and on the command line."""
 
 _OPTION = re.compile(
-    r"(?:(?<=^)|(?<=\n)|(?<=[\s,;?:.]))[ \t]*"
-    r"(?:\(([A-Ja-j])\)|\*\*([A-J])[.):]?\*\*[.):]?|([A-Ja-j])[).]|([A-J]):)"
-    r"[ \t]*(?=\S)"
+    r"(?:^|(?<=\n))[ \t]*(?:[-*][ \t]+)?(?:\(([A-Ja-j])\)|\*\*([A-J])[.):]?\*\*[.):]?"
+    r"|([A-Ja-j])[).]|([A-J]):)[ \t]+(?=\S)"
+    r"|(?<=[\s,;?:.])(?:\(([A-Ja-j])\)|([A-Ja-j])\))[ \t]*(?=\S)"
 )
+"""A letter before an option; within a line it needs a bracket (`A. B. Smith`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _run(marks: list[re.Match[str]], start: int, text: str) -> tuple[tuple[str, 
     for mark, end in zip(run, ends, strict=True):
         said = text[mark.end() : end].strip()
         options.append((_mark(mark), said.split("\n")[0].strip().rstrip(",;")))
-    return tuple(options)
+    return tuple(options) if all(said for _, said in options) else ()
 
 
 def _mark(match: re.Match[str]) -> str:

@@ -11,7 +11,8 @@ from functools import lru_cache
 from ...types import Answer
 from ..algebra.judge import Comparison, Judge, Sample, Unread, agree, proportion
 from ..reading.tidy import grouped, with_decimal_points
-from . import relations
+from . import amounts, relations
+from .amounts import leaf_text
 from .numbers import Number, rounds, same_number
 from .shapes import (
     Based,
@@ -29,7 +30,6 @@ from .shapes import (
     Words,
 )
 from .structure import shape
-from .units import conflict, in_degrees_and_radians, sizes
 
 EQUAL, DIFFERENT, UNDECIDED = Comparison.EQUAL, Comparison.DIFFERENT, Comparison.UNDECIDED
 
@@ -47,6 +47,8 @@ def compare(a: Answer, b: Answer, judge: Judge | None = None) -> Comparison:
         return EQUAL if a.integer == b.integer else DIFFERENT
     if a.key == b.key:
         return EQUAL
+    if b.text < a.text:
+        a, b = b, a  # what is undecided may depend on the order; so there is only one
     outcomes = []
     for first in _readings(a.text):
         for second in _readings(b.text):
@@ -91,7 +93,7 @@ class _Comparer:
 
     def _leaves(self, a: Shape, b: Shape) -> Comparison:
         """Compare numbers, letters and expressions by their values."""
-        texts = _leaf_text(a), _leaf_text(b)
+        texts = leaf_text(a), leaf_text(b)
         if texts[0] is None or texts[1] is None:
             return self._of_other_kinds(a, b)
         first, second = self._sample(texts[0]), self._sample(texts[1])
@@ -135,69 +137,6 @@ class _Comparer:
     def word_and_number(self, a: Words, b: Number) -> Comparison:
         return self._leaves(a, b) if a.text == "e" else DIFFERENT
 
-    def quantities(self, a: Quantity, b: Quantity) -> Comparison:
-        if in_degrees_and_radians(a.unit, b.unit):
-            turned = a if a.unit.single == "degree" else b
-            return self._degrees(turned.amount, (b if turned is a else a).amount)
-        if conflict(a.unit, b.unit):
-            return DIFFERENT
-        by = sizes(a.unit, b.unit)
-        return self.compare(_times(a.amount, by["a"]), _times(b.amount, by["b"]))
-
-    def quantity(self, a: Quantity, b: Shape) -> Comparison:
-        """A unit may be left away; 29 cents are also 0.29, and 60 degrees pi/3."""
-        if isinstance(b, Number) and b.percent:
-            return DIFFERENT
-        outcome = self.compare(a.amount, b)
-        if outcome is EQUAL:
-            return EQUAL
-        cents = a.unit.dimensions == (("dollar", 1),) and a.unit.factor == Fraction(1, 100)
-        if cents and isinstance(b, Number) and b.places is not None:
-            return self.compare(_times(a.amount, Fraction(1, 100)), b)
-        if a.unit.single == "degree" and isinstance(b, Expression) and r"\pi" in b.text:
-            return self._degrees(a.amount, b)
-        return outcome
-
-    def _degrees(self, degrees: Shape, radians: Shape) -> Comparison:
-        text = _leaf_text(degrees)
-        return self.compare(Expression(rf"({text})*\frac{{\pi}}{{180}}"), radians)
-
-    def based(self, a: Based, b: Shape) -> Comparison:
-        """`52_8` is `52` (who asks for a base knows it), and no other base's `52`."""
-        if not isinstance(b, Number) or b.value.denominator != 1:
-            return DIFFERENT
-        return EQUAL if a.digits == str(b.value) else DIFFERENT
-
-    def bases(self, a: Based, b: Based) -> Comparison:
-        if a.base == b.base:
-            return EQUAL if a.digits == b.digits else DIFFERENT
-        try:
-            return EQUAL if int(a.digits, a.base) == int(b.digits, b.base) else DIFFERENT
-        except ValueError:
-            return UNDECIDED  # a digit that its base does not have
-
-    def residues(self, a: Residue, b: Residue) -> Comparison:
-        moduli = self.compare(a.modulus, b.modulus)
-        if moduli is not EQUAL:
-            return moduli
-        return EQUAL if _congruent(a, b.amount) else self.compare(a.amount, b.amount)
-
-    def residue(self, a: Residue, b: Shape) -> Comparison:
-        """`5 mod 7` is 5, and `12 mod 7` as well."""
-        smallest = isinstance(b, Number) and isinstance(a.modulus, Number)
-        if smallest and 0 <= b.value < a.modulus.value and _congruent(a, b):  # type: ignore[union-attr]
-            return EQUAL
-        return self.compare(a.amount, b)
-
-    def clock_and_ratio(self, a: Clock, b: Ratio) -> Comparison:
-        """`8:34 PM` is 20:34, and 8:34 where the half of the day is left away."""
-        seconds = _seconds(b)
-        if seconds is None:
-            return DIFFERENT
-        half = 12 * 3600
-        same = a.seconds == seconds or (seconds <= 13 * 3600 and a.seconds % half == seconds % half)
-        return EQUAL if same else DIFFERENT
-
     def listings(self, a: Listing, b: Listing) -> Comparison:
         return self._unordered(a.items, b.items)
 
@@ -208,11 +147,11 @@ class _Comparer:
         if len(a.items) == 1:
             return self.compare(a.items[0], b)
         if isinstance(b, Matrix) and 1 in (len(b.rows), len(b.rows[0])):
-            return self._ordered(a.items, [cell for row in b.rows for cell in row])
+            return self.ordered(a.items, [cell for row in b.rows for cell in row])
         return DIFFERENT
 
     def listing_and_group(self, a: Listing, b: Group) -> Comparison:
-        return DIFFERENT if a.braced and b.opening == "(" else self._ordered(a.items, b.items)
+        return DIFFERENT if a.braced and b.opening == "(" else self.ordered(a.items, b.items)
 
     def listing_and_union(self, a: Listing, b: Union) -> Comparison:
         """`x < 1 or x > 2` is a union."""
@@ -224,37 +163,24 @@ class _Comparer:
         brackets = (a.opening, a.closing) == (b.opening, b.closing)
         if len(a.items) == 2 and not brackets:
             return DIFFERENT  # an interval with other ends
-        return self._ordered(a.items, b.items)
+        return self.ordered(a.items, b.items)
 
     def group_and_matrix(self, a: Group, b: Matrix) -> Comparison:
         if 1 in (len(b.rows), len(b.rows[0])):
             flat = [cell for row in b.rows for cell in row]
-            return self._ordered([_bare(item) for item in a.items], flat)
+            return self.ordered([_bare(item) for item in a.items], flat)
         rows = [item.items if isinstance(item, Group | Listing) else (item,) for item in a.items]
         if len(rows) != len(b.rows):
             return DIFFERENT
-        return _all(self._ordered(x, y) for x, y in zip(rows, b.rows, strict=True))
+        return _all(self.ordered(x, y) for x, y in zip(rows, b.rows, strict=True))
 
     def matrices(self, a: Matrix, b: Matrix) -> Comparison:
         if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
             return DIFFERENT
-        return _all(self._ordered(x, y) for x, y in zip(a.rows, b.rows, strict=True))
+        return _all(self.ordered(x, y) for x, y in zip(a.rows, b.rows, strict=True))
 
     def unions(self, a: Union, b: Union) -> Comparison:
         return self._unordered(a.parts, b.parts)
-
-    def ratios(self, a: Ratio, b: Ratio) -> Comparison:
-        if a.clock and b.clock:
-            return EQUAL if _seconds(a) == _seconds(b) else DIFFERENT
-        if len(a.terms) != len(b.terms):
-            return DIFFERENT
-        return self._proportional(a.terms, b.terms)
-
-    def ratio_and_leaf(self, a: Ratio, b: Shape) -> Comparison:
-        if len(a.terms) != 2:
-            return DIFFERENT
-        texts = [_leaf_text(term) for term in a.terms]
-        return self.compare(shape(rf"\frac{{{texts[0]}}}{{{texts[1]}}}"), b)
 
     def relations(self, a: Relation, b: Relation) -> Comparison:
         return relations.compare(self, a, b)
@@ -272,7 +198,7 @@ class _Comparer:
         factor = proportion(first, second)
         return None if factor is None else float(factor)
 
-    def _ordered(self, a: Sequence[Shape], b: Sequence[Shape]) -> Comparison:
+    def ordered(self, a: Sequence[Shape], b: Sequence[Shape]) -> Comparison:
         if len(a) != len(b):
             return DIFFERENT
         return _all(self.compare(x, y) for x, y in zip(a, b, strict=True))
@@ -295,13 +221,6 @@ class _Comparer:
                 return UNDECIDED if undecided else DIFFERENT
         return EQUAL
 
-    def _proportional(self, a: Sequence[Shape], b: Sequence[Shape]) -> Comparison:
-        if not all(isinstance(term, Number) for term in (*a, *b)):
-            return self._ordered(a, b)
-        x, y = ([term.value for term in terms] for terms in (a, b))  # type: ignore[union-attr]
-        same = all(x[0] * q == y[0] * p for p, q in zip(x, y, strict=True))
-        return EQUAL if same and any(x) and any(y) else DIFFERENT
-
 
 MOST_ITEMS = 100
 
@@ -310,11 +229,11 @@ _RULES: dict[tuple[type, type], Callable[..., Comparison]] = {
     (Words, Words): _Comparer.words,
     (Words, Expression): _Comparer.word_and_expression,
     (Words, Number): _Comparer.word_and_number,
-    (Based, Based): _Comparer.bases,
-    (Residue, Residue): _Comparer.residues,
+    (Based, Based): amounts.bases,
+    (Residue, Residue): amounts.residues,
     (Clock, Clock): lambda comparer, a, b: DIFFERENT,
-    (Clock, Ratio): _Comparer.clock_and_ratio,
-    (Quantity, Quantity): _Comparer.quantities,
+    (Clock, Ratio): amounts.clock_and_ratio,
+    (Quantity, Quantity): amounts.quantities,
     (Listing, Listing): _Comparer.listings,
     (Listing, Group): _Comparer.listing_and_group,
     (Listing, Union): _Comparer.listing_and_union,
@@ -322,15 +241,15 @@ _RULES: dict[tuple[type, type], Callable[..., Comparison]] = {
     (Group, Matrix): _Comparer.group_and_matrix,
     (Matrix, Matrix): _Comparer.matrices,
     (Union, Union): _Comparer.unions,
-    (Ratio, Ratio): _Comparer.ratios,
-    (Ratio, Number): _Comparer.ratio_and_leaf,
-    (Ratio, Expression): _Comparer.ratio_and_leaf,
+    (Ratio, Ratio): amounts.ratios,
+    (Ratio, Number): amounts.ratio_and_leaf,
+    (Ratio, Expression): amounts.ratio_and_leaf,
     (Relation, Relation): _Comparer.relations,
 }
 _ONE_SIDED: dict[type, Callable[..., Comparison]] = {
-    Quantity: _Comparer.quantity,
-    Based: _Comparer.based,
-    Residue: _Comparer.residue,
+    Quantity: amounts.quantity,
+    Based: amounts.based,
+    Residue: amounts.residue,
     Listing: _Comparer.listing,
     Relation: _Comparer.relation,
 }
@@ -346,41 +265,6 @@ def _all(outcomes: Iterable[Comparison]) -> Comparison:
 def _bare(item: Shape) -> Shape:
     """Return the item of a list of one."""
     return item.items[0] if isinstance(item, Group | Listing) and len(item.items) == 1 else item
-
-
-def _leaf_text(leaf: Shape) -> str | None:
-    if isinstance(leaf, Number):
-        value = leaf.value / 100 if leaf.percent else leaf.value
-        return f"({value.numerator})/({value.denominator})"
-    return leaf.text if isinstance(leaf, Words | Expression | Matrix) else None
-
-
-def _times(amount: Shape, factor: Fraction) -> Shape:
-    """Return an amount in another unit, with what it says about rounding."""
-    if factor == 1:
-        return amount
-    if isinstance(amount, Number):
-        return Number(amount.value * factor, amount.percent)
-    text = _leaf_text(amount)
-    if text is None:
-        return amount
-    return Expression(rf"({text})*\frac{{{factor.numerator}}}{{{factor.denominator}}}")
-
-
-def _congruent(a: Residue, b: Shape) -> bool:
-    if not (isinstance(a.amount, Number) and isinstance(a.modulus, Number)):
-        return False
-    if not isinstance(b, Number) or not a.modulus.value:
-        return False
-    return (a.amount.value - b.value) % a.modulus.value == 0
-
-
-def _seconds(ratio: Ratio) -> int | None:
-    """Return the time of day that a ratio like 20:34 or 20:34:00 is, in seconds."""
-    terms = [int(term.value) for term in ratio.terms if isinstance(term, Number)]
-    if not ratio.clock or len(terms) != len(ratio.terms):
-        return None
-    return sum(term * size for term, size in zip(terms, (3600, 60, 1), strict=False))
 
 
 def _rounds(written: Shape, exact: Sample) -> bool:

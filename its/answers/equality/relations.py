@@ -32,14 +32,18 @@ def value(relation: Relation) -> Shape | None:
         sides.pop()  # what is given exactly counts, not its approximation
         signs.pop()
     if not signs:
-        return shape(sides[0]) if sides[0] else shape(relation.sides[-1])
+        return _shape(sides[0] or relation.sides[-1])
     if signs == ["in"] or signs == ["to"]:
-        return shape(sides[1]) if is_name(sides[0]) or sides[0].startswith("(") else None
+        return _shape(sides[1]) if is_name(sides[0]) or sides[0].startswith("(") else None
     if not set(signs) <= {"=", "approx", "equiv"}:
         return None
     if any(_is_named(side) for side in sides[:-1]) or not _LETTER.search(" ".join(sides)):
-        return shape(sides[-1])
-    return shape(sides[0]) if is_name(sides[-1]) and number(sides[0]) is not None else None
+        return _shape(sides[-1])
+    return _shape(sides[0]) if is_name(sides[-1]) and number(sides[0]) is not None else None
+
+
+def _shape(side: str) -> Shape | None:
+    return shape(side) if side else None
 
 
 def _is_named(side: str) -> bool:

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from . import leaves
 from .brackets import CLOSING, OPENING, at_top, balanced, split, with_round_ends
-from .names import is_name
+from .lists import regrouped, spread_and, written_out
 from .numbers import Number, number
 from .shapes import (
     Expression,
@@ -31,7 +31,6 @@ LONGEST = 1_000
 DEEPEST = 12
 """Brackets in brackets; deeper text is left whole."""
 
-_AND = re.compile(r"\s*[,;]?\s+(?:and|or)\s+|\s+(?:and|or)(?=[({\\\d-])|(?<=[)}\d])(?:and|or)\s*")
 _MATRIX = re.compile(
     r"\\begin\{([pbBvV]?matrix|smallmatrix|array)\}(?:\{[lcr|\s]*\})?((?:(?!\\begin).)*)\\end\{\1\}",
     re.DOTALL,
@@ -48,8 +47,6 @@ _MODULO = re.compile(
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 _COMPOUND = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)\.?(?:\s*,\s*|\s+and\s+|\s*)")
 _MINUS_SET = re.compile(r"\\(?:setminus|backslash)(?![A-Za-z])")
-_STEPS_OUT = 100
-"""Items of a list with dots that are written out."""
 
 
 def shape(text: str, depth: int = 0) -> Shape:
@@ -129,25 +126,8 @@ def _set(inside: str, depth: int) -> Shape:
     condition = re.split(r"\||:|\\colon", inside, maxsplit=1)
     if len(condition) == 2 and _SIGN.search(condition[1]):
         return shape(condition[1], depth + 1)
-    items = _written_out([item.strip() for item in split(inside, ",;")])
+    items = written_out([item.strip() for item in split(inside, ",;")])
     return Listing(tuple(_flat(shape(item, depth + 1) for item in items)), braced=True)
-
-
-def _written_out(items: list[str]) -> list[str]:
-    """Write out `1, 2, ..., 10` where two numbers show the step and the last one the end."""
-    dots = [n for n, item in enumerate(items) if item in (r"\ldots", "...", "…")]
-    if len(dots) != 1 or not 2 <= dots[0] == len(items) - 2:
-        return items
-    values = [int(item) if re.fullmatch(r"-?\d{1,9}", item) else None for item in items]
-    before = [value for value in values[: dots[0]] if value is not None]
-    last = values[-1]
-    if len(before) != dots[0] or last is None:
-        return items
-    step = before[1] - before[0]
-    if not step or (last - before[0]) % step or not 0 < (last - before[-1]) // step < _STEPS_OUT:
-        return items
-    full = list(range(before[0], last + (1 if step > 0 else -1), step))
-    return [str(value) for value in full] if full[: len(before)] == before else items
 
 
 def _flat(items: Iterator[Shape]) -> Iterator[Shape]:
@@ -160,40 +140,20 @@ def _flat(items: Iterator[Shape]) -> Iterator[Shape]:
 
 def _listing(text: str, depth: int) -> Shape | None:
     cells = "&" in text and r"\begin" not in text  # the rest of a matrix without its frame
-    spread = _spread_and(text.replace("&", ",") if cells else text)
+    spread = spread_and(text.replace("&", ",") if cells else text)
     outer = split(spread, ";")
     items = outer if len(outer) > 1 else split(spread, ",")
     items = [item.strip() for item in items if item.strip()]
     if len(items) < 2:
         return shape(items[0], depth + 1) if items and items[0] != text else None
     if len(outer) == 1:
-        items = _regrouped(items)
+        items = regrouped(items)
     if text[:1].isalpha() and (short := leaves.words(text)) and short.text in ("yes", "no"):
         return short
     if len(outer) > 1:
         return Listing(tuple(_as_tuple(shape(item, depth + 1)) for item in items))
-    items = _written_out(items)
+    items = written_out(items)
     return Listing(tuple(_flat(shape(item, depth + 1) for item in items)))
-
-
-def _spread_and(text: str) -> str:
-    """Return `text` with "and" and "or" as commas, or as semicolons where they part pairs."""
-
-    joints = at_top(text, _AND.finditer(text))
-    edges = [0, *(edge for match in joints for edge in match.span()), len(text)]
-    parts = [text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
-    sizes = {len(split(part, ",")) for part in parts}
-    pairs = len(sizes) == 1 and sizes != {1} and len(parts) > 1
-    return (";" if pairs else ",").join(parts)
-
-
-def _regrouped(items: list[str]) -> list[str]:
-    """Read `x = 1, 2, 3` as the values of x, and `x, y > 0` as it stands."""
-    if len(items) > 1 and "=" in items[0] and not any("=" in item for item in items[1:]):
-        name, _, first = items[0].rpartition("=")
-        if is_name(name):
-            return [first, *items[1:]]
-    return items
 
 
 def _as_tuple(found: Shape) -> Shape:

@@ -15,6 +15,13 @@ _SAID = re.compile(
     r"(?i:correct|right|true|best)"
     r"|[(\[]([A-J])[)\]]\s+(?i:is)\s+(?:the\s+)?(?i:correct|right|best)"
 )
+_ALONE = re.compile(
+    r"(?:^|[.;,:]\s+|\b(?i:so|thus|hence|therefore|it's|it is|that)\s+)[(\[]?([A-J])[)\]]?\s+"
+    r"(?i:is)\s+(?:the\s+)?(?i:correct|right|true|best)"
+    r"|\b(?i:so|thus|hence|therefore|it's|it is|leaves|leaving|is|be),?\s+(?:(?:it's|it is)\s+)?"
+    r"\**[(\[]?([A-J])[)\]]?\**[.!\s]*$"
+)
+"""A letter without "option" before it, at the end or said to be right."""
 _NAMED = re.compile(
     r"\b(?i:option|choice)\s*(?:is)?:?\s*[(\[]?([A-J])[)\]]?(?![A-Za-z'])|\(([A-J])\)"
 )
@@ -34,7 +41,7 @@ def said_letter(text: str) -> str | None:
 def letter(text: str, options: Mapping[str, str]) -> str | None:
     """Return the letter that is said to be the answer; else the option whose text is said, or the
     last letter that is named and not denied."""
-    for pattern in (_DIRECT, _SAID):
+    for pattern in (_DIRECT, _SAID, _ALONE):
         if found := [match for match in pattern.finditer(text) if not _denied(match, text)]:
             return _letter(found[-1])
     bare = re.fullmatch(r"\W*([A-J])\W*|\W*([A-J])[).:]\s.*", text.strip(), re.DOTALL)
@@ -79,6 +86,6 @@ def _letter(match: re.Match[str]) -> str:
 
 def _denied(match: re.Match[str], text: str) -> bool:
     before = text[max(0, match.start() - 12) : match.start()]
-    if re.search(r"\b(?:not|isn't|neither|nor)\s*$", before, re.IGNORECASE):
+    if re.search(r"\b(?:not|isn't|can't|cannot|won't|neither|nor)\s*$", before, re.IGNORECASE):
         return True
     return bool(_DENIED.match(text[match.end() : match.end() + 60]))

@@ -14,6 +14,9 @@ ANSWER_KEYS = ("final_answer", "answer", "result")
 LONGEST = 100_000
 """Characters of a text in which an object is looked for."""
 
+LARGEST_EXPONENT = 1_000
+"""Of a number whose digits are written out."""
+
 _DECODER = json.JSONDecoder(parse_float=Decimal)
 _Unreadable = (ValueError, RecursionError, OverflowError)
 
@@ -63,6 +66,14 @@ def stated(text: str) -> str | None:
     return found
 
 
+def only_text(text: str) -> str | None:
+    """Return the one value of an object that `text` is, if that is text: `{"label": "spam"}`."""
+    value = whole(text)
+    alone = isinstance(value, dict) and len(value) == 1
+    held = next(iter(value.values())) if alone else None
+    return held if isinstance(held, str) else None
+
+
 def _answer_of(body: Mapping[str, Any]) -> str | None:
     for key in ANSWER_KEYS:
         value = body.get(key)
@@ -110,27 +121,28 @@ def _at(value: Any, path: str) -> Any:
 def canonical(value: Any) -> str:
     """Return one spelling of a JSON value: keys sorted, numbers by value, text in NFC."""
     try:
-        return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+        return _spelled(value)
     except _Unreadable:
         return repr(type(value))
 
 
-def _plain(value: Any) -> Any:
+def _spelled(value: Any) -> str:
     if isinstance(value, Mapping):
-        return {unicodedata.normalize("NFC", str(key)): _plain(item) for key, item in value.items()}
+        pairs = sorted((_spelled(str(key)), _spelled(item)) for key, item in value.items())
+        return "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return "[" + ", ".join(map(_spelled, value)) + "]"
     if isinstance(value, str):
-        return unicodedata.normalize("NFC", value)
+        return json.dumps(unicodedata.normalize("NFC", value), ensure_ascii=False)
     if isinstance(value, bool) or value is None:
-        return value
-    return {"number": _by_value(value)}  # no text can be taken for it
+        return json.dumps(value)
+    return _by_value(value)
 
 
 def _by_value(value: Any) -> str:
     number = Decimal(str(value))
-    if not number.is_finite() or abs(number.adjusted()) > 10_000:
-        return str(value)
+    if not number.is_finite() or abs(number.adjusted()) > LARGEST_EXPONENT:
+        return str(number)
     text = format(number, "f")
     text = re.sub(r"\.?0+$", "", text) if "." in text else text
     return "0" if text in ("-0", "") else text

@@ -24,6 +24,10 @@ TAIL = 4_000
 
 LONGEST_LABEL = 200
 
+_LABEL_CUE = re.compile(
+    r"^[\s*_]*(?:label|category|class|classification|sentiment|intent|topic|output)[\s*_]*[:=][\s*_]*",
+    re.IGNORECASE,
+)
 _INTEGER = re.compile(r"([+-]?)((?!0,)\d{1,3}(?:,\d{3})+|\d{1,400})(?:\.0*)?")
 
 
@@ -133,8 +137,14 @@ def _label(said: str, _: Kind, cut: bool) -> Answer | None:
     found = boxed(said)
     if found is None and not cut:
         tail = said[-TAIL:]
-        found = stated.tagged(tail) or stated.stated(tail) or tail.strip().rpartition("\n")[2]
-    label = " ".join(unicodedata.normalize("NFC", unwrap(found or "")).split())
+        found = (
+            objects.only_text(said)
+            or stated.tagged(tail)
+            or stated.stated(tail)
+            or tail.strip().rpartition("\n")[2]
+        )
+    found = _LABEL_CUE.sub("", found or "")
+    label = " ".join(unicodedata.normalize("NFC", unwrap(found)).split())
     if not label or len(label) > LONGEST_LABEL:
         return None
     return Answer(label.strip("*_`\"' ").rstrip(".!?;:, ").strip("*_`\"' "), kind="label")
