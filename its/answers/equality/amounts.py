@@ -93,7 +93,7 @@ def clock_and_ratio(comparer: Comparer, a: Clock, b: Ratio) -> Comparison:
 
 
 def ratios(comparer: Comparer, a: Ratio, b: Ratio) -> Comparison:
-    if a.clock and b.clock:
+    if a.clock and b.clock and (len(a.terms) == 2 or _seconds(a) == _seconds(b)):
         return EQUAL if _seconds(a) == _seconds(b) else DIFFERENT
     if len(a.terms) != len(b.terms):
         return DIFFERENT

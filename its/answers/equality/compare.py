@@ -100,7 +100,8 @@ class _Comparer:
         if not isinstance(first, Sample) or not isinstance(second, Sample):
             return UNDECIDED  # what nobody could read may be equal
         same = agree(first, second)
-        if same and first.digits != second.digits:
+        exact = first.residues is not None and second.residues is not None
+        if same and not exact and first.digits != second.digits:
             same = self._no_difference(texts[0], texts[1])
         if same is False and (_rounds(a, second) or _rounds(b, first)):
             return EQUAL

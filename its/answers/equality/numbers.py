@@ -20,6 +20,7 @@ _REPEATING = re.compile(rf"{_SIGN}(\d*)\.(\d*)\\overline\{{\s*(\d+)\s*\}}")
 _SCIENTIFIC = re.compile(
     rf"{_SIGN}{_PLAIN}\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*(?:\{{\s*([+-]?\d{{1,3}})\s*\}}|(\d))"
 )
+_POWER = re.compile(r"(\d{1,9})\s*\^\s*(?:\{\s*(-?\d{1,4})\s*\}|(\d))")
 _DIVISORS = re.compile(r"\\?(gcd|lcm)\s*\(([\d,\s]+)\)")
 _COMPUTER = re.compile(rf"{_SIGN}{_PLAIN}[eE]([+-]?\d{{1,3}})")
 
@@ -46,7 +47,7 @@ def number(text: str) -> Number | None:
         return None
     percent = text.endswith("%")
     bare = _without_parentheses(text.removesuffix("%").strip())
-    for read in (_decimal, _fraction, _mixed, _repeating, _power_of_ten, _divisor):
+    for read in (_decimal, _fraction, _mixed, _repeating, _power_of_ten, _power, _divisor):
         found = read(bare)
         if found is not None:
             return replace(found, percent=percent)
@@ -110,6 +111,17 @@ def _power_of_ten(text: str) -> Number | None:
     places = None if mantissa.places is None else mantissa.places - power
     value = mantissa.value * Fraction(10) ** power
     return _signed(match[1], Number(value, places=places, digits=mantissa.digits, scientific=True))
+
+
+def _power(text: str) -> Number | None:
+    """Return a power of whole numbers, if it can be written out."""
+    match = _POWER.fullmatch(text)
+    if not match:
+        return None
+    base, exponent = int(match[1]), int(match[2] or match[3])
+    if abs(exponent) * base.bit_length() > 3 * LONGEST or (not base and exponent <= 0):
+        return None
+    return Number(Fraction(base) ** exponent)
 
 
 def _divisor(text: str) -> Number | None:

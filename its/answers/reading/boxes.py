@@ -81,13 +81,13 @@ def _belong_together(between: str, earlier: str, later: str) -> bool:
     """Tell whether two boxes are parts of one answer: hardly anything, or "and", stands between."""
     if earlier == later:
         return False
-    if _GOES_ON.search(between):
+    if _GOES_ON.search(between) or _CORRECTS.search(between):
         return False
     if len(between) < _NEXT_BOX_NEAR:
         return not re.search(r"\.|(?!and|quad|text)[a-z]{3}", between)
     if len(between) > _NEXT_BOX_FAR or re.search(r"\.\s|\n\s*\n|[?!]", between):
         return False
-    if _CORRECTS.search(between) or not _JOINS_BOXES.search(between):
+    if not _JOINS_BOXES.search(between):
         return False
     words = [w for w in re.findall(r"[A-Za-z]{2,}", between) if not _BESIDE_BOXES.fullmatch(w)]
     return not words or (len(words) <= MOST_NOUNS and bool(re.search(r"\b(?:and|or)\b", between)))
