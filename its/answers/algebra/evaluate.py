@@ -4,6 +4,7 @@ SymPy's would compute 9^(9^(9^9)); this one has a limit for every step that coul
 """
 
 import hashlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -204,7 +205,7 @@ def _power(base: Any, exponent: Any, power: Any) -> Any:
     """Raise `base` to `power`; an odd root of a negative real is the real one."""
     if base == 0 and power == 0:
         return mpf(1)
-    size = abs(mpmath.log(abs(base), 2)) if base and not mpmath.isinf(base) else 0
+    size = abs(_log2(abs(base))) if base and not mpmath.isinf(base) else 0
     if mpmath.isinf(power) or mpmath.isinf(base):
         raise Undefined
     if abs(power) * size > LARGEST_EXPONENT:
@@ -213,6 +214,12 @@ def _power(base: Any, exponent: Any, power: Any) -> Any:
     if root % 2 and root > 1 and mpmath.im(base) == 0 and mpmath.re(base) < 0:
         return (-1) ** (exponent.p % 2) * (-base) ** power
     return mpmath.power(base, power)
+
+
+def _log2(x: Any) -> float:
+    """Return a logarithm to a few digits; mpmath's would be as exact as x is long."""
+    part, exponent = mpmath.frexp(x)
+    return float(exponent) + math.log2(float(part))
 
 
 def _hash(text: str) -> int:

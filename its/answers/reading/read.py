@@ -145,9 +145,8 @@ def _label(said: str, _: Kind, cut: bool) -> Answer | None:
         )
     found = _LABEL_CUE.sub("", found or "")
     label = " ".join(unicodedata.normalize("NFC", unwrap(found)).split())
-    if not label or len(label) > LONGEST_LABEL:
-        return None
-    return Answer(label.strip("*_`\"' ").rstrip(".!?;:, ").strip("*_`\"' "), kind="label")
+    label = label.strip("*_`\"' ").rstrip(".!?;:, ").strip("*_`\"' ")
+    return Answer(label, kind="label") if 0 < len(label) <= LONGEST_LABEL else None
 
 
 _READERS: dict[str, Callable[[str, Kind, bool], Answer | None]] = {
