@@ -25,7 +25,6 @@ _LABEL = re.compile(
 )
 _AMOUNT = r"[-+−]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+|,\d{1,2}(?!\d))?(?:\s?/\s?\d+)?\s?%?"
 _NUMBER = re.compile(rf"(?<![\w.]){_AMOUNT}(?:(?=[ckm]?[mgls][²³]?\b)|(?![\w/]|[.,]\d))")
-_MONEY = re.compile(rf"\\?[$€£]\s?({_AMOUNT})")
 _SAID_TO_BE = re.compile(
     r"(?:\b(?:is|are|was|be|equals?|total of|to|of|has|have|had|needs?)\b|=)"
     rf"\s*\\?[$€£]?\s?({_AMOUNT})"
@@ -150,6 +149,10 @@ def amount(sentence: str, cued: bool) -> str | None:
 
     Only a sentence that is `cued` to be the conclusion has its number read without an "is".
     """
+    *_, last = re.split(r",\s*so\s+", sentence)
+    sentence = last if re.search(r"\d", last) else sentence
+    if cued and (times := _TIME.findall(sentence)):
+        return str(times[-1])
     _, *values = re.split(r"\b(?:is|are)\b:?|=", sentence)
     said = values[-1].strip(" .*:") if values else ""
     personal = not cued and _PERSONAL.match(sentence)
@@ -167,21 +170,23 @@ def amount(sentence: str, cued: bool) -> str | None:
 
 def _asked_for(sentence: str, found: list[re.Match[str]]) -> str | None:
     """Return the number that the sentence tells, not those that say of what or for whom."""
-    for pattern in (_STRONG, _MONEY):
-        if strong := pattern.findall(sentence):
-            return str(strong[-1])
+    if strong := _STRONG.findall(sentence):
+        return str(strong[-1])
     main = _PURPOSE.sub(r"\1", sentence)
     told = [
         number
         for number in found
         if not _BESIDE.search(sentence[: number.start()].lower()) and number.end() <= len(main)
     ]
+    paid = [number for number in told if sentence[: number.start()].rstrip().endswith(_SIGNS)]
     if told:
-        return re.sub(r"\s", "", told[-1][0])
+        return re.sub(r"\s", "", (paid or told)[-1][0])
     said = _SAID_TO_BE.findall(sentence)
     return str(said[-1]) if said else None
 
 
+_TIME = re.compile(r"\b\d{1,2}:\d{2}\b(?:\s?[AaPp]\.?[Mm]\b\.?)?")
+_SIGNS = ("$", "€", "£")
 _STRONG = re.compile(
     rf"(?:\b(?:is|are|was|were|be|equals?|equal to|total of)\b|=|≈)\s*"
     rf"(?:(?:approximately|about|only|exactly|roughly|around)\s+)?\\?[$€£]?\s?({_AMOUNT})"

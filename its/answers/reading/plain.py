@@ -37,7 +37,7 @@ _COLOUR = re.compile(
     r"|\\(?:text)?color\s*(?:\[[^\[\]]*\])?\{[^{}]*\}\s*(?:\{((?:[^{}]|\{[^{}]*\})*)\})?"
 )
 _NEVER_ALONE = re.compile(r"\\(?:nicefrac|sfrac|flatfrac|xfrac|fracc)(?![A-Za-z])")
-_OF_ROOT = re.compile(r"\\root\s*\{?(\d+)\}?\s*\\of\s*(?:\{([^{}]*)\}|(\d|[A-Za-z]))")
+_OF_ROOT = re.compile(r"\\root\s*\{?(\d+)\}?\s*\\of\s*(?:\{([^{}]*)\}|(\d+|[A-Za-z]))")
 _BAR = re.compile(r"(\d*\.\d*)\\bar\s*\{?\s*(\d+)\s*\}?")
 _DOTS = re.compile(r"(\d*\.\d*?)\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?(?!\d)")
 _PERIOD = re.compile(r"(?<![\d.])(\d*\.\d*)\((\d+)\)")

@@ -16,7 +16,7 @@ SENTENCE_END = re.compile(
 )
 _AFTERWORD = re.compile(
     r"(?<=[\w)}$*])(?:(?:,\s*|\s+)(?:since|because|as|not)\b.*"
-    r"|\s+\((?:(?:since|because|as|see)\b[^()]*|[A-Za-z]{3,}(?:\s[A-Za-z]+)*)\)[\s.]*)$"
+    r"|\s+\((?:(?:since|because|as|see)\b[^()]*|[A-Za-z]{3,}(?:[\s-][A-Za-z]+)*)\)[\s.]*)$"
 )
 RESTATED = re.compile(r"[^()]*\((?:i\.e\.|that is|or|=),?\s+([^()]+)\)[\s.]*")
 CJK = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"

@@ -20,7 +20,7 @@ LONGEST_AFTERWORD = 60
 _COLON = r"[:=：→⇒]|->|[-–—](?=\s)"
 _CUE = (
     r"final answer|the answer|my answer|correct answer|answer|ans|result is|result(?=\s*[:：])"
-    r"|solution(?=\s*[:：])|(?:final )?output(?=\s*[:：])|####|^A(?=:)"
+    r"|solution(?=\s*[:：])|(?:final )?(?:output|total)(?=\s*[:：])|####|^A(?=:)"
     r"|(?:die )?(?:endgültige )?antwort|(?:das )?ergebnis|(?:la )?r[ée]ponse(?: finale)?"
     r"|(?:la )?respuesta(?: final| correcta)?|(?:la )?risposta(?: finale)?"
     r"|(?:a )?resposta(?: final)?"
@@ -38,7 +38,7 @@ _STATED = re.compile(
 )
 _EMPHASISED = re.compile(
     r"(?<!\w)(?:\*\*|__|\*|_)\s*((?:the |my )?(?:final |correct )?"
-    r"(?:answer|ans|result|solution|antwort|réponse|respuesta|ответ|答案|정답)(?: is)?)"
+    r"(?:answer|ans|result|solution|total|antwort|réponse|respuesta|ответ|答案|정답)(?: is)?)"
     r"\s*(?:([:：])\s*(?:\*\*|__|\*|_)|(?:\*\*|__|\*|_)\s*([:：]))\s*",
     re.IGNORECASE,
 )
@@ -101,6 +101,8 @@ def _states(match: re.Match[str], text: str) -> bool:
         return False
     if cue.startswith("####"):  # GSM8K's last line
         return bool(_BARE_AMOUNT.fullmatch(match[1].strip())) or not after.strip()
+    if cue.startswith(("solution", "total", "output", "final total", "final output")):
+        return not after.strip()  # elsewhere it begins one, or is a step's
     return not (cue.startswith("result") and "\n\n" in after.strip())
 
 

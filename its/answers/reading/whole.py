@@ -31,8 +31,9 @@ _IS_NAME = re.compile(
 )
 _NAME_IS = re.compile(rf"^({_CAPITALISED.pattern})\s+(?:is|was)\s+the\s+[^.!?\n]{{1,120}}$")
 _CHOICE = re.compile(
-    r"[(\[]?[A-J](?:[)\].:]{1,2}|\s+-)?(?:(?<=[)\].:-])\s*\S[^.!?\n]{0,100}[.!?]?)?"
+    r"\([a-j]\)|[(\[]?[A-J](?:[)\].:]{1,2}|\s+-)?(?:(?<=[)\].:-])\s*\S[^.!?\n]{0,100}[.!?]?)?"
 )
+_RESTATES = re.compile(r"(?<=\d)\s+\([a-z][a-z\s-]*\)\.?$")
 _SENTENCE = re.compile(
     r"(?![A-Za-z]+\.?\s+\d)(?!(?:sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|cbrt|pi|arc\w+|max|min|gcd"
     r"|lcm)\b)[A-Za-z]{2,}\s+[a-z]"
@@ -66,7 +67,8 @@ def whole(text: str) -> str | None:
     if counted := BEFORE_CJK.fullmatch(bare.rstrip("。")):
         return counted[1]
     led = _LEAD.sub("", bare)
-    said = led.strip("*_ ") if led.strip("*_ ") else led
+    led = _RESTATES.sub("", led)
+    said = led.strip("*_ ") or led
     if is_name(said):
         return said.rstrip("!.。")
     return said if _is_short(said) else None
