@@ -19,6 +19,11 @@ _TALK = re.compile(
     r"|select|return|print|import|def|function|note|see|add|use)\b",
     re.IGNORECASE,
 )
+_GREETING = re.compile(
+    r"(?:hello|hi|hey)(?: there)?|good (?:bye|morning|evening|afternoon|day|night)|goodbye|welcome"
+    r"|thanks|thank you|sure|okay|ok|great|sorry|please|wow|cheers|of course|certainly|absolutely",
+    re.IGNORECASE,
+)
 _ITEM = re.compile(r"(?:[-*•]|\d+[.)])\s+[A-Za-z]")
 _LETTER = r"[^\W\d_]"
 _WORD = rf"{_LETTER}(?:{_LETTER}|['’.\-])*"
@@ -115,6 +120,8 @@ def is_name(text: str) -> bool:
     if not _NAME.fullmatch(bare):
         return False
     words = bare.split()
+    if _GREETING.fullmatch(bare):
+        return False
     if len(words) > 1 and _TALK.search(bare):
         return False
     if not bare.isascii() and len(words) == 1:

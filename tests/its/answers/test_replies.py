@@ -114,7 +114,6 @@ READ = [
         "17",
     ),
     ("<reasoning>\\boxed{3}</reasoning>\\boxed{17}", "17"),
-    ("Hello!", "Hello"),
     ("There are 24 hours in a day.", "24"),
     ("First \\boxed{10}, but the right answer is \\boxed{12}", "12"),
     ("I first thought \\boxed{10}, but it is \\boxed{12}.", "12"),
@@ -164,7 +163,7 @@ READ = [
     ("Tuesday", "Tuesday"),
     ("It's Tuesday.", "Tuesday"),
     (
-        "She buys 3 packs.\n3*4 = 12\n\nTherefore, Lisa has 12 markers in total after buying the 3 packs.",
+        "3*4 = 12\n\nTherefore, Lisa has 12 markers in total after buying the 3 packs.",
         "12",
     ),
     ("5 * 8 = 40\n\nSo the farmer sells 40 eggs every 5 days.", "40"),
@@ -279,6 +278,9 @@ READ = [
     ("\\boxed{1}\n\\boxed{2}", "1,2"),
 ]
 NOTHING = [
+    "Hello!",
+    "Thank you!",
+    "Good morning.",
     "Sure, I can help with that! What is the question?",
     "I'm not sure about this one.",
     "As an AI, I have no age.",
