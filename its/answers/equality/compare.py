@@ -39,12 +39,12 @@ def compare(a: Answer, b: Answer, judge: Judge | None = None) -> Comparison:
 
     The comparison is symmetric. A set of all solutions does not equal one of them.
     """
+    if a.integer is not None and b.integer is not None:
+        return EQUAL if a.integer == b.integer else DIFFERENT
     if a.kind != b.kind:
         return DIFFERENT
     if a.kind != "math":
         return EQUAL if _same_text(a, b) else DIFFERENT
-    if a.integer is not None and b.integer is not None:
-        return EQUAL if a.integer == b.integer else DIFFERENT
     if a.key == b.key:
         return EQUAL
     if b.text < a.text:
