@@ -139,12 +139,16 @@ class _Comparer:
         return self._leaves(a, b) if a.text == "e" else DIFFERENT
 
     def listings(self, a: Listing, b: Listing) -> Comparison:
+        """Lists have no order, but the values of several names, `x = 2, y = 1`, have."""
+        if _are_named(a) != _are_named(b):
+            return self.ordered(a.items, b.items)
         return self._unordered(a.items, b.items)
 
     def listing(self, a: Listing, b: Shape) -> Comparison:
         """A list of one is its item; a list against a tuple or a row keeps its order."""
-        if isinstance(b, Relation):
-            return self.relation(b, a)
+        if isinstance(b, Relation):  # an inequality is no list of its ends
+            meant = relations.value(b)
+            return DIFFERENT if meant is None else self.compare(meant, a)
         if len(a.items) == 1:
             return self.compare(a.items[0], b)
         if isinstance(b, Matrix) and 1 in (len(b.rows), len(b.rows[0])):
@@ -152,6 +156,8 @@ class _Comparer:
         return DIFFERENT
 
     def listing_and_group(self, a: Listing, b: Group) -> Comparison:
+        if (b.opening, b.closing) not in (("(", ")"), ("[", "]")):
+            return DIFFERENT  # a half-open interval
         return DIFFERENT if a.braced and b.opening == "(" else self.ordered(a.items, b.items)
 
     def listing_and_union(self, a: Listing, b: Union) -> Comparison:
@@ -232,6 +238,7 @@ _RULES: dict[tuple[type, type], Callable[..., Comparison]] = {
     (Words, Number): _Comparer.word_and_number,
     (Based, Based): amounts.bases,
     (Residue, Residue): amounts.residues,
+    (Residue, Quantity): lambda comparer, a, b: DIFFERENT,
     (Clock, Clock): lambda comparer, a, b: DIFFERENT,
     (Clock, Ratio): amounts.clock_and_ratio,
     (Quantity, Quantity): amounts.quantities,
@@ -261,6 +268,12 @@ def _all(outcomes: Iterable[Comparison]) -> Comparison:
     if DIFFERENT in found:
         return DIFFERENT
     return UNDECIDED if UNDECIDED in found else EQUAL
+
+
+def _are_named(listing: Listing) -> bool:
+    """Tell whether the items give the values of several names."""
+    relations_only = [item for item in listing.items if isinstance(item, Relation)]
+    return len({item.sides[0] for item in relations_only}) > 1
 
 
 def _bare(item: Shape) -> Shape:
