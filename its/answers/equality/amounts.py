@@ -88,7 +88,7 @@ def clock_and_ratio(comparer: Comparer, a: Clock, b: Ratio) -> Comparison:
     if seconds is None:
         return DIFFERENT
     half = 12 * 3600
-    same = a.seconds == seconds or (seconds <= 13 * 3600 and a.seconds % half == seconds % half)
+    same = a.seconds == seconds or (seconds < 13 * 3600 and a.seconds % half == seconds % half)
     return EQUAL if same else DIFFERENT
 
 

@@ -146,9 +146,8 @@ class _Comparer:
 
     def listing(self, a: Listing, b: Shape) -> Comparison:
         """A list of one is its item; a list against a tuple or a row keeps its order."""
-        if isinstance(b, Relation):  # an inequality is no list of its ends
-            meant = relations.value(b)
-            return DIFFERENT if meant is None else self.compare(meant, a)
+        if isinstance(b, Relation):
+            return self.relation(b, a)
         if len(a.items) == 1:
             return self.compare(a.items[0], b)
         if isinstance(b, Matrix) and 1 in (len(b.rows), len(b.rows[0])):
@@ -194,7 +193,9 @@ class _Comparer:
 
     def relation(self, a: Relation, b: Shape) -> Comparison:
         """`x = 3` is 3, `x in A` is A, `x > 3` is an interval; an equation is no value."""
-        meant = relations.value(a) or relations.interval(a)
+        meant = relations.value(a)
+        if meant is None and not isinstance(b, Listing):  # an inequality is no list of its ends
+            meant = relations.interval(a)
         return self.compare(meant, b) if meant is not None else DIFFERENT
 
     def scaled(self, a: str, b: str) -> float | None:

@@ -9,7 +9,8 @@ from .words import in_words
 _LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:]?")
 _WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|['\-])*(?:[\s,.]+(?:[^\W_]|['\-])+)*\.?")
 _CHOICE = re.compile(
-    r"(?:(?i:option|choice|answer)\s*:?\s*)?\(?([A-J])(?:\)|:(?=\s)|\s+[-\u2013\u2014](?=\s+[A-Za-z]{3}))\s*\S.*",
+    r"(?:(?i:option|choice|answer)\s*:?\s*)?\(?([A-J])"
+    r"(?:\)|:(?=\s)|\s+[-\u2013\u2014](?=\s+[A-Za-z]{3}))\s*[^\s,;].*",
     re.DOTALL,
 )
 _LATER_CHOICE = re.compile(r"\(?([A-J])[).:]\s*\S.*", re.DOTALL)
