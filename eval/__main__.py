@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from its.answers import KINDS
 from its.answers.algebra.workers import Workers
 from its.methods import METHODS
 from its.urls import fault
@@ -53,6 +54,17 @@ def run(
     persona_per_sample: Annotated[
         bool, typer.Option("--persona-per-sample", help="A context for each sample, not problem.")
     ] = False,
+    answer_kind: Annotated[
+        str,
+        typer.Option("--answers", help=f"The kind of the answers: {', '.join(KINDS)}."),
+    ] = "auto",
+    thinking: Annotated[
+        bool | None,
+        typer.Option(
+            "--thinking/--no-thinking",
+            help="The chat template opens <think> itself; if absent, what the server says.",
+        ),
+    ] = None,
     extra_body: Annotated[
         str, typer.Option(metavar="JSON", help="Further fields of each request.")
     ] = "{}",
@@ -93,6 +105,8 @@ def run(
     from .run import Sampling
     from .run_job import EndError, Job, measure
 
+    if answer_kind not in KINDS:
+        _fail(f"--answers {answer_kind}: use one of {', '.join(KINDS)}", 2)
     loaded = _loaded(task, data, seed)
     problems = replace(loaded, problems=loaded.problems[:limit])
     job = Job(
@@ -101,7 +115,8 @@ def run(
         sampling=Sampling(
             model=model, samples=samples, temperature=temperature, top_p=top_p,
             max_tokens=max_tokens, seed=seed, system=system, strategy=strategy,
-            persona_per_sample=persona_per_sample, extra=_object(extra_body),
+            persona_per_sample=persona_per_sample, answers=answer_kind, thinking=thinking,
+            extra=_object(extra_body),
         ),
         folder=out or Path("runs") / f"{problems.name}-{model.replace('/', '_')}",
         concurrency=concurrency,

@@ -29,6 +29,14 @@ class Reply:
     finish_reason: str | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
     input_time: Mapping[str, Any] = field(default_factory=dict)
+    calls: dict[int, dict[str, str]] = field(default_factory=dict)
+    """Tool calls by their index: name and arguments, as far as they have come."""
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """Return the reply as a chat message."""
+        tools = [{"type": "function", "function": call} for _, call in sorted(self.calls.items())]
+        return {"content": self.text, **({"tool_calls": tools} if tools else {})}
 
     @property
     def thought(self) -> str:
@@ -145,6 +153,11 @@ def _take(reply: Reply, data: str) -> None:
 def _add(reply: Reply, message: Mapping[str, Any]) -> None:
     reply.text += message.get("content") or ""
     reply.reasoning += message.get("reasoning_content") or message.get("reasoning") or ""
+    for position, call in enumerate(message.get("tool_calls") or ()):
+        made = reply.calls.setdefault(call.get("index", position), {"name": "", "arguments": ""})
+        said = call.get("function") or {}
+        made["name"] += said.get("name") or ""
+        made["arguments"] += said.get("arguments") or ""
 
 
 def _worth_it(error: Exception) -> bool:

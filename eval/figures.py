@@ -140,7 +140,7 @@ def scaled(samples: Sequence[Sample]) -> dict[str, Any]:
 
 def _votes(group: Sequence[Sample], judge: Judge) -> tuple[list[float], float]:
     """Return maj@k of one problem, and the share of its largest cluster."""
-    given = [answers.parse(sample.answer) if sample.answer else None for sample in group]
+    given = [answers.parse(sample.answer or "", sample.answer_kind) for sample in group]
     clusters = answers.cluster(given, judge)
     sizes = [len(cluster) for cluster in clusters]
     right = [any(group[i].correct for i in cluster) for cluster in clusters]

@@ -103,7 +103,11 @@ def grade(
 def _grade(row: Row, graders: Workers) -> Graded:
     started = time.perf_counter()
     gold = answers.read_or_parse(row.gold)
-    given = answers.read(row.candidate) if row.stated else answers.read_or_parse(row.candidate)
+    given = (
+        answers.read({"content": row.candidate})
+        if row.stated
+        else answers.read_or_parse(row.candidate)
+    )
     verdict = Comparison.DIFFERENT
     if gold is not None and given is not None:
         verdict = answers.compare(gold, given, graders.judge())

@@ -61,7 +61,10 @@ def read_outputs(file: Path) -> list[Output]:
 def _output(line: str, at: str) -> Output | None:
     try:
         row = json.loads(line)
-        gold, answer = answers.read_or_parse(row["gold"]), answers.read(row["text"])
+        gold, answer = (
+            answers.read_or_parse(row["gold"]),
+            answers.read({"content": str(row["text"])}),
+        )
         problem, model = str(row["problem_id"]), str(row["model"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         shape = "{problem_id, model, text, gold}"

@@ -171,6 +171,7 @@ def _ballot(sample: Sample, ballot: Mapping[str, Any]) -> Sample:
         gold=sample.gold,
         prompt=sample.prompt,
         answer=answer,
+        answer_kind=sample.answer_kind,
         finish_reason=ballot.get("finish_reason"),
         tokens=(ballot.get("usage") or {}).get("completion_tokens") or 0,
         error=None if voted else ballot.get("error") or ballot["outcome"],

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import openai
 
 from its import answers, seeds
 from its.answers.algebra.workers import Workers
+from its.types import Answer
 
 from .ask import CallError, Patience, Reply, ask
 from .problem import Problem
@@ -27,6 +28,8 @@ class Sampling:
 
     `strategy` overrides how the proxy chooses contexts; `persona_per_sample` draws one for each
     sample of a problem instead of one for all. `extra` is added to each request as it is.
+    `answers` is the kind of the answers, `thinking` whether the chat template opens `<think>`
+    itself; if `None`, what the server says of the model.
     """
 
     model: str
@@ -38,6 +41,8 @@ class Sampling:
     system: str | None = None
     strategy: str | None = None
     persona_per_sample: bool = False
+    answers: str = "auto"
+    thinking: bool | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -51,6 +56,13 @@ class Server:
     def knows(self, model: str) -> Mapping[str, Any] | None:
         """Return what a proxy of ours says of `model`; `None` from any other server."""
         return self.cards.get(model, {}).get("input_time")
+
+    def thinks(self, model: str, winner: str | None) -> bool:
+        """Tell whether the template of `model` opens `<think>`; of a panel, that of the winner."""
+        card = self.knows(model) or {}
+        members = card.get("members") or [card]
+        won = [member for member in members if member.get("member") == winner] or members
+        return all(member.get("thinking") for member in won)
 
 
 async def connect(base_url: str, api_key: str) -> Server:
@@ -101,7 +113,7 @@ async def run(
     async def worker() -> None:
         for problem, index in todo:
             asked = _asked(sampling, problem, index, task.instruction)
-            answered = await _answer(server, sampling, asked, patience, task.choice)
+            answered = await _answer(server, sampling, asked, patience, task)
             sample = await asyncio.to_thread(graded, answered, graders)
             folder.append(sample)
             on_sample(sample)
@@ -124,14 +136,25 @@ def _asked(sampling: Sampling, problem: Problem, index: int, instruction: str) -
 
 
 async def _answer(
-    server: Server, sampling: Sampling, asked: Sample, patience: Patience, choice: bool
+    server: Server, sampling: Sampling, asked: Sample, patience: Patience, task: Task
 ) -> Sample:
     started = time.monotonic()
+    body = _body(server, sampling, asked)
     try:
-        reply = await ask(server.client, _body(server, sampling, asked), patience)
+        reply = await ask(server.client, body, patience)
     except CallError as error:
         return replace(asked, seconds=time.monotonic() - started, error=str(error))
-    return _answered(asked, reply, time.monotonic() - started, choice)
+    wanted = "choice" if task.choice and sampling.answers == "auto" else sampling.answers
+    thinking = sampling.thinking
+    if thinking is None:
+        thinking = server.thinks(sampling.model, reply.input_time.get("winner"))
+    answer = answers.read(
+        reply.message,
+        kind=answers.kind_of(body, wanted),
+        finish_reason=reply.finish_reason,
+        thinking=thinking,
+    )
+    return _answered(asked, reply, time.monotonic() - started, answer)
 
 
 def _body(server: Server, sampling: Sampling, asked: Sample) -> dict[str, Any]:
@@ -164,15 +187,14 @@ def _context_seed(sampling: Sampling, asked: Sample) -> int:
     return seeds.derive("context", sampling.seed, asked.sample)
 
 
-def _answered(asked: Sample, reply: Reply, seconds: float, choice: bool) -> Sample:
-    kind: Literal["choice", "math"] = "choice" if choice else "math"
-    answer = answers.read(reply.text, kind=kind, finish_reason=reply.finish_reason)
+def _answered(asked: Sample, reply: Reply, seconds: float, answer: Answer | None) -> Sample:
     thinking = reply.thinking_tokens
     return replace(
         asked,
         text=reply.text,
         reasoning=reply.reasoning or None,
         answer=answer.text if answer else None,
+        answer_kind=answer.kind if answer else "math",
         finish_reason=reply.finish_reason,
         tokens=reply.tokens,
         thinking_tokens=thinking,
@@ -184,7 +206,8 @@ def _answered(asked: Sample, reply: Reply, seconds: float, choice: bool) -> Samp
 
 def graded(sample: Sample, graders: Workers) -> Sample:
     """Return `sample` with its answer held against the gold answer; no answer is not correct."""
-    given, wanted = answers.parse(sample.answer or ""), answers.read_or_parse(sample.gold)
+    given = answers.parse(sample.answer or "", sample.answer_kind)
+    wanted = answers.read_or_parse(sample.gold, sample.answer_kind)
     if given is None or wanted is None:
         return replace(sample, correct=False)
     outcome = answers.compare(wanted, given, graders.judge())

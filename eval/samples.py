@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from its.files import write_whole
+from its.types import AnswerKind
 
 
 class RunError(Exception):
@@ -19,7 +20,10 @@ class RunError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One answer to one problem, or the error that came instead."""
+    """One answer to one problem, or the error that came instead.
+
+    `answer_kind` says how the answer is compared (`its.types.Answer.kind`).
+    """
 
     id: str
     sample: int
@@ -29,6 +33,7 @@ class Sample:
     text: str | None = None
     reasoning: str | None = None
     answer: str | None = None
+    answer_kind: AnswerKind = "math"
     correct: bool = False
     finish_reason: str | None = None
     tokens: int = 0

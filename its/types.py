@@ -36,12 +36,19 @@ class Context:
     seed: int
 
 
+AnswerKind: TypeAlias = Literal["math", "json", "label", "text", "tool"]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A final answer read from model text: its tidy text and, if it is one, its integer."""
+    """A final answer read from a reply: its tidy text and, if it is one, its integer.
+
+    `kind` says how it is compared; the letter of a multiple choice is `math`.
+    """
 
     text: str
     integer: int | None = None
+    kind: AnswerKind = "math"
 
     @property
     def key(self) -> str:

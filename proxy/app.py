@@ -226,6 +226,7 @@ def _describe(generation: Generation, target: Member | Panel) -> dict[str, Any]:
         "strategy": target.strategy,
         "placement": target.layout.placement,
         "co_design": target.own_co_design.value,
+        "thinking": target.thinking,
         "train_strategy": target.manifest.train.strategy if target.manifest else None,
         "manifest": msgspec.to_builtins(target.manifest) if target.manifest else None,
     }

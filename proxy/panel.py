@@ -275,7 +275,9 @@ _UNPAID = frozenset({"status", "refused", "busy"})
 
 
 def _read(completion: Completion, thinking: bool) -> Answer | None:
-    return answers.read(completion.text, finish_reason=completion.finish_reason, thinking=thinking)
+    return answers.read(
+        completion.choice["message"], finish_reason=completion.finish_reason, thinking=thinking
+    )
 
 
 async def _first(

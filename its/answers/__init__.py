@@ -1,17 +1,23 @@
 """Read the final answer out of model text, and say which answers are equal."""
 
 from .algebra.judge import Comparison, Judge, Sample, Unread, Watched
-from .equality.clusters import cluster
+from .equality.clusters import cluster, key_of
 from .guard import compare, parse, read, read_or_parse
+from .kinds import KINDS, MATH, Kind, kind_of
 
 __all__ = [
+    "KINDS",
+    "MATH",
     "Comparison",
     "Judge",
+    "Kind",
     "Sample",
     "Unread",
     "Watched",
     "cluster",
     "compare",
+    "key_of",
+    "kind_of",
     "parse",
     "read",
     "read_or_parse",

@@ -4,9 +4,10 @@ Self-Consistency (Wang et al., arXiv 2203.11171) across the members of a panel; 
 vote of Input-Time Scaling (arXiv 2508.13654, section 4).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
-from ..answers import Judge, cluster
+from ..answers import Judge, cluster, key_of
 from ..types import Ballot, Call, Cluster, Verdict
 
 
@@ -18,12 +19,13 @@ class Majority:
         return [Call(member, sample) for sample in range(samples) for member in members]
 
     def settled(self, ballots: Sequence[Ballot], planned: int, judge: Judge | None = None) -> bool:
-        """Tell whether one cluster holds more than half of *all planned* calls.
+        """Tell whether answers written alike hold more than half of *all planned* calls.
 
-        Nothing weaker is sound: a late ballot can be equal to two clusters and merge them.
+        Nothing weaker is sound: a late ballot can draw an answer away from a cluster, as equality
+        is not transitive (5 is 5%, 5% is 0.05). Answers written alike stay together.
         """
-        groups = cluster([ballot.answer for ballot in ballots], judge)
-        return any(2 * len(group) > planned for group in groups)
+        keys = Counter(key_of(ballot.answer) for ballot in ballots if ballot.answer is not None)
+        return any(2 * count > planned for count in keys.values())
 
     def decide(
         self, ballots: Sequence[Ballot], planned: Sequence[Call], judge: Judge | None = None

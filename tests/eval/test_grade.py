@@ -60,7 +60,10 @@ REAL = [
     ("grader_pairs.jsonl", True, 0.99, 0),
     ("grader_pairs.jsonl", False, 0.97, 5),
     ("grader_synth_pairs.jsonl", False, 1.0, 0),
-    ("generations.jsonl", False, 0.993, 2),
+    ("generations.jsonl", False, 0.998, 0),
+    ("grader_reports.jsonl", True, 0.98, 0),
+    ("grader_reports.jsonl", False, 0.93, 1),
+    ("grader_holds.jsonl", False, 1.0, 0),
 ]
 
 

@@ -70,7 +70,7 @@ def test_what_is_beyond_any_number_is_read_and_compared_without_an_error(
     workers: Workers, text: str
 ) -> None:
     before = dict(FAULTS.counts)
-    answer = read(rf"\boxed{{{text}}}") or parse(text)
+    answer = read({"content": rf"\boxed{{{text}}}"}) or parse(text)
     assert answer is not None
     for other in map(parse, OTHERS):
         assert other is not None
@@ -81,11 +81,9 @@ def test_what_is_beyond_any_number_is_read_and_compared_without_an_error(
     assert before == FAULTS.counts, "nothing raised, and so nothing had to be caught"
 
 
-def test_a_value_too_large_to_write_down_is_exhausted_and_one_too_small_is_zero() -> None:
-    assert measure(r"\cosh(3000000)") is Unread.EXHAUSTED
-    tiny = measure(r"\prod_{k=1}^{999} 10^{-k}")
-    assert isinstance(tiny, Sample)
-    assert tiny.values[0] == (Decimal(0), Decimal(0))
+@pytest.mark.parametrize("text", [r"\cosh(3000000)", r"e^{-300000}"])
+def test_a_value_too_large_or_too_small_to_write_down_is_exhausted(text: str) -> None:
+    assert measure(text) is Unread.EXHAUSTED
 
 
 ERRORS = [ValueError, RecursionError, MemoryError, OverflowError, ArithmeticError, AssertionError]
@@ -105,7 +103,7 @@ def test_what_reading_raises_abstains_and_is_told_once_without_the_text(
     monkeypatch.setattr("its.answers.reading.read.tidy", broken)
     caplog.set_level(logging.WARNING)
     before = FAULTS.counts.get(("read", error.__name__), 0)
-    assert read(r"\boxed{SECRET}") is None
+    assert read({"content": r"\boxed{SECRET}"}) is None
     assert parse("SECRET") is None
     assert answers.read_or_parse("SECRET") is None
     assert FAULTS.counts["read", error.__name__] >= before + 2
@@ -175,7 +173,7 @@ def test_no_text_and_no_value_raises(texts: list[str], values: list[Sample | Unr
     def judge(text: str) -> Sample | Unread:
         return values[len(text) % len(values)] if values else Unread.EXHAUSTED
 
-    found = [read(text, finish_reason=None, thinking=len(text) % 2 == 0) for text in texts]
+    found = [read({"content": text}, thinking=len(text) % 2 == 0) for text in texts]
     found += [parse(text) for text in texts]
     groups = cluster(found, judge)
     assert sorted(i for group in groups for i in group) == [
@@ -190,7 +188,9 @@ def test_no_text_and_no_value_raises(texts: list[str], values: list[Sample | Unr
 @given(TEXT, TEXT)
 @HOSTILE
 def test_no_text_raises_with_real_graders(workers: Workers, one: str, two: str) -> None:
-    cluster([parse(one), parse(two), read(one), read(two)], workers.judge())
+    cluster(
+        [parse(one), parse(two), read({"content": one}), read({"content": two})], workers.judge()
+    )
 
 
 def test_the_comparing_ends_when_the_time_is_over() -> None:
@@ -204,7 +204,7 @@ def test_the_comparing_ends_when_the_time_is_over() -> None:
     watched = Watched(judge, over=lambda: True)
     assert cluster(given_, watched) == [[0, 2], [1], [3]]
     assert asked == []
-    assert watched.undecided == {"1+x", "y"}
+    assert watched.undecided == {"1+x", "x+1"}
 
 
 def test_values_without_end_are_compared() -> None:

@@ -77,21 +77,21 @@ def test_once_settled_no_later_ballot_changes_the_winning_answer(
                 assert METHOD.decide(arrived, plan).winner.answer == final
 
 
-ROUNDED = [None, "0.3333", "0.33333", r"\frac13", "0.33334", "0.3334", "0.33"]
-"""Answers whose equality is not transitive: 0.3333 = 1/3 = 0.3334, but 0.3333 is not 0.3334."""
+SHARES = [None, "5", "5%", "0.05", "5 cm", "5 m", "5.0"]
+"""Answers whose equality is not transitive: 5 = 5% = 0.05, but 5 is not 0.05."""
 
 
 def test_these_equalities_are_not_transitive() -> None:
-    third, low, high = (parse(text) for text in (r"\frac13", "0.3333", "0.3334"))
-    assert third is not None
-    assert low is not None
-    assert high is not None
-    assert compare(low, third) is compare(third, high) is Comparison.EQUAL
-    assert compare(low, high) is Comparison.DIFFERENT
+    whole, share, decimal = (parse(text) for text in ("5", "5%", "0.05"))
+    assert whole is not None
+    assert share is not None
+    assert decimal is not None
+    assert compare(whole, share) is compare(share, decimal) is Comparison.EQUAL
+    assert compare(whole, decimal) is Comparison.DIFFERENT
 
 
 @settings(deadline=None)  # the first expression of a process starts its worker
-@given(st.lists(st.sampled_from(ROUNDED), min_size=5, max_size=5))
+@given(st.lists(st.sampled_from(SHARES), min_size=5, max_size=5))
 def test_a_settled_vote_stands_in_every_order_of_arrival(texts: list[str | None]) -> None:
     plan = METHOD.plan(list("abcde"), 1)
     ballots = [text_ballot(call, text) for call, text in zip(plan, texts, strict=True)]
@@ -101,7 +101,8 @@ def test_a_settled_vote_stands_in_every_order_of_arrival(texts: list[str | None]
         for size in range(1, 6):
             if METHOD.settled(arrived[:size], 5):
                 verdict = METHOD.decide(arrived[:size], plan)
-                assert {id(ballot) for ballot in verdict.tally[0].ballots} <= largest
+                stays = {id(ballot) for ballot in verdict.tally[0].ballots} & largest
+                assert 2 * len(stays) > 5
                 break
 
 

@@ -118,7 +118,7 @@ def test_a_chat_question_returns_the_first_completion(proxy: httpx.Client, engin
 
 
 def test_one_answer_beats_two_abstentions(proxy: httpx.Client, engine: Engine) -> None:
-    script(engine, s="none", u=r"\boxed{42}", r="none")
+    script(engine, s="I cannot say.", u=r"\boxed{42}", r="I cannot say.")
     assert ask(proxy).json()["input_time"]["winner"] == "u"
 
 

@@ -15,8 +15,8 @@ from typing import TypeAlias
 DIGITS = 120
 """Decimal digits that a judge works with."""
 
-AGREE = Decimal("1e-90")
-"""Two values agree if they differ by less than this, relative to the larger one (at least 1)."""
+SPARE = 30
+"""Digits at the end of a value that rounding may have spoilt."""
 
 FEWEST_POINTS = 2
 
@@ -47,11 +47,15 @@ class Sample:
     """An expression's values, one for each point; `None` where it has no (real) value.
 
     Of a matrix the values of its cells stand one after the other; `size` is rows and columns.
+    `digits` is how many decimal digits the values have. `residues` are the values modulo large
+    primes, if the expression is a rational function: they decide exactly.
     """
 
     values: tuple[Value | None, ...]
     constant: bool
     size: tuple[int, int] = (1, 1)
+    digits: int = DIGITS
+    residues: tuple[int, ...] | None = None
 
 
 Judge: TypeAlias = Callable[[str], Sample | Unread]
@@ -86,26 +90,33 @@ def agree(a: Sample, b: Sample) -> bool | None:
     """Tell whether two expressions have the same values; `None` if too few points can say it."""
     if a.size != b.size:
         return False
+    exact = a.residues is not None and b.residues is not None
+    if exact and a.residues != b.residues:
+        return False
     pairs = _pairs(a, b)
+    if not all(_close(first, second, min(a.digits, b.digits)) for first, second in pairs):
+        return False
     needed = 1 if a.constant and b.constant else FEWEST_POINTS
-    if len(pairs) < needed:
-        return None
-    return all(_close(first, second) for first, second in pairs)
+    return True if exact or len(pairs) >= max(1, needed * a.size[0] * a.size[1]) else None
 
 
 def proportion(a: Sample, b: Sample) -> Decimal | None:
-    """Return the constant c with a = c * b at every point, or `None` if there is none."""
-    if a.size != b.size:
+    """Return the number c with a = c * b at every point, or `None` if there is none.
+
+    Constants are no multiples of each other: `g(2) = 5` is not `g(3) = 5`.
+    """
+    if a.size != b.size or a.constant or b.constant:
         return None
-    pairs = [(x, y) for x, y in _pairs(a, b) if not (_is_zero(x) and _is_zero(y))]
-    if len(pairs) < FEWEST_POINTS or any(_is_zero(x) or _is_zero(y) for x, y in pairs):
+    pairs = [(x, y) for x, y in _pairs(a, b) if any(x) or any(y)]
+    if len(pairs) < FEWEST_POINTS or any(not any(x) or not any(y) for x, y in pairs):
         return None
     if any(x[1] or y[1] or not x[0].is_finite() or not y[0].is_finite() for x, y in pairs):
         return None
     with localcontext() as context:
-        context.prec = DIGITS
+        digits = context.prec = min(a.digits, b.digits)
         ratios = [x[0] / y[0] for x, y in pairs]
-        same = all(abs(ratio - ratios[0]) <= AGREE * abs(ratios[0]) for ratio in ratios)
+        tolerance = Decimal(10) ** (SPARE - digits)
+        same = all(abs(ratio - ratios[0]) <= tolerance * abs(ratios[0]) for ratio in ratios)
     return ratios[0] if same else None
 
 
@@ -114,17 +125,12 @@ def _pairs(a: Sample, b: Sample) -> list[tuple[Value, Value]]:
     return [(x, y) for x, y in both if x is not None and y is not None]
 
 
-def _close(x: Value, y: Value) -> bool:
-    return all(_near(p, q) for p, q in zip(x, y, strict=True))
-
-
-def _near(p: Decimal, q: Decimal) -> bool:
-    if p.is_infinite() or q.is_infinite():
-        return p == q
+def _close(x: Value, y: Value, digits: int) -> bool:
+    """Tell whether two values are equal but for their last digits, relative to the larger one."""
+    if any(part.is_infinite() for part in (*x, *y)):
+        return x == y
     with localcontext() as context:
-        context.prec = DIGITS
-        return abs(p - q) <= AGREE * max(abs(p), abs(q), Decimal(1))
-
-
-def _is_zero(x: Value) -> bool:
-    return _near(x[0], Decimal(0)) and _near(x[1], Decimal(0))
+        context.prec = digits
+        # Each part is held against the whole value: 1 + 10^-119 i is 1 but for rounding.
+        most = max(abs(part) for part in (*x, *y)) * Decimal(10) ** (SPARE - digits)
+        return all(abs(p - q) <= most for p, q in zip(x, y, strict=True))

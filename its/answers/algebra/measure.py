@@ -5,7 +5,9 @@ evaluated as Python, which `sympify` and `parse_expr` would do. Importing this m
 second: only workers do.
 """
 
+import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -16,8 +18,9 @@ from antlr4 import PredictionMode
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 from mpmath import mp, mpc, mpf
 
-from .evaluate import CONSTANTS, LARGEST_EXPONENT, Evaluator, Exhausted, Undefined
+from .evaluate import CONSTANTS, GUARD, LARGEST_EXPONENT, POINTS, Evaluator, Exhausted, Undefined
 from .judge import DIGITS, LONGEST, Sample, Unread, Value
+from .residues import residues
 
 DEEPEST = 10
 MOST_BARS = 8
@@ -26,14 +29,20 @@ MOST_DIGITS = 60
 MOST_NODES = 400
 LARGEST_MATRIX = 8
 
-POINTS = 8
-"""Three with positive reals, three with reals of both signs, two with small positive integers."""
+NEAR_SPAN = 700
+"""Bits: a point where the values lie no farther apart is evaluated in any case."""
+
+LARGEST_SPAN = 10_000
+ENOUGH_POINTS = 4
 
 _GRAMMAR = ConversionConfig(lowercase_symbols=False)
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\\circ")
 _LONG_POWER = re.compile(r"\^\s*(\d{2,})")
 _ROUND_POWER = re.compile(r"\^\s*\(([^()]*)\)")
+_QUOTIENT = re.compile(r"\((-?\d{1,1000})\)/\(([1-9]\d{0,999})\)")
+"""How the caller writes a number whose value it knows."""
+
 _NESTING = re.compile(r"[{(\[]|[})\]]")
 
 
@@ -61,6 +70,8 @@ class _Reader(_Latex2Sympy):  # type: ignore[misc]
 
 def measure(text: str) -> Sample | Unread:
     """Return the values of the expression `text` at the points, or why there are none."""
+    if quotient := _QUOTIENT.fullmatch(text):
+        return _rational(Fraction(int(quotient[1]), int(quotient[2])))
     if _too_much(text):
         return Unread.EXHAUSTED
     try:
@@ -68,6 +79,16 @@ def measure(text: str) -> Sample | Unread:
         return Unread.UNREADABLE if tree is None else _sample(tree)
     except (Exhausted, RecursionError, MemoryError, OverflowError):
         return Unread.EXHAUSTED
+
+
+def _rational(value: Fraction) -> Sample:
+    """Return a number's values without the grammar, which would be slow on its digits."""
+    number = sympy.Rational(value.numerator, value.denominator)
+    bits = abs(value.numerator.bit_length() - value.denominator.bit_length())
+    digits = DIGITS + (int(bits * math.log10(2)) if bits > GUARD else 0)
+    with mp.workdps(digits):
+        point = (_decimal(mpf(number.p) / number.q), Decimal(0))
+    return Sample((point,) * POINTS, True, (1, 1), digits, residues(number))
 
 
 def warm_up() -> None:
@@ -128,9 +149,53 @@ def _sample(tree: Any) -> Sample | Unread:
     symbols = {symbol.name for cell in cells for symbol in cell.atoms(sympy.Symbol)}
     names = symbols - CONSTANTS.keys()
     real_only = bool(names) and not symbols & {"i", "I"}
-    with mp.workdps(DIGITS):
-        values = tuple(value for cell in cells for value in _values(cell, real_only, not names))
-    return Sample(values, constant=not names, size=size)
+    exact = [residues(cell) for cell in cells]
+    rational = None if None in exact else tuple(n for found in exact for n in found or ())
+    points = [(cell, point) for cell in cells for point in range(POINTS if names else 1)]
+    first = [_evaluated(cell, point, real_only, DIGITS) for cell, point in points]
+    spans = [span for span, _ in first]
+    most = _widest(spans, len(cells))
+    digits = DIGITS + (int(most * math.log10(2)) if most > GUARD else 0)
+    values = [value if span is not None and span <= most else None for span, value in first]
+    if digits > DIGITS:
+        near = [value is not None for value in values]
+        values = [
+            _evaluated(cell, point, real_only, digits)[1] if use else None
+            for use, (cell, point) in zip(near, points, strict=True)
+        ]
+    if rational is None and not any(values) and math.inf in spans:
+        raise Exhausted
+    if not names:
+        values = [value for value in values for _ in range(POINTS)]
+    return Sample(tuple(values), not names, size, digits, rational)
+
+
+def _evaluated(
+    cell: Any, point: int, real_only: bool, digits: int
+) -> tuple[float | None, Value | None]:
+    """Return how many bits lie between a cell's parts, and its value.
+
+    The bits are infinitely many if a limit is reached; without a value at the point both are
+    `None`.
+    """
+    evaluator = Evaluator(point, real_only)
+    try:
+        with mp.workdps(digits):
+            value = mpc(evaluator.of(cell))
+            if evaluator.span > LARGEST_SPAN:
+                return math.inf, None
+            return evaluator.span, _value(value, real_only)
+    except Exhausted:
+        return math.inf, None
+    except (Undefined, ZeroDivisionError, ValueError, TypeError):
+        return None, None
+
+
+def _widest(spans: Sequence[float | None], cells: int) -> float:
+    """Return the largest span that is worth its digits: a few far points are left out."""
+    known = [span for span in spans if span is not None and span < math.inf]
+    near = [span for span in known if span <= NEAR_SPAN]
+    return max(near if len(near) >= ENOUGH_POINTS * cells else known, default=0)
 
 
 def _cells(tree: Any) -> tuple[list[Any], tuple[int, int]]:
@@ -149,17 +214,7 @@ def _cells(tree: Any) -> tuple[list[Any], tuple[int, int]]:
     return list(found), found.shape
 
 
-def _values(cell: Any, real_only: bool, constant: bool) -> list[Value | None]:
-    if constant:
-        return [_value_at(cell, 0, real_only)] * POINTS
-    return [_value_at(cell, point, real_only) for point in range(POINTS)]
-
-
-def _value_at(tree: Any, point: int, real_only: bool) -> Value | None:
-    try:
-        value = mpc(Evaluator(point, real_only).of(tree))
-    except (Undefined, ZeroDivisionError, ValueError, TypeError):
-        return None
+def _value(value: Any, real_only: bool) -> Value | None:
     if mpmath.isnan(value.real) or mpmath.isnan(value.imag):
         return None
     if real_only and abs(value.imag) > mpf(10) ** -25 * max(abs(value.real), mpf(1)):
@@ -173,10 +228,6 @@ def _decimal(value: Any) -> Decimal:
     An evaluator's own limits hold for its steps; a product of a thousand of them, or a `cosh`,
     has more digits than `decimal` can count, and writing those down takes a minute.
     """
-    if value and mpmath.isfinite(value):
-        bits = mpmath.mag(value)
-        if bits > LARGEST_EXPONENT:
-            raise Exhausted
-        if bits < -LARGEST_EXPONENT:
-            return Decimal(0)
-    return Decimal(mpmath.nstr(value, DIGITS, strip_zeros=True).replace("inf", "Infinity"))
+    if value and mpmath.isfinite(value) and abs(mpmath.mag(value)) > LARGEST_EXPONENT:
+        raise Exhausted
+    return Decimal(mpmath.nstr(value, mp.dps, strip_zeros=True).replace("inf", "Infinity"))

@@ -156,7 +156,14 @@ def _encoded(found: Evaluated) -> dict[str, Any]:
         return {"unread": found.found.value, **cost}
     sample = found.found
     values = [value and [str(part) for part in value] for value in sample.values]
-    return {"values": values, "constant": sample.constant, "size": sample.size, **cost}
+    return {
+        "values": values,
+        "constant": sample.constant,
+        "size": sample.size,
+        "digits": sample.digits,
+        "residues": sample.residues,
+        **cost,
+    }
 
 
 def _decoded(reply: dict[str, Any]) -> Evaluated:
@@ -169,7 +176,9 @@ def _decoded(reply: dict[str, Any]) -> Evaluated:
         (Decimal(value[0]), Decimal(value[1])) if value else None for value in reply["values"]
     )
     rows, columns = reply["size"]
-    return Evaluated(Sample(values, reply["constant"], (rows, columns)), seconds)
+    residues = None if reply["residues"] is None else tuple(map(int, reply["residues"]))
+    size, digits = (rows, columns), int(reply["digits"])
+    return Evaluated(Sample(values, reply["constant"], size, digits, residues), seconds)
 
 
 # In the process -----------------------------------------------------------------------------

@@ -14,17 +14,20 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from ...recent import Recent
-from .judge import LONGEST, Judge, Sample, Unread
+from .judge import Judge, Sample, Unread
 from .worker import Evaluated, Worker
 
 VERDICT_SECONDS = 2.0
 """CPU time for one verdict, which may need several expressions."""
 
+MOST_SENT = 4_000
+"""Characters of an expression; `measure` evaluates no formula and no quotient that is as long."""
+
 REMEMBERED = 8 << 20
 """Bytes of expressions whose values are kept."""
 
 VALUE = 400
-"""Bytes of one value: two decimals of 120 digits."""
+"""Bytes of one value, beside its digits: two decimals and what holds them."""
 
 
 @dataclass(eq=False, slots=True)
@@ -121,7 +124,7 @@ class Workers:
     ) -> Future[Evaluated]:
         """Evaluate `text` within `seconds` of CPU time, when it is the turn of `account`."""
         job = _Job(text, seconds, account, slow)
-        if len(text) > LONGEST:  # a worker would say the same
+        if len(text) > MOST_SENT:  # a worker would say the same
             job.answer(Evaluated(Unread.EXHAUSTED, 0.0))
         elif found := self._found(text, seconds):
             job.answer(found)
@@ -222,5 +225,6 @@ def _within(known: Evaluated, seconds: float) -> Evaluated | None:
 
 
 def _size(text: str, evaluated: Evaluated) -> int:
-    values = len(evaluated.found.values) if isinstance(evaluated.found, Sample) else 0
-    return 4 * len(text) + VALUE * values
+    found = evaluated.found
+    values = len(found.values) * (VALUE + found.digits) if isinstance(found, Sample) else 0
+    return 4 * len(text) + values

@@ -11,9 +11,12 @@ from functools import lru_cache
 from ...types import Answer
 from ..algebra.judge import Comparison, Judge, Sample, Unread, agree, proportion
 from ..reading.tidy import grouped, with_decimal_points
-from . import relations
-from .numbers import Number, same_number
+from . import amounts, relations
+from .amounts import leaf_text
+from .numbers import Number, rounds, same_number
 from .shapes import (
+    Based,
+    Clock,
     Expression,
     Group,
     Listing,
@@ -21,12 +24,12 @@ from .shapes import (
     Quantity,
     Ratio,
     Relation,
+    Residue,
     Shape,
     Union,
     Words,
 )
 from .structure import shape
-from .units import conflict
 
 EQUAL, DIFFERENT, UNDECIDED = Comparison.EQUAL, Comparison.DIFFERENT, Comparison.UNDECIDED
 
@@ -38,8 +41,14 @@ def compare(a: Answer, b: Answer, judge: Judge | None = None) -> Comparison:
     """
     if a.integer is not None and b.integer is not None:
         return EQUAL if a.integer == b.integer else DIFFERENT
+    if a.kind != b.kind:
+        return DIFFERENT
+    if a.kind != "math":
+        return EQUAL if _same_text(a, b) else DIFFERENT
     if a.key == b.key:
         return EQUAL
+    if b.text < a.text:
+        a, b = b, a  # what is undecided may depend on the order; so there is only one
     outcomes = []
     for first in _readings(a.text):
         for second in _readings(b.text):
@@ -48,6 +57,13 @@ def compare(a: Answer, b: Answer, judge: Judge | None = None) -> Comparison:
                 return EQUAL
             outcomes.append(outcome)
     return UNDECIDED if UNDECIDED in outcomes else DIFFERENT
+
+
+def _same_text(a: Answer, b: Answer) -> bool:
+    """Tell whether two answers that are no mathematics are written alike; a label has no case."""
+    if a.kind == "label":
+        return a.text.casefold() == b.text.casefold()
+    return a.text == b.text
 
 
 @lru_cache(maxsize=4096)
@@ -76,17 +92,34 @@ class _Comparer:
         return self._leaves(a, b)
 
     def _leaves(self, a: Shape, b: Shape) -> Comparison:
-        """Compare numbers, words and expressions by their values."""
-        texts = _leaf_text(a), _leaf_text(b)
+        """Compare numbers, letters and expressions by their values."""
+        texts = leaf_text(a), leaf_text(b)
         if texts[0] is None or texts[1] is None:
-            return DIFFERENT
+            return self._of_other_kinds(a, b)
         first, second = self._sample(texts[0]), self._sample(texts[1])
-        if isinstance(first, Sample) and isinstance(second, Sample):
-            same = agree(first, second)
-            if same is False and (_rounds(a, second) or _rounds(b, first)):
-                return EQUAL
-            return UNDECIDED if same is None else EQUAL if same else DIFFERENT
-        return UNDECIDED if Unread.EXHAUSTED in (first, second) else DIFFERENT
+        if not isinstance(first, Sample) or not isinstance(second, Sample):
+            return UNDECIDED  # what nobody could read may be equal
+        same = agree(first, second)
+        exact = first.residues is not None and second.residues is not None
+        if same and not exact and first.digits != second.digits:
+            same = self._no_difference(texts[0], texts[1])
+        if same is False and (_rounds(a, second) or _rounds(b, first)):
+            return EQUAL
+        return UNDECIDED if same is None else EQUAL if same else DIFFERENT
+
+    def _no_difference(self, a: str, b: str) -> bool | None:
+        """Tell whether a - b is 0: one has parts too small for the other's digits."""
+        difference, nothing = self._sample(f"({a})-({b})"), self._sample("0")
+        if not isinstance(difference, Sample) or not isinstance(nothing, Sample):
+            return None
+        return agree(difference, nothing)
+
+    def _of_other_kinds(self, a: Shape, b: Shape) -> Comparison:
+        """An expression and a list differ, if the expression is one."""
+        for leaf in (a, b):
+            if isinstance(leaf, Expression) and isinstance(self._sample(leaf.text), Unread):
+                return UNDECIDED
+        return DIFFERENT
 
     def _sample(self, text: str) -> Sample | Unread:
         return self._judge(text) if self._judge else Unread.EXHAUSTED
@@ -98,17 +131,17 @@ class _Comparer:
         return EQUAL if a.text == b.text else DIFFERENT
 
     def word_and_expression(self, a: Words, b: Expression) -> Comparison:
-        if a.text == b.text.casefold():
+        if a.text == b.text.casefold() or (a.text, b.text) == ("infinitely many", r"\infty"):
             return EQUAL
         return self._leaves(a, b) if len(a.text) == 1 else DIFFERENT
 
-    def quantities(self, a: Quantity, b: Quantity) -> Comparison:
-        return DIFFERENT if conflict(a.unit, b.unit) else self.compare(a.amount, b.amount)
-
-    def quantity(self, a: Quantity, b: Shape) -> Comparison:
-        return self.compare(a.amount, b)
+    def word_and_number(self, a: Words, b: Number) -> Comparison:
+        return self._leaves(a, b) if a.text == "e" else DIFFERENT
 
     def listings(self, a: Listing, b: Listing) -> Comparison:
+        """Lists have no order, but the values of several names, `x = 2, y = 1`, have."""
+        if _are_named(a) != _are_named(b):
+            return self.ordered(a.items, b.items)
         return self._unordered(a.items, b.items)
 
     def listing(self, a: Listing, b: Shape) -> Comparison:
@@ -118,11 +151,13 @@ class _Comparer:
         if len(a.items) == 1:
             return self.compare(a.items[0], b)
         if isinstance(b, Matrix) and 1 in (len(b.rows), len(b.rows[0])):
-            return self._ordered(a.items, [cell for row in b.rows for cell in row])
+            return self.ordered(a.items, [cell for row in b.rows for cell in row])
         return DIFFERENT
 
     def listing_and_group(self, a: Listing, b: Group) -> Comparison:
-        return self._ordered(a.items, b.items)
+        if (b.opening, b.closing) not in (("(", ")"), ("[", "]")):
+            return DIFFERENT  # a half-open interval
+        return DIFFERENT if a.braced and b.opening == "(" else self.ordered(a.items, b.items)
 
     def listing_and_union(self, a: Listing, b: Union) -> Comparison:
         """`x < 1 or x > 2` is a union."""
@@ -134,42 +169,33 @@ class _Comparer:
         brackets = (a.opening, a.closing) == (b.opening, b.closing)
         if len(a.items) == 2 and not brackets:
             return DIFFERENT  # an interval with other ends
-        return self._ordered(a.items, b.items)
+        return self.ordered(a.items, b.items)
 
     def group_and_matrix(self, a: Group, b: Matrix) -> Comparison:
         if 1 in (len(b.rows), len(b.rows[0])):
             flat = [cell for row in b.rows for cell in row]
-            return self._ordered([_bare(item) for item in a.items], flat)
+            return self.ordered([_bare(item) for item in a.items], flat)
         rows = [item.items if isinstance(item, Group | Listing) else (item,) for item in a.items]
         if len(rows) != len(b.rows):
             return DIFFERENT
-        return _all(self._ordered(x, y) for x, y in zip(rows, b.rows, strict=True))
+        return _all(self.ordered(x, y) for x, y in zip(rows, b.rows, strict=True))
 
     def matrices(self, a: Matrix, b: Matrix) -> Comparison:
         if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
             return DIFFERENT
-        return _all(self._ordered(x, y) for x, y in zip(a.rows, b.rows, strict=True))
+        return _all(self.ordered(x, y) for x, y in zip(a.rows, b.rows, strict=True))
 
     def unions(self, a: Union, b: Union) -> Comparison:
         return self._unordered(a.parts, b.parts)
-
-    def ratios(self, a: Ratio, b: Ratio) -> Comparison:
-        if len(a.terms) != len(b.terms) or (a.clock and b.clock):
-            return self._ordered(a.terms, b.terms)
-        return self._proportional(a.terms, b.terms)
-
-    def ratio_and_leaf(self, a: Ratio, b: Shape) -> Comparison:
-        if len(a.terms) != 2:
-            return DIFFERENT
-        texts = [_leaf_text(term) for term in a.terms]
-        return self.compare(shape(rf"\frac{{{texts[0]}}}{{{texts[1]}}}"), b)
 
     def relations(self, a: Relation, b: Relation) -> Comparison:
         return relations.compare(self, a, b)
 
     def relation(self, a: Relation, b: Shape) -> Comparison:
         """`x = 3` is 3, `x in A` is A, `x > 3` is an interval; an equation is no value."""
-        meant = relations.value(a) or relations.interval(a)
+        meant = relations.value(a)
+        if meant is None and not isinstance(b, Listing):  # an inequality is no list of its ends
+            meant = relations.interval(a)
         return self.compare(meant, b) if meant is not None else DIFFERENT
 
     def scaled(self, a: str, b: str) -> float | None:
@@ -180,7 +206,7 @@ class _Comparer:
         factor = proportion(first, second)
         return None if factor is None else float(factor)
 
-    def _ordered(self, a: Sequence[Shape], b: Sequence[Shape]) -> Comparison:
+    def ordered(self, a: Sequence[Shape], b: Sequence[Shape]) -> Comparison:
         if len(a) != len(b):
             return DIFFERENT
         return _all(self.compare(x, y) for x, y in zip(a, b, strict=True))
@@ -203,13 +229,6 @@ class _Comparer:
                 return UNDECIDED if undecided else DIFFERENT
         return EQUAL
 
-    def _proportional(self, a: Sequence[Shape], b: Sequence[Shape]) -> Comparison:
-        if not all(isinstance(term, Number) for term in (*a, *b)):
-            return self._ordered(a, b)
-        x, y = ([term.value for term in terms] for terms in (a, b))  # type: ignore[union-attr]
-        same = all(x[0] * q == y[0] * p for p, q in zip(x, y, strict=True))
-        return EQUAL if same and any(x) and any(y) else DIFFERENT
-
 
 MOST_ITEMS = 100
 
@@ -217,7 +236,13 @@ _RULES: dict[tuple[type, type], Callable[..., Comparison]] = {
     (Number, Number): _Comparer.numbers,
     (Words, Words): _Comparer.words,
     (Words, Expression): _Comparer.word_and_expression,
-    (Quantity, Quantity): _Comparer.quantities,
+    (Words, Number): _Comparer.word_and_number,
+    (Based, Based): amounts.bases,
+    (Residue, Residue): amounts.residues,
+    (Residue, Quantity): lambda comparer, a, b: DIFFERENT,
+    (Clock, Clock): lambda comparer, a, b: DIFFERENT,
+    (Clock, Ratio): amounts.clock_and_ratio,
+    (Quantity, Quantity): amounts.quantities,
     (Listing, Listing): _Comparer.listings,
     (Listing, Group): _Comparer.listing_and_group,
     (Listing, Union): _Comparer.listing_and_union,
@@ -225,13 +250,15 @@ _RULES: dict[tuple[type, type], Callable[..., Comparison]] = {
     (Group, Matrix): _Comparer.group_and_matrix,
     (Matrix, Matrix): _Comparer.matrices,
     (Union, Union): _Comparer.unions,
-    (Ratio, Ratio): _Comparer.ratios,
-    (Ratio, Number): _Comparer.ratio_and_leaf,
-    (Ratio, Expression): _Comparer.ratio_and_leaf,
+    (Ratio, Ratio): amounts.ratios,
+    (Ratio, Number): amounts.ratio_and_leaf,
+    (Ratio, Expression): amounts.ratio_and_leaf,
     (Relation, Relation): _Comparer.relations,
 }
 _ONE_SIDED: dict[type, Callable[..., Comparison]] = {
-    Quantity: _Comparer.quantity,
+    Quantity: amounts.quantity,
+    Based: amounts.based,
+    Residue: amounts.residue,
     Listing: _Comparer.listing,
     Relation: _Comparer.relation,
 }
@@ -244,23 +271,22 @@ def _all(outcomes: Iterable[Comparison]) -> Comparison:
     return UNDECIDED if UNDECIDED in found else EQUAL
 
 
+def _are_named(listing: Listing) -> bool:
+    """Tell whether the items give the values of several names."""
+    relations_only = [item for item in listing.items if isinstance(item, Relation)]
+    return len({item.sides[0] for item in relations_only}) > 1
+
+
 def _bare(item: Shape) -> Shape:
     """Return the item of a list of one."""
     return item.items[0] if isinstance(item, Group | Listing) and len(item.items) == 1 else item
 
 
-def _leaf_text(leaf: Shape) -> str | None:
-    if isinstance(leaf, Number):
-        value = leaf.value / 100 if leaf.percent else leaf.value
-        return f"({value.numerator})/({value.denominator})"
-    return leaf.text if isinstance(leaf, Words | Expression | Matrix) else None
-
-
 def _rounds(written: Shape, exact: Sample) -> bool:
-    """Tell whether a decimal of four places or more is what the expression rounds to."""
+    """Tell whether a decimal is what the expression rounds to."""
     if not isinstance(written, Number) or not exact.constant or exact.values[0] is None:
         return False
     real, imaginary = exact.values[0]
     if imaginary or not real.is_finite():
         return False
-    return same_number(written, Number(Fraction(real), places=99))
+    return rounds(written, Number(Fraction(real)))

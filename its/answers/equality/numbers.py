@@ -1,5 +1,6 @@
 """Numbers, exactly: integers, decimals, fractions, mixed numbers, powers of ten, percentages."""
 
+import math
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -8,7 +9,7 @@ LONGEST = 400
 """Digits that are read as a number; more is no answer that anybody computed."""
 
 _SIGN = r"([+-]?)\s*"
-_PLAIN = r"(\d+(?:,\d{3})*(?:\.\d*)?|\.\d+)"
+_PLAIN = r"(\d+(?:\.\d*)?|\.\d+)"
 _DECIMAL = re.compile(rf"{_SIGN}{_PLAIN}")
 _SLASH = re.compile(rf"{_SIGN}\(?\s*{_PLAIN}\s*\)?\s*/\s*\(?\s*{_PLAIN}\s*\)?")
 _LATEX = re.compile(rf"{_SIGN}\\frac\{{\s*([+-]?)\s*{_PLAIN}\s*\}}\{{\s*([+-]?)\s*{_PLAIN}\s*\}}")
@@ -19,16 +20,24 @@ _REPEATING = re.compile(rf"{_SIGN}(\d*)\.(\d*)\\overline\{{\s*(\d+)\s*\}}")
 _SCIENTIFIC = re.compile(
     rf"{_SIGN}{_PLAIN}\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*(?:\{{\s*([+-]?\d{{1,3}})\s*\}}|(\d))"
 )
+_POWER = re.compile(r"(\d{1,9})\s*\^\s*(?:\{\s*(-?\d{1,4})\s*\}|(\d))")
+_DIVISORS = re.compile(r"\\?(gcd|lcm)\s*\(([\d,\s]+)\)")
 _COMPUTER = re.compile(rf"{_SIGN}{_PLAIN}[eE]([+-]?\d{{1,3}})")
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """An exact value. `places` counts decimals where it was written with a point, else `None`."""
+    """An exact value, and how it was written.
+
+    `places` counts decimals where it was written with a point, else `None`; of `2.31e-3` it is 5.
+    `digits` counts the digits from the first that is not 0.
+    """
 
     value: Fraction
     percent: bool = False
     places: int | None = None
+    digits: int = 0
+    scientific: bool = False
 
 
 def number(text: str) -> Number | None:
@@ -38,10 +47,10 @@ def number(text: str) -> Number | None:
         return None
     percent = text.endswith("%")
     bare = _without_parentheses(text.removesuffix("%").strip())
-    for read in (_decimal, _fraction, _mixed, _repeating, _power_of_ten):
+    for read in (_decimal, _fraction, _mixed, _repeating, _power_of_ten, _power, _divisor):
         found = read(bare)
         if found is not None:
-            return Number(found.value, percent, found.places)
+            return replace(found, percent=percent)
     return None
 
 
@@ -98,42 +107,75 @@ def _power_of_ten(text: str) -> Number | None:
         power = int(match[3])
     else:
         return None
-    return _signed(match[1], Number(_value(match[2]).value * Fraction(10) ** power))
+    mantissa = _value(match[2])
+    places = None if mantissa.places is None else mantissa.places - power
+    value = mantissa.value * Fraction(10) ** power
+    return _signed(match[1], Number(value, places=places, digits=mantissa.digits, scientific=True))
+
+
+def _power(text: str) -> Number | None:
+    """Return a power of whole numbers, if it can be written out."""
+    match = _POWER.fullmatch(text)
+    if not match:
+        return None
+    base, exponent = int(match[1]), int(match[2] or match[3])
+    if abs(exponent) * base.bit_length() > 3 * LONGEST or (not base and exponent <= 0):
+        return None
+    return Number(Fraction(base) ** exponent)
+
+
+def _divisor(text: str) -> Number | None:
+    match = _DIVISORS.fullmatch(text)
+    terms = [int(term) for term in match[2].split(",") if term.strip()] if match else []
+    if not match or len(terms) < 2:
+        return None
+    return Number(Fraction({"gcd": math.gcd, "lcm": math.lcm}[match[1]](*terms)))
 
 
 def _value(digits: str) -> Number:
-    digits = digits.replace(",", "")
     _, point, decimals = digits.partition(".")
-    return Number(Fraction(f"0{digits}"), places=len(decimals) if point else None)
+    significant = len(digits.replace(".", "").lstrip("0"))
+    return Number(Fraction(f"0{digits}"), False, len(decimals) if point else None, significant)
 
 
 def _signed(sign: str, found: Number) -> Number:
-    return Number(-found.value, found.percent, found.places) if sign == "-" else found
+    return replace(found, value=-found.value) if sign == "-" else found
 
 
 def same_number(a: Number, b: Number) -> bool:
     """Tell whether two numbers are equal: exactly, as a percentage, or rounded to what is written.
 
     A percent sign may be left away (the question asked for a percentage) or worked out (20% and
-    0.2). A decimal of four places or more equals what rounds to it.
+    0.2). A decimal equals what rounds to it, or what is cut to it: see `rounds`.
     """
     if a.value == b.value:
         return True
     if a.percent != b.percent:
         share, other = (a, b) if a.percent else (b, a)
-        if share.places is not None and share.places >= ROUNDED_PLACES:
-            share = Number(share.value, places=share.places + 2)
-            return _rounds(replace(share, value=share.value / 100), other)
-        return share.value / 100 == other.value
-    return _rounds(a, b) or _rounds(b, a)
+        places = None if share.places is None else share.places + 2
+        as_decimal = replace(share, value=share.value / 100, percent=False, places=places)
+        long_enough = share.places is not None and share.places >= ROUNDED_PLACES
+        return as_decimal.value == other.value or (long_enough and rounds(as_decimal, other))
+    return rounds(a, b) or rounds(b, a)
 
 
 ROUNDED_PLACES = 4
+FEWEST_DIGITS = 3
+"""Digits that a rounded decimal needs; 0.0078 with two of them counts if it is rounded, not cut."""
 
 
-def _rounds(written: Number, exact: Number) -> bool:
-    """Tell whether `written` is `exact` with all its decimals, the last one rounded or cut."""
-    places = written.places or 0
-    if places < ROUNDED_PLACES or (exact.places is not None and exact.places <= places):
+def rounds(written: Number, exact: Number) -> bool:
+    """Tell whether `written` is `exact` rounded or cut to the places that are written.
+
+    A decimal needs four places (0.33 is not 1/3, 3.14 is not pi), a power of ten three digits.
+    """
+    places = written.places
+    if places is None or (exact.places is not None and exact.places <= places):
         return False
-    return abs(written.value - exact.value) < Fraction(1, 10**places)
+    if written.digits < FEWEST_DIGITS - 1 or not (written.scientific or places >= ROUNDED_PLACES):
+        return False
+    one = Fraction(10) ** -places
+    if abs(written.value - exact.value) <= one / 2:
+        return not written.scientific or written.digits >= FEWEST_DIGITS
+    cut = 0 <= abs(exact.value) - abs(written.value) < one
+    return cut and written.value * exact.value > 0 and written.digits >= FEWEST_DIGITS

@@ -4,14 +4,16 @@ import re
 from typing import Protocol
 
 from ..algebra.judge import Comparison
+from .names import head, is_name
 from .numbers import number
 from .shapes import Group, Relation, Shape, Union
-from .structure import head, is_name, shape
+from .structure import shape
 
 _LESS = {"<": False, "le": True}
 _GREATER = {">": False, "ge": True}
 _FLIPPED = {"<": ">", ">": "<", "le": "ge", "ge": "le"}
 _INFINITY = r"\infty"
+_ABSOLUTE = re.compile(r"\|\s*[A-Za-z]\s*\|")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 
 
@@ -30,14 +32,18 @@ def value(relation: Relation) -> Shape | None:
         sides.pop()  # what is given exactly counts, not its approximation
         signs.pop()
     if not signs:
-        return shape(sides[0]) if sides[0] else shape(relation.sides[-1])
+        return _shape(sides[0] or relation.sides[-1])
     if signs == ["in"] or signs == ["to"]:
-        return shape(sides[1]) if is_name(sides[0]) or sides[0].startswith("(") else None
+        return _shape(sides[1]) if is_name(sides[0]) or sides[0].startswith("(") else None
     if not set(signs) <= {"=", "approx", "equiv"}:
         return None
     if any(_is_named(side) for side in sides[:-1]) or not _LETTER.search(" ".join(sides)):
-        return shape(sides[-1])
-    return shape(sides[0]) if is_name(sides[-1]) and number(sides[0]) is not None else None
+        return _shape(sides[-1])
+    return _shape(sides[0]) if is_name(sides[-1]) and number(sides[0]) is not None else None
+
+
+def _shape(side: str) -> Shape | None:
+    return shape(side) if side else None
 
 
 def _is_named(side: str) -> bool:
@@ -51,6 +57,10 @@ def interval(relation: Relation) -> Shape | None:
     sides, signs = _ascending(relation)
     if len(signs) == 1 and signs[0] in _LESS:
         low, high = sides
+        if _ABSOLUTE.fullmatch(low.strip()):
+            return _group("(" if not _LESS[signs[0]] else "[", f"-({high})", high, _LESS[signs[0]])
+        if _ABSOLUTE.fullmatch(high.strip()):
+            return _outside(low, closed=_LESS[signs[0]])
         if is_name(low) and number(low) is None:
             return _group("(", f"-{_INFINITY}", high, _LESS[signs[0]])
         if is_name(high):
@@ -75,6 +85,13 @@ def interval(relation: Relation) -> Shape | None:
         ends = shape(f"-{_INFINITY}"), shape(_INFINITY)
         return Union((Group("(", (ends[0], hole), ")"), Group("(", (hole, ends[1]), ")")))
     return None
+
+
+def _outside(low: str, *, closed: bool) -> Union:
+    """Return what lies farther from 0 than `low` on both sides."""
+    infinite = shape(f"-{_INFINITY}"), shape(_INFINITY)
+    left = Group("(", (infinite[0], shape(f"-({low})")), "]" if closed else ")")
+    return Union((left, Group("[" if closed else "(", (shape(low), infinite[1]), ")")))
 
 
 def _group(opening: str, low: str, high: str, closed: bool) -> Group:
@@ -124,7 +141,7 @@ def _heads(relation: Relation) -> set[str]:
 
 
 def _name(relation: Relation) -> str:
-    names = [side for side in relation.sides if is_name(side) and _INFINITY not in side]
+    names = [side for side in _ascending(relation)[0] if is_name(side) and _INFINITY not in side]
     return head(names[0]) if names else ""
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .numbers import Number
+from .units import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,41 @@ class Quantity:
     """Something with a unit."""
 
     amount: "Shape"
-    unit: str
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Based:
+    """A whole number in a base: `52_8`."""
+
+    digits: str
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Residue:
+    r"""A number up to multiples of another: `5 \pmod 7`."""
+
+    amount: "Shape"
+    modulus: "Shape"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A time of day with its half, `8:34 PM`, in seconds since midnight."""
+
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Several answers whose order does not matter: a set, or what commas and "and" join."""
+    """Several answers whose order does not matter: a set, or what commas and "and" join.
+
+    `braced`: it was written as a set, so that it is no tuple.
+    """
 
     items: tuple["Shape", ...]
+    braced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +104,17 @@ class Relation:
 
 
 Shape: TypeAlias = (
-    Number | Words | Expression | Quantity | Listing | Group | Union | Matrix | Ratio | Relation
+    Number
+    | Words
+    | Expression
+    | Quantity
+    | Based
+    | Residue
+    | Clock
+    | Listing
+    | Group
+    | Union
+    | Matrix
+    | Ratio
+    | Relation
 )

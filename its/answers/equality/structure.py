@@ -4,10 +4,14 @@
 level. What is left at the leaves is for `numbers` or, as an expression, for the judge.
 """
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+from . import leaves
+from .brackets import CLOSING, OPENING, at_top, balanced, split, with_round_ends
+from .lists import regrouped, spread_and, written_out
 from .numbers import Number, number
 from .shapes import (
     Expression,
@@ -17,107 +21,69 @@ from .shapes import (
     Quantity,
     Ratio,
     Relation,
+    Residue,
     Shape,
     Union,
-    Words,
 )
-from .units import split_unit
+from .units import Unit, split_unit
 
 LONGEST = 1_000
 DEEPEST = 12
 """Brackets in brackets; deeper text is left whole."""
 
-_OPENING, _CLOSING = "([{", ")]}"
-_AND = re.compile(r"\s*[,;]?\s+(?:and|or)\s+|\s+(?:and|or)(?=[({\\\d-])|(?<=[)}\d])(?:and|or)\s*")
 _MATRIX = re.compile(
     r"\\begin\{([pbBvV]?matrix|smallmatrix|array)\}(?:\{[lcr|\s]*\})?((?:(?!\\begin).)*)\\end\{\1\}",
     re.DOTALL,
 )
 _SIGN = re.compile(r"\\(le|ge|ne|approx|in|subset|equiv|to)(?![A-Za-z])|[=<>]")
-_LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:]?")
-_WORDS = re.compile(r"[A-Za-z][A-Za-z'\-]*(?:[\s,]+[A-Za-z0-9'\-]+)*")
-_CHOICE = re.compile(r"([A-J])(?:\)|:(?=\s))\s*\S.*", re.DOTALL)
 _CHOICES = re.compile(r"[A-E]{2,5}")
-_COUNTS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *("eleven", "twelve"),
+_LABELLED = re.compile(
+    r"[(\[]?\s*([A-Z]|[a-h]|[ivx]{1,4}|[IVX]{1,4}|\d{1,2})\s*(?:[)\]]\s*[:=]?|:(?!\d))\s*(\S.*)",
+    re.DOTALL,
 )
-_NO_SOLUTION = re.compile(
-    r"(?:there (?:is|are) )?(?:no (?:real |such )?(?:solutions?|values?|numbers?)|none"
-    r"|(?:the )?empty set|does not exist|dne)",
-    re.IGNORECASE,
+_MODULO = re.compile(
+    r"(.*\S)\s*\(?\s*(?:\\pmod|\\bmod|\\mod|\bmod(?:ulo)?\b)\s*\{?\s*([^{}()]+?)\s*\}?\s*\)?"
 )
-_ARTICLE = re.compile(r"\b(?:the|a|an)\s+")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
-_PARTS_OF_DAY = re.compile(r"\s*\b([ap])\.?\s?m\.?$", re.IGNORECASE)
+_COMPOUND = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)\.?(?:\s*,\s*|\s+and\s+|\s*)")
+_MINUS_SET = re.compile(r"\\(?:setminus|backslash)(?![A-Za-z])")
 
 
 def shape(text: str, depth: int = 0) -> Shape:
     """Return the structure of the tidy `text`."""
-    text = _with_round_ends(text.strip())
-    if depth == 0 and (choice := _CHOICE.fullmatch(text)):
-        return Words(choice[1].casefold())
+    text = with_round_ends(text.strip())
+    if depth == 0 and (found := _labelled(text) or leaves.choice(text)):
+        return found
     if depth > DEEPEST or len(text) > LONGEST or not balanced(text):
         return Expression(text)
-    for read in (_number, _matrix, _enclosed, _listing, _union, _relation, _ratio, _plus_minus):
+    for read in _READERS:
         found = read(text, depth)
         if found is not None:
             return found
-    return _words(text) or _quantity(text, depth) or Expression(text)
+    return Expression(text)
 
 
-def _with_round_ends(text: str) -> str:
-    """Return an interval of the French kind, `]0,1[`, with round brackets at its open ends."""
-    ends = text[:1] == "]", text[-1:] == "["
-    if len(text) < 3 or not any(ends) or (text[:1] not in "[](" or text[-1:] not in "[])"):
-        return text
-    inside = text[1:-1]
-    opening = "(" if ends[0] else text[0]
-    closing = ")" if ends[1] else text[-1]
-    return f"{opening}{inside}{closing}" if balanced(inside) else text
+def _labelled(text: str) -> Shape | None:
+    """Read `A: 3, B: 4` and `(a) 3; (b) 4` as what each label is."""
+    if "," not in text and ";" not in text:
+        return None
+    parts = [_LABELLED.fullmatch(part.strip()) for part in split(text, ";" if ";" in text else ",")]
+    found = [part for part in parts if part]
+    if len(found) < 2 or len(found) != len(parts) or len({part[1] for part in found}) < len(found):
+        return None
+    items = (Relation((_label(part[1]), part[2].strip()), ("=",)) for part in found)
+    return Listing(tuple(items))
 
 
-def balanced(text: str) -> bool:
-    """Tell whether every bracket closes one; `[0,1)` does."""
-    level = 0
-    for char, _ in _brackets(text):
-        level += 1 if char in _OPENING else -1
-        if level < 0:
-            return False
-    return level == 0
-
-
-def _brackets(text: str) -> Iterator[tuple[str, int]]:
-    for index, char in enumerate(text):
-        if char in _OPENING or char in _CLOSING:
-            yield char, index
-
-
-def split(text: str, separators: str) -> list[str]:
-    """Return the parts of `text` between those separators that stand outside all brackets."""
-    parts, level, start = [], 0, 0
-    for index, char in enumerate(text):
-        if char in _OPENING:
-            level += 1
-        elif char in _CLOSING:
-            level -= 1
-        elif level == 0 and char in separators:
-            parts.append(text[start:index])
-            start = index + 1
-    return [*parts, text[start:]]
-
-
-def _at_top(text: str, matches: Iterable[re.Match[str]]) -> list[re.Match[str]]:
-    """Return those of `matches` that begin outside all brackets."""
-    level, levels = 0, []
-    for char in text:
-        levels.append(level)
-        level += (char in _OPENING) - (char in _CLOSING)
-    return [match for match in matches if levels[match.start()] == 0]
+def _label(label: str) -> str:
+    """Return a label as the name of what it stands before: `(2)` as `part_b`."""
+    return f"part_{chr(96 + int(label)) if label.isdigit() else label.casefold()}"
 
 
 def _number(text: str, _: int) -> Shape | None:
-    return number(text)
+    if not text[:1].isalpha() and (found := number(text)) is not None:
+        return found
+    return leaves.literal(text) or leaves.spoken(text) or number(text)
 
 
 def _matrix(text: str, depth: int) -> Shape | None:
@@ -143,7 +109,7 @@ def _enclosed(text: str, depth: int) -> Shape | None:
     if text.startswith(r"\{") and text.endswith(r"\}"):
         inside = text[2:-2]
         return _set(inside, depth) if balanced(inside) else None
-    if opening not in tuple(_OPENING) or closing not in tuple(_CLOSING):
+    if opening not in tuple(OPENING) or closing not in tuple(CLOSING):
         return None
     inside = text[1:-1]
     if not balanced(inside) or inside.endswith("\\"):
@@ -160,7 +126,8 @@ def _set(inside: str, depth: int) -> Shape:
     condition = re.split(r"\||:|\\colon", inside, maxsplit=1)
     if len(condition) == 2 and _SIGN.search(condition[1]):
         return shape(condition[1], depth + 1)
-    return Listing(tuple(_flat(shape(item, depth + 1) for item in split(inside, ",;"))))
+    items = written_out([item.strip() for item in split(inside, ",;")])
+    return Listing(tuple(_flat(shape(item, depth + 1) for item in items)), braced=True)
 
 
 def _flat(items: Iterator[Shape]) -> Iterator[Shape]:
@@ -172,39 +139,21 @@ def _flat(items: Iterator[Shape]) -> Iterator[Shape]:
 
 
 def _listing(text: str, depth: int) -> Shape | None:
-    spread = _spread_and(text)
+    cells = "&" in text and r"\begin" not in text  # the rest of a matrix without its frame
+    spread = spread_and(text.replace("&", ",") if cells else text)
     outer = split(spread, ";")
     items = outer if len(outer) > 1 else split(spread, ",")
     items = [item.strip() for item in items if item.strip()]
     if len(items) < 2:
         return shape(items[0], depth + 1) if items and items[0] != text else None
     if len(outer) == 1:
-        items = _regrouped(items)
-    if all(_WORDS.fullmatch(item) and not _LETTER.fullmatch(item) for item in items):
-        return _words(text)
+        items = regrouped(items)
+    if text[:1].isalpha() and (short := leaves.words(text)) and short.text in ("yes", "no"):
+        return short
     if len(outer) > 1:
         return Listing(tuple(_as_tuple(shape(item, depth + 1)) for item in items))
+    items = written_out(items)
     return Listing(tuple(_flat(shape(item, depth + 1) for item in items)))
-
-
-def _spread_and(text: str) -> str:
-    """Return `text` with "and" and "or" as commas, or as semicolons where they part pairs."""
-
-    joints = _at_top(text, _AND.finditer(text))
-    edges = [0, *(edge for match in joints for edge in match.span()), len(text)]
-    parts = [text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
-    sizes = {len(split(part, ",")) for part in parts}
-    pairs = len(sizes) == 1 and sizes != {1} and len(parts) > 1
-    return (";" if pairs else ",").join(parts)
-
-
-def _regrouped(items: list[str]) -> list[str]:
-    """Read `x = 1, 2, 3` as the values of x, and `x, y > 0` as it stands."""
-    if len(items) > 1 and "=" in items[0] and not any("=" in item for item in items[1:]):
-        name, _, first = items[0].rpartition("=")
-        if is_name(name):
-            return [first, *items[1:]]
-    return items
 
 
 def _as_tuple(found: Shape) -> Shape:
@@ -222,7 +171,7 @@ def _union(text: str, depth: int) -> Shape | None:
 
 
 def _relation(text: str, _: int) -> Shape | None:
-    found = _at_top(text, _SIGN.finditer(text))
+    found = at_top(text, _SIGN.finditer(text))
     if not found or len(found) > 6:
         return None
     edges = [0, *(edge for match in found for edge in match.span()), len(text)]
@@ -232,12 +181,46 @@ def _relation(text: str, _: int) -> Shape | None:
     return Relation(sides, tuple(match[1] or match[0] for match in found))
 
 
+def _difference(text: str, depth: int) -> Shape | None:
+    r"""Read an interval less single points, `(-1,1) \setminus \{0\}`, as a union."""
+    parts = _MINUS_SET.split(text)
+    if len(parts) != 2 or not (balanced(parts[0]) and balanced(parts[1])):
+        return None
+    whole, holes = shape(parts[0], depth + 1), shape(parts[1], depth + 1)
+    points: Sequence[Shape] = holes.items if isinstance(holes, Listing) else (holes,)
+    if not isinstance(whole, Group) or len(whole.items) != 2:
+        return None
+    numbers = sorted((point for point in points if isinstance(point, Number)), key=_value)
+    if len(numbers) == len(points):
+        points = numbers
+    elif len(points) > 1:
+        return None
+    edges = (whole.items[0], *(edge for point in points for edge in (point, point)), whole.items[1])
+    brackets = [whole.opening, *[")", "("] * len(points), whole.closing]
+    pieces = zip(edges[::2], edges[1::2], brackets[::2], brackets[1::2], strict=True)
+    return Union(tuple(Group(left, (low, high), right) for low, high, left, right in pieces))
+
+
+def _value(number: Number) -> Fraction:
+    return number.value
+
+
+def _residue(text: str, depth: int) -> Shape | None:
+    if "mod" not in text or not (match := _MODULO.fullmatch(text)):
+        return None
+    if not balanced(match[1]):
+        return None
+    return Residue(shape(match[1], depth + 1), shape(match[2], depth + 1))
+
+
 def _ratio(text: str, depth: int) -> Shape | None:
     text = text.replace(r"\colon", ":")
-    clock = _PARTS_OF_DAY.sub("", text).strip()
-    half = _PARTS_OF_DAY.search(text)
-    if half and (_CLOCK.fullmatch(clock) or clock.isdecimal()):
-        return Words(f"{clock if ':' in clock else clock + ':00'} {half[1].lower()}m")
+    if time := leaves.clock(text):
+        return time
+    if to := re.fullmatch(r"(\S+) to (\S+)(?: to (\S+))?", text):
+        spoken = [part for part in to.groups() if part]
+        if all(number(part) is not None for part in spoken):
+            text = ":".join(spoken)
     terms = split(text, ":")
     if len(terms) < 2 or not all(term.strip() for term in terms):
         return None
@@ -257,52 +240,42 @@ def _plus_minus(text: str, depth: int) -> Shape | None:
     return Listing(tuple(shape(value, depth + 1) for value in values))
 
 
-def _words(text: str) -> Shape | None:
-    if letter := _LETTER.fullmatch(text):
-        return Words(letter[1].casefold())
-    if choice := re.fullmatch(r"\(?([A-J])[).:]\s*\S.*", text):
-        return Words(choice[1].casefold())
-    if _CHOICES.fullmatch(text) and len(set(text)) == len(text):
-        return Listing(tuple(Words(letter.casefold()) for letter in text))
-    if text == r"\emptyset" or _NO_SOLUTION.fullmatch(text):
-        return Words("no solution")
-    if text.casefold() in _COUNTS:
-        return Number(Fraction(_COUNTS.index(text.casefold())))
-    if _WORDS.fullmatch(text) and (len(text) > 3 or " " in text or text.istitle()):
-        return Words(_ARTICLE.sub("", " ".join(re.findall(r"[a-z0-9']+", text.casefold()))))
-    return None
+def _leaf(text: str, depth: int) -> Shape | None:
+    if _CHOICES.fullmatch(text) and sorted(set(text)) == list(text):
+        return Listing(tuple(shape(letter, depth + 1) for letter in text))
+    return leaves.based(text) or leaves.words(text)
 
 
 def _quantity(text: str, depth: int) -> Shape | None:
-    amount, unit = split_unit(text)
-    if not unit:
+    found = split_unit(text)
+    return None if found is None else Quantity(shape(found[0], depth + 1), found[1])
+
+
+def _compound(text: str, _: int) -> Shape | None:
+    """Read `2 hours 30 minutes` as one amount of the first unit's kind."""
+    if not text[:1].isdigit():
         return None
-    return Quantity(shape(amount, depth + 1), unit)
+    end, parts = 0, list[tuple[Fraction, Unit]]()
+    while match := _COMPOUND.match(text, end):
+        found = split_unit(f"{match[1]} {match[2]}")
+        if found is None:
+            return None
+        parts.append((Fraction(match[1]), found[1]))
+        end = match.end()
+    units = [unit for _, unit in parts]
+    if end < len(text) or len(parts) < 2 or not _descending(units):
+        return None
+    total = sum((amount * unit.factor for amount, unit in parts), Fraction(0))
+    return Quantity(Number(total / units[0].factor), units[0])
 
 
-_NAME = re.compile(
-    r"(?:\\(?:angle|triangle|overline|vec|hat|bar|frac|mathrm|operatorname|min|max|Delta|theta|alpha"
-    r"|beta|gamma|lambda|mu|sigma|phi|omega|cdot|circ|measuredangle|prime|zzz|[a-zA-Z]+))?"
-    r"[A-Za-z0-9_{}()\[\]|':,.\s\\]*"
+def _descending(units: Sequence[Unit]) -> bool:
+    same = all(unit.dimensions == units[0].dimensions for unit in units)
+    smaller = all(a.factor > b.factor for a, b in itertools.pairwise(units))
+    return same and smaller
+
+
+_READERS = (
+    *(_number, _matrix, _enclosed, _compound, _listing, _difference, _union, _relation, _residue),
+    *(_ratio, _plus_minus, _leaf, _quantity),
 )
-
-
-def is_name(side: str) -> bool:
-    """Tell whether a side of an equation only names what is looked for: `x`, `f(x)`, `|AB|`."""
-    side = side.strip()
-    if not side or len(side) > 60 or side[0].isdigit():
-        return False
-    if number(side) is not None or re.search(r"[A-Za-z]", side) is None:
-        return False
-    bare = re.sub(r"\^\{-1\}|_(?:\{[^{}]*\}|\w)|\([^()]*\)|\\[A-Za-z]+", "", side)
-    if re.search(r"\d|[+\-*/^!]", bare):
-        return False
-    return bool(_NAME.fullmatch(side.replace("^{-1}", ""))) or bool(
-        re.fullmatch(r"[A-Za-z\s]+", side)
-    )
-
-
-def head(name: str) -> str:
-    """Return a name without its arguments and decoration: `W(n)` and `W(x)` are both about W."""
-    bare = re.sub(r"\([^()]*\)|\\(?:text|mathrm|left|right)|[\s{}|\\]", "", name)
-    return bare.casefold()

@@ -6,6 +6,9 @@ Everything here is string work in time linear in the text; nothing is parsed.
 import re
 import unicodedata
 
+from .braces import closing_brace, mended
+from .plain import as_latex, unescaped, with_i, without_tags
+
 LONGEST = 1_000
 """Characters of an answer that are looked into; a longer one equals only itself."""
 
@@ -13,20 +16,34 @@ _UNICODE = str.maketrans(
     {
         **dict.fromkeys("−–—‒﹣－", "-"),
         **dict.fromkeys("\u00a0\u2002\u2003\u2009\u200a\u202f\u3000", " "),
-        **dict.fromkeys("\u200b\u2060\ufeff", ""),
+        **dict.fromkeys("\u200b\u2060\ufeff\u00ad\u200e\u200f", ""),
+        **dict.fromkeys("\u2044\u2215", "/"),
         **dict.fromkeys("’‘`´", "'"),
         **dict.fromkeys("“”", '"'),
         **{"×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "÷": r"\div ", "∗": "*"},
         **{"π": r"\pi ", "∞": r"\infty ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta "},
         **{"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm "},
         **{"°": r"^\circ ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset "},
-        **{"∶": ":", "、": ",", "，": ",", "；": ";", "（": "(", "）": ")", "：": ":", "％": "%"},
+        **{"∶": ":", "、": ",", "。": "."},
+        **{"∠": r"\angle ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}"},
+        **{
+            "∧": r" \land ",
+            "∨": r" \lor ",
+            "√": r"\sqrt ",
+            "∓": r"\mp ",
+            "Ω": " ohm",
+            "¢": " cents",
+        },
+        **{"φ": r"\phi ", "λ": r"\lambda ", "μ": r"\mu ", "ω": r"\omega ", "σ": r"\sigma "},
+        **{"γ": r"\gamma ", "δ": r"\delta ", "ρ": r"\rho ", "ε": r"\epsilon "},
     }
 )
 _UNICODE.update({ord(low): f"_{digit}" for digit, low in enumerate("₀₁₂₃₄₅₆₇₈₉")})
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
-_ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+_FULL_WIDTH = re.compile("[！-～]+")
+_ROOT = re.compile(r"([√∛∜])\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+_DEGREE = {"√": "", "∛": "[3]", "∜": "[4]"}
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 
 _WRAPPERS = (
@@ -51,7 +68,6 @@ _FRAC = re.compile(r"\\frac(?![A-Za-z])")
 _ARGUMENT = re.compile(r"\s*([0-9A-Za-z]|\\[a-z]+(?![A-Za-z]))")
 _OPENED = re.compile(r"\s*\{")
 _BARE_ROOT = re.compile(r"\\sqrt\s*([0-9A-Za-z]|\\[a-z]+(?![A-Za-z]))")
-_WORD_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))")
 _SYNONYMS = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -81,21 +97,33 @@ _SYNONYMS = tuple(
     )
 )
 _PERCENT = re.compile(r"\\%|%|(?<=[\d})\s.])\s*(?:per ?cent(?:age)?|pct)\b\.?", re.IGNORECASE)
-_CURRENCY = re.compile(
-    r"\\\$|[$€£¥₹]|\b(?:USD|EUR|GBP|Rs\.?)(?=\s*[\d.])|(?<=\d)\s*(?:USD|EUR|GBP)\b"
+_MONEY = (
+    ("dollar", re.compile(r"\\\$|\$|\bUSD(?=\s*[\d.])|(?<=\d)\s*USD\b")),
+    ("euro", re.compile(r"€|\bEUR(?=\s*[\d.])|(?<=\d)\s*EUR\b")),
+    ("pound", re.compile(r"£|\\pounds(?![A-Za-z])|\bGBP(?=\s*[\d.])|(?<=\d)\s*GBP\b")),
+    ("yen", re.compile(r"¥|\bJPY(?=\s*[\d.])|(?<=\d)\s*JPY\b")),
+    ("rupee", re.compile(r"₹|\b(?:INR|Rs\.?)(?=\s*[\d.])|(?<=\d)\s*INR\b")),
 )
+_AMOUNT = re.compile(r"[+-]?\s*[\d.,]*\d[\d.,]*(?:\s*(?:thousand|million|billion|trillion))?")
+_HEDGE = re.compile(
+    r"^(?:exactly|about|approximately|approx\.?|roughly|around|nearly|almost|only|just)\s+(?=[-\d$\\])"
+    r"|\s*\((?:exactly|approximately|approx\.?|exact|about|roughly|rounded)\)$",
+    re.IGNORECASE,
+)
+_THOUSANDS = re.compile(r"(?<![\w'.])\d{1,3}(?:(?:_\d{3})+|(?:'\d{3})+)(?![\w'])")
+_SUBSCRIPT = re.compile(r"_\s*(\\[a-z]+)(?![A-Za-z])")
 _ENGLISH_COMMA = re.compile(r"\s*\{\s*,\s*\}\s*")
-_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,])")
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)((?:\s*[A-Za-z%][A-Za-z^/{}\d .]*)?)")
 
 
 def tidy(raw: str) -> str:
     """Return `raw` in one spelling of what does not change an answer; single spaces are kept."""
-    text = raw.strip()
+    text = unescaped(raw).strip()
     if len(text) > LONGEST:
         return text
-    text = unwrap(_unicode(text))
+    text = mended(unwrap(without_tags(_unicode(text)).removesuffix("\\")))
     if r"\begin" not in text:
         text = re.sub(r"\\\\(?=[A-Za-z%$!,;])", r"\\", text)
     text = _NEGATIVE_SPACE.sub("", _SIZES.sub("", text))
@@ -103,12 +131,22 @@ def tidy(raw: str) -> str:
     text = _CASES.sub(lambda m: re.sub(r"\\\\", ", ", m[1]).replace("&", ""), text)
     text = _SPACES.sub(" ", text)
     text = _fonts(_REALS.sub(r"(-\\infty ,\\infty )", text))
-    text = _CURRENCY.sub("", text)
-    text = _PERCENT.sub("%", text)
+    text = _PERCENT.sub("%", _without_currency(_HEDGE.sub("", text)))
     for pattern, replacement in _SYNONYMS:
         text = pattern.sub(replacement, text)
-    text = _fractions(text)
-    return unwrap(re.sub(r"\s+", " ", text))
+    text = _THOUSANDS.sub(lambda m: re.sub("[_']", "", m[0]), text)
+    text = _fractions(as_latex(_SUBSCRIPT.sub(r"_{\1}", text)))
+    return unwrap(with_i(re.sub(r"\s+", " ", text)))
+
+
+def _without_currency(text: str) -> str:
+    """Return `text` without signs of money; of one amount, the currency is its unit."""
+    for name, sign in _MONEY:
+        bare, signs = sign.subn("", text)
+        if signs:
+            single = signs == 1 and _AMOUNT.fullmatch(bare.strip())
+            text = f"{bare.strip()} {name}s" if single else bare
+    return text
 
 
 def unwrap(text: str) -> str:
@@ -136,22 +174,13 @@ def _without_box(text: str) -> str:
     return text[opened.end() : end] if not text[end + 1 :].strip(" .$") else text
 
 
-def closing_brace(text: str, start: int) -> int | None:
-    """Return the index of the brace that closes the one opened just before `start`."""
-    depth = 1
-    for brace in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(brace[0], 0)  # an escaped brace is a character
-        if depth == 0:
-            return brace.start()
-    return None
-
-
 def _unicode(text: str) -> str:
     if text.isascii():
         return text
+    text = _FULL_WIDTH.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
     text = _VULGAR.sub(_vulgar_fraction, text)
     text = _SUPERSCRIPTS.sub(lambda m: "^{" + m[0].translate(_SUPERSCRIPT) + "}", text)
-    text = _ROOT.sub(lambda m: rf"\sqrt{{{m[1] or m[2]}}}", text)
+    text = _ROOT.sub(lambda m: rf"\sqrt{_DEGREE[m[1]]}{{{m[2] or m[3]}}}", text)
     return text.translate(_UNICODE)
 
 
@@ -177,7 +206,6 @@ def _said(match: re.Match[str]) -> str:
 
 def _fractions(text: str) -> str:
     text = _FRACTION.sub(r"\\frac", text)
-    text = _WORD_ROOT.sub(lambda m: rf"\sqrt{{{m[1] or m[2] or m[3]}}}", text)
     text = _BARE_ROOT.sub(r"\\sqrt{\1}", text)
     for start in [match.end() for match in _FRAC.finditer(text)][::-1]:
         above, end = _argument(text, start)

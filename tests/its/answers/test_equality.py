@@ -294,7 +294,7 @@ EQUAL = {
         (r"x \equiv 3 \pmod{7}", r"3 \pmod 7"),
         (r"4,\!500", "4500"),
         (r"\frac {1} {2}", "0.5"),
-        ("1.23 million", "1.23"),
+        ("1.23 million", "1230000"),
         ("three-fourths", "three-fourths"),
         ("2 1/2", r"2\frac{1}{2}"),
         ("33.3333%", "1/3"),
