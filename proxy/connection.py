@@ -212,9 +212,10 @@ class Connection(asyncio.Protocol):
         """
         target = httptools.parse_url(head.url)
         if target.host:  # RFC 9112, 3.2.2: an absolute target counts, whatever `Host` says
+            name = b"[%s]" % target.host if b":" in target.host else target.host
             port = b":%d" % target.port if target.port else b""
             head.headers[:] = [each for each in head.headers if each[0] != b"host"]
-            head.headers.append((b"host", target.host + port))
+            head.headers.append((b"host", name + port))
         raw_path = target.path or b"/"
         path = raw_path.decode("ascii")
         return {

@@ -9,6 +9,7 @@ import httptools
 
 MOST_HEAD = 64 * 1024
 END = b"\r\n\r\n"
+VERSIONS = frozenset({"1.0", "1.1"})
 CREDIT = 8
 """Bytes of chunk sizes and extensions that one byte of content may have; a client's smallest chunks
 need five."""
@@ -59,6 +60,8 @@ class RequestParser:
         self._left, self._tail, self._framing = self._length(), b"", 0
         method = self._parser.get_method().decode("ascii")
         version = self._parser.get_http_version()
+        if version not in VERSIONS:  # the parser also takes 0.9 and 2.0
+            raise FramingError("it is another version of HTTP")
         return Head(method, self._url, version, self._headers, self._keep_alive)
 
     def body(self, data: bytes) -> tuple[list[bytes], bytes]:

@@ -31,6 +31,10 @@ SLOW_SECONDS = 1.0
 REQUEST_SECONDS = 4.0
 """CPU time that all slow expressions of one decision have."""
 
+COMPARING_SECONDS = 1.0
+"""CPU time that one decision has in its threads. Three answers need a thousandth of it; what many
+models write may need far more, for each pair, and threads have to be left for other requests."""
+
 GRACE_SECONDS = 0.5
 """After the deadline, for all that is left to do."""
 
@@ -82,6 +86,28 @@ class _Known:
         return self.values.get(text, Unread.EXHAUSTED)
 
 
+class _ThreadClock:
+    """Counts the CPU time of work that runs in threads, one piece after the other."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._since: float | None = None
+
+    def run(self, work: Callable[[], T]) -> T:
+        self._since = time.thread_time()
+        try:
+            return work()
+        finally:
+            self._left -= time.thread_time() - self._since
+            self._since = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is used up; while work runs, only its own thread gets an answer."""
+        since = self._since  # work that nobody waits for may end in this moment
+        return (0.0 if since is None else time.thread_time() - since) >= self._left
+
+
 class Grading:
     """Reads and compares the answers of one request; `deadline` is monotonic. End it with `close`.
 
@@ -121,17 +147,17 @@ class Grading:
     async def _compare(
         self, work: Callable[[Judge], T], until: float, *, early: bool
     ) -> Compared[T]:
-        known = _Known()
+        known, clock = _Known(), _ThreadClock(COMPARING_SECONDS)
         self._newest = newest = object()
 
         def over() -> bool:
-            return self._newest is not newest or time.monotonic() >= until
+            return self._newest is not newest or time.monotonic() >= until or clock.over
 
         while True:
             judge = Watched(known, over)
-            value = await self._thread(partial(safely, work, judge), until)
+            value = await self._thread(partial(clock.run, partial(safely, work, judge)), until)
             missing, known.missing = known.missing, set()
-            nothing_left = not missing and not known.heavy
+            nothing_left = clock.over or not (missing or known.heavy)
             if nothing_left or time.monotonic() >= until or (early and value):
                 return Compared(value, len(judge.undecided))
             await self._quick(known, missing, until)

@@ -85,7 +85,13 @@ def test_a_host_that_is_not_one_is_refused(free: httpx.Client, lines: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    ("target", "status"), [(b"http://evil.example", b"403"), (b"http://localhost:1", b"200")]
+    ("target", "status"),
+    [
+        (b"http://evil.example", b"403"),
+        (b"http://localhost:1", b"200"),
+        (b"http://[::1]:1", b"200"),
+        (b"http://[::2]", b"403"),
+    ],
 )
 def test_an_absolute_target_counts_whatever_the_host_says(
     free: httpx.Client, target: bytes, status: bytes

@@ -15,6 +15,7 @@ import pytest
 from its.answers import Judge, Unread, cluster, parse
 from its.answers.algebra.worker import Evaluated
 from its.answers.algebra.workers import Account, Workers
+from its.answers.equality import relations
 from its.answers.faults import FAULTS
 from its.methods import Majority
 from proxy import grading
@@ -135,6 +136,33 @@ async def test_a_comparison_ends_in_its_thread_when_nobody_wants_it(graders: Gra
     assert await asyncio.to_thread(ended.wait, 30)
 
 
+async def test_a_decision_has_so_much_cpu_time_in_its_threads(
+    graders: Graders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comparing alone may cost minutes; the threads are for all requests."""
+    monkeypatch.setattr(grading, "COMPARING_SECONDS", 0.05)
+    Scripted(monkeypatch)
+    rounds: list[object] = []
+
+    def endless(judge: Any) -> str:
+        rounds.append(judge(f"{len(rounds)}+1"))  # something new to evaluate, each time
+        while not judge.over("x"):
+            pass
+        return "what there is"
+
+    compared = await Grading(graders, time.monotonic() + 10).decided(endless)
+    assert (compared.value, len(rounds)) == ("what there is", 1)
+    assert compared.undecided == 2
+
+
+def test_relations_are_taken_apart_once() -> None:
+    """192 of them make 18,336 pairs."""
+    texts = [f"a=b=c=d=z_{i}" for i in range(40)]
+    relations.value.cache_clear()
+    cluster([parse(text) for text in texts], lambda _: Unread.EXHAUSTED)
+    assert relations.value.cache_info().misses == len(texts)
+
+
 async def test_an_error_of_a_method_is_counted_and_decides_nothing(graders: Graders) -> None:
     class Unforeseen(Exception):
         pass
@@ -202,11 +230,13 @@ def test_votes_and_metrics_do_not_wait_for_the_threads_of_grading(
     assert not crowded.is_set()
 
 
-def test_a_long_text_that_is_not_read_in_time_abstains(
-    start: Proxy, engine: Engine, crowded: threading.Event
+@pytest.mark.parametrize("text", ["long " * 1000 + r"\boxed{1}", rf"\boxed{{{'x+' * 100}1}}"])
+def test_a_text_that_is_not_read_in_time_abstains(
+    start: Proxy, engine: Engine, crowded: threading.Event, text: str
 ) -> None:
+    """The event loop reads only what is short: 192 answers may cost it 30 ms each."""
     proxy = start(MEMBERS + "deadline_s = 0.3\nquorum = 3\n")
-    engine.scripts.update(dict.fromkeys("sur", says("long " * 1000 + r"\boxed{1}")))
+    engine.scripts.update(dict.fromkeys("sur", says(text)))
     body = ask(proxy).json()["input_time"]
     assert (body["abstained"], body["agreement"]) == (3, 0)
 

@@ -1,6 +1,7 @@
 """Equations and inequalities: what value or interval they state, and when two say the same."""
 
 import re
+from functools import lru_cache
 from typing import Protocol
 
 from ..algebra.judge import Comparison
@@ -17,6 +18,10 @@ _ABSOLUTE = re.compile(r"\|\s*[A-Za-z]\s*\|")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 
 
+REMEMBERED = 1024
+"""Relations and sides of which it is kept what they state: a vote of n compares each n times."""
+
+
 class Comparer(Protocol):
     """What compares the sides of relations."""
 
@@ -25,6 +30,7 @@ class Comparer(Protocol):
     def scaled(self, a: str, b: str) -> float | None: ...
 
 
+@lru_cache(REMEMBERED)
 def value(relation: Relation) -> Shape | None:
     """Return what a name is said to be: 3 of `x = 3`, and of `x = 1 + 2 = 3` as well."""
     sides, signs = list(relation.sides), list(relation.signs)
@@ -52,6 +58,7 @@ def _is_named(side: str) -> bool:
     return all(is_name(part) for part in inside.split(","))
 
 
+@lru_cache(REMEMBERED)
 def interval(relation: Relation) -> Shape | None:
     """Return the set of what satisfies an inequality in one name, or `None`."""
     sides, signs = _ascending(relation)
@@ -136,10 +143,12 @@ def _is_equation(a: Relation, b: Relation) -> bool:
     return any(re.search(r"[A-Za-z]", side) for r in (a, b) for side in r.sides[1:])
 
 
-def _heads(relation: Relation) -> set[str]:
-    return {head(side) for side in relation.sides[:-1] if _is_named(side)}
+@lru_cache(REMEMBERED)
+def _heads(relation: Relation) -> frozenset[str]:
+    return frozenset(head(side) for side in relation.sides[:-1] if _is_named(side))
 
 
+@lru_cache(REMEMBERED)
 def _name(relation: Relation) -> str:
     names = [side for side in _ascending(relation)[0] if is_name(side) and _INFINITY not in side]
     return head(names[0]) if names else ""
@@ -155,9 +164,14 @@ def _side_by_side(comparer: Comparer, a: Relation, b: Relation) -> bool:
         first, ours = _ascending(a)
         if ours == signs and len(first) == len(sides):
             pairs = zip(first, sides, strict=True)
-            if all(comparer.compare(shape(x), shape(y)) is Comparison.EQUAL for x, y in pairs):
+            if all(comparer.compare(_side(x), _side(y)) is Comparison.EQUAL for x, y in pairs):
                 return True
     return False
+
+
+@lru_cache(REMEMBERED)
+def _side(text: str) -> Shape:
+    return shape(text)
 
 
 def _mirrored(relation: Relation) -> tuple[list[str], list[str]]:
