@@ -76,6 +76,8 @@ def looks_like_events(begun: bytes) -> bool | None:
 
     For servers that stream under another content type than `text/event-stream`.
     """
+    if _BOM.startswith(begun):
+        return None
     begun = begun.removeprefix(_BOM).lstrip(b"\r\n")
     if begun.startswith(_FIELDS):
         return True

@@ -257,6 +257,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
+    record_of(request.scope).error = error.reason  # for the log; `Edge` sees a response only
     return Response(
         error.encode(), error.http_status, dict(error.headers), media_type="application/json"
     )

@@ -37,12 +37,15 @@ async def complete(
     Raises:
         TooMany: the key that asks has no slot and no place in its queue.
     """
-    while True:
-        body = partial(pieces, level)
-        result = await _complete(call, engine, body, level, headers, retries, spent, live)
-        level = engine.stream_options.less(level, _refusal(result), retries)
-        if level is None:
-            return result
+    try:
+        while True:
+            body = partial(pieces, level)
+            result = await _complete(call, engine, body, level, headers, retries, spent, live)
+            level = engine.stream_options.less(level, _refusal(result), retries)
+            if level is None:
+                return result
+    finally:
+        engine.stream_options.leave(retries)
 
 
 def _refusal(result: Result) -> EngineError | None:

@@ -49,10 +49,23 @@ def _truncates(value: Any) -> bool:
     return value not in (None, False, "disabled")
 
 
-def _refers(items: Any) -> bool:
+def _hides(items: Any) -> bool:
     return isinstance(items, list) and any(
-        isinstance(item, dict) and item.get("type") == "item_reference" for item in items
+        isinstance(item, dict) and _is_hidden(item) for item in items
     )
+
+
+def _is_hidden(item: Mapping[str, Any]) -> bool:
+    """Tell whether an item stands for text that the proxy cannot see, or would take the context.
+
+    In OpenAI's schema the type of an `item_reference` may be left out, and so may a message's:
+    what has neither type nor role is a reference. A role on any other item is ignored by engines;
+    the context, which goes into the first item with the role of a user, would be lost there.
+    """
+    kind = item.get("type")
+    if kind is None or kind == "message":
+        return item.get("role") is None
+    return kind in ("item_reference", "compaction") or "role" in item
 
 
 class Guard(NamedTuple):
@@ -92,7 +105,11 @@ GUARDS: Mapping[str, Guard] = {
     "conversation": Guard(_EARLIER, only=_ANSWERING),
     "previous_response_id": Guard(_EARLIER, only=_ANSWERING),
     "previous_input_messages": Guard(_EARLIER, only=_ANSWERING),
-    "input": Guard("refers to an item that the proxy cannot see", _refers, ("responses",)),
+    "input": Guard(
+        "has an item that the proxy cannot see, or a role on one that is no message",
+        _hides,
+        ("responses",),
+    ),
     "bootstrap_host": Guard(_CACHE),
     "bootstrap_port": Guard(_CACHE),
     "bootstrap_room": Guard(_CACHE),
@@ -143,7 +160,7 @@ _REMEDIES = {
         "only a response that this proxy has made for this model and key may be continued; send the"
         " whole conversation in `input`"
     ),
-    "input": "send the item itself",
+    "input": "send the messages themselves",
 }
 
 

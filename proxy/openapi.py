@@ -7,6 +7,7 @@ from its.strategies import STRATEGIES
 
 from .passthrough import ENDPOINTS
 from .settings import Settings
+from .wire import TEXT
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _EXTRAS: dict[str, Any] = {
@@ -14,7 +15,7 @@ _EXTRAS: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "strategy": {"enum": list(STRATEGIES)},
-        "persona": {"type": "string"},
+        "persona": {"type": "string", "pattern": TEXT.pattern},
         "seed": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
         "placement": {"enum": ["before", "after"]},
         "samples": {"type": "integer", "minimum": 1},

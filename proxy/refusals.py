@@ -12,7 +12,7 @@ import msgspec
 from .errors import UNREADABLE
 
 _TAG = re.compile(r"<[^>]*>")
-_OPTIONS = re.compile(rb"stream_options|continuous_usage_stats|include_usage")
+_OPTIONS = re.compile(rb"stream_?options|continuous_?usage_?stats|include_?usage", re.IGNORECASE)
 TOLD = ("type", "param", "code")
 MOST_TOLD = 200
 """Characters of a `code`, `type` or `param`: they are words, not messages."""
@@ -39,9 +39,10 @@ def told(raw: bytes) -> dict[str, Any]:
     give the status as a number for `code`; it stays one.
     """
     body = _read(raw)
-    error = body.get("error", body) if isinstance(body, dict) else None
-    if not isinstance(error, dict):
+    if not isinstance(body, dict):
         return {}
+    inner = (body[key] for key in ("error", "detail") if isinstance(body.get(key), dict))
+    error = next(inner, body)
     return {name: error[name] for name in TOLD if _is_word(error.get(name), number=name == "code")}
 
 
@@ -82,9 +83,11 @@ def blames_stream_options(raw: bytes) -> bool:
 
 def _read(raw: bytes) -> Any:
     try:
-        return msgspec.json.decode(raw)
+        body = msgspec.json.decode(raw)
     except UNREADABLE:
         return None
+    # Gemini's OpenAI endpoint puts its error object into a list.
+    return body[0] if isinstance(body, list) and len(body) == 1 else body
 
 
 def _is_word(value: Any, *, number: bool) -> bool:

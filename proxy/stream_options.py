@@ -47,7 +47,7 @@ class StreamOptions:
         """Return the level to ask again with; `None` where the refusal has another reason.
 
         A refusal that does not name the field may still be about it. Until the engine has
-        answered once, the calls of *one* request try without it; `request` tells which.
+        answered once, the calls of *one* request at a time try without it; `request` tells which.
         """
         if level is None or refusal is None or refusal.status not in REFUSALS:
             return None
@@ -63,3 +63,11 @@ class StreamOptions:
         if self._prober is None:
             self._prober = request
         return level + 1 if self._prober is request else None
+
+    def leave(self, request: object) -> None:
+        """Note that a call of `request` has ended: another request may try.
+
+        The first one may have been refused for a reason of its own.
+        """
+        if self._prober is request:
+            self._prober = None

@@ -97,7 +97,7 @@ class Watch:
         seen = data if self._whole else self._tail + data
         if not self.ended:
             self.ended = self._ends(seen) or self._completes(seen, data)
-        if self._whole:
+        if self._whole and not data.startswith(b":"):  # a comment does not hide an error event
             self._last, self._last_size = [data], len(data)
         else:
             self._last.append(data)

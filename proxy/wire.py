@@ -1,5 +1,6 @@
 """OpenAI's JSON on one side, our values on the other. Every 400 is decided here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,8 @@ from .settings import Limits, Panel
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
+
+TEXT = re.compile(r"\w")
 
 MOST_ECHOED = 100
 """Characters of a client's own text that an error repeats."""
@@ -181,6 +184,9 @@ def _extras(value: Any) -> Extras | None:
         param = "input_time" + at.rstrip("`")[:MOST_ECHOED]
         # The reason ends with the client's own word, of any length.
         raise BadRequest(f"`{param}`: {reason[:MOST_ECHOED]}", param=param) from error
+    if extras.persona is not None and not TEXT.search(extras.persona):
+        # A blank context is none, and would be reported as one.
+        raise BadRequest("`input_time.persona` must hold text", param="input_time.persona")
     if extras.samples is not None and extras.samples < 1:
         raise BadRequest("`input_time.samples` must be at least 1", param="input_time.samples")
     return extras

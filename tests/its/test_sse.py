@@ -54,5 +54,5 @@ def test_what_looks_like_events() -> None:
         assert looks_like_events(body) is True, body
     for body in (b'{"a": 1}', b"<html>", b"date", b"d{"):
         assert looks_like_events(body) is False, body
-    for body in (b"", b"\n", b"da", b"ret"):
+    for body in (b"", b"\n", b"da", b"ret", b"\xef", b"\xef\xbb", b"\xef\xbb\xbf"):
         assert looks_like_events(body) is None, body

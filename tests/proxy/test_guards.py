@@ -132,6 +132,51 @@ def test_earlier_turns_of_any_shape_are_refused(
     assert answer["body"]["input"] != "3?", "null is as good as absent: a context was added"
 
 
+HIDDEN: list[Any] = [
+    {"id": "msg_1"},
+    {"id": "msg_1", "type": None},
+    {"type": "item_reference", "id": "msg_1", "role": "user"},
+    {"type": "message", "content": "x"},
+    {"type": "compaction", "encrypted_content": "x"},
+    {"type": "function_call_output", "call_id": "c", "output": "o", "role": "user", "content": "x"},
+    {"type": "reasoning", "summary": [], "role": "user", "content": "x"},
+    {"type": ["message"], "role": "user", "content": "x"},
+]
+SEEN: list[Any] = [
+    {"type": "message", "role": "assistant", "content": "x"},
+    {"role": "system", "content": "x"},
+    {"type": "reasoning", "id": "rs_1", "summary": []},
+    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c", "output": "o"},
+]
+
+
+def test_no_item_hides_text_or_takes_the_context(checked: httpx.Client, engine: Engine) -> None:
+    question = {"role": "user", "content": "3 and 4?"}
+    for item in HIDDEN:
+        for items in ([item, question], [question, item]):
+            answer = checked.post("/v1/responses", json={"model": "r", "input": items})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input"), items
+    assert engine.received == []
+    for item in SEEN:
+        sent = {"model": "r", "input": [item, question]}
+        asked = checked.post("/v1/responses", json=sent).json()["body"]["input"]
+        assert asked[0] == item
+        assert asked[1]["content"] != "3 and 4?"
+
+
+BLANK = ["", " ", "\n\t", "\u200b", "..."]
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPOSE, "/v1/completions", "/v1/responses", "/tokenize"])
+def test_a_blank_persona_is_no_context(checked: httpx.Client, engine: Engine, path: str) -> None:
+    for persona in BLANK:
+        sent = {"model": "r", **bare(path), "input_time": {"persona": persona}}
+        error = checked.post(path, json=sent).json()["error"]
+        assert error["param"] == "input_time.persona", persona
+    assert engine.received == []
+
+
 HARMLESS: dict[str, Any] = {
     "suffix": "x", "echo": True, "best_of": 2, "continue_final_message": True,
     "add_generation_prompt": False, "chat_template_kwargs": {"enable_thinking": False},

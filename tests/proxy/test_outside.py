@@ -306,11 +306,13 @@ def test_a_failed_requests_line_has_the_reason(
     logs.configure(LogSettings("console", "info", False))
     for body in ({"model": "n"}, {"model": "vote3"}, {"model": "x"}, {"model": "n", "seed": "x"}):
         proxy.post(CHAT, json={"messages": ASK, **body})
+    proxy.post("/v1/input_time/compose", json={"model": "x", "messages": ASK})
+    proxy.get("/v1/models/x")
     proxy.post("/v1/none", json={})
     rows = [row for row in lines(capfd, "/v1/none").splitlines() if "request" in row]
     reasons = [row.partition("error=")[2] for row in rows]
     expected = ["engine_refused", "engine_refused", "model_not_found", "invalid_request_error"]
-    assert reasons[:4] == expected
+    assert reasons == [*expected, "model_not_found", "model_not_found", "not_found"]
 
 
 @pytest.mark.usefixtures("configured")

@@ -73,6 +73,15 @@ def test_a_finish_reason_completes_a_stream(
     assert ask(proxy).content == raw
 
 
+def test_comments_behind_an_error_event_do_not_hide_it() -> None:
+    seen = watch.Watch(watch.CHAT)
+    for piece in (SAID, ERRORS[0], b": keep-alive\n\n", b": keep-alive\n\n"):
+        seen.see(piece)
+    assert seen.failed
+    seen.see(SAID)
+    assert not seen.failed
+
+
 @pytest.mark.parametrize("cut", CUT, ids=range(len(CUT)))
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_without_one_it_was_cut(
@@ -130,6 +139,7 @@ ERRORS = [
     b'data: {"object": "error", "message": "out of memory", "code": 400}\n\n',
     b'data: {"type": "error", "message": "out of memory"}\r\n\r\n',
     b'data: {"error": "out of memory"}',
+    b'data: {"error": {"message": "out of memory"}}\n\n: keep-alive\n\n',
 ]
 
 
