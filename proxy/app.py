@@ -235,8 +235,9 @@ def _describe(generation: Generation, target: Member | Panel) -> dict[str, Any]:
 async def _composed(
     generation: Generation, member: Member, request: wire.ChatRequest
 ) -> dict[str, Any]:
-    asked = await generation.contexts.ask(member, request.question, request.override)
-    asked = wire.hold_guarded(request, asked)
+    planned = generation.contexts.plan(member, request.question, request.override)
+    planned = wire.hold_guarded(request, planned)
+    asked = await generation.contexts.complete(planned, request.question)
     messages = prompts.compose(request.messages, asked.context, asked.layout)
     return {"model": member.name, "messages": messages, "input_time": describe(asked)}
 

@@ -50,8 +50,10 @@ async def _member(
 ) -> None:
     wire.check_for_member(request)
     with span("persona", member=member.name):
-        asked = await generation.contexts.ask(member, request.question, request.override)
-        asked = wire.hold_guarded(request, asked)
+        # What is refused is refused before a persona is written for it.
+        planned = generation.contexts.plan(member, request.question, request.override)
+        planned = wire.hold_guarded(request, planned)
+        asked = await generation.contexts.complete(planned, request.question)
     record.strategy = asked.strategy
     engine = generation.engines[member.engine]
     body = partial(_member_body, request, asked)

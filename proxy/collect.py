@@ -82,6 +82,8 @@ class Collector:
             raise EngineError("broken", "the engine cut its stream")
         for name, pieces in self._texts.items():
             self._message[name] = "".join(pieces)
+        for call in self._message.get("tool_calls") or ():
+            call.pop("index", None)  # a field of pieces: a whole message has none
         choice = {**self._choice, "message": self._message}
         return {**self._body, "object": "chat.completion", "choices": [choice],
                 "usage": self._spent.usage}  # fmt: skip
@@ -178,10 +180,12 @@ def _merge_calls(calls: list[dict[str, Any]], pieces: list[Any]) -> None:
     for each in pieces:
         piece = _shaped(each, dict, "a tool call")
         said = _shaped(piece.get("function"), dict, "a function")
-        index = piece.get("index", len(calls))
-        call = next((call for call in calls if call.get("index") == index), None)
+        index = piece.get("index")
+        if index is None:  # some engines number nothing: then a new call is known by its id
+            index = len(calls) if piece.get("id") or not calls else calls[-1]["index"]
+        call = next((call for call in calls if call["index"] == index), None)
         if call is None:
-            calls.append({**piece, "function": dict(said)})
+            calls.append({**piece, "index": index, "function": dict(said)})
             continue
         function = call["function"]
         for name, value in said.items():

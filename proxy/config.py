@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from its.answers import KINDS
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
 from its.methods import METHODS
 from its.strategies import EVEN, mix_fault
@@ -232,6 +233,9 @@ class _Resolver(Checks):
         if len(set(table.members)) < len(table.members):
             raise self.fail(f"{at}.members", "a member stands twice; use samples to ask it more")
         self.known(f"{at}.method", table.method, METHODS, "method")
+        self.known(f"{at}.answers", table.answers, dict.fromkeys(KINDS), "kind of answers")
+        if table.json_keys and table.answers not in ("auto", "json"):
+            raise self.fail(f"{at}.json_keys", 'is for answers = "json" or "auto" only')
         for key in ("samples", "max_samples", "max_calls", "quorum"):
             self.at_least(f"{at}.{key}", getattr(table, key), 1)
         planned = self._planned(at, table)
@@ -248,6 +252,8 @@ class _Resolver(Checks):
             quorum=table.quorum,
             deadline_s=table.deadline_s,
             early_stop=table.early_stop,
+            answers=table.answers,
+            json_keys=tuple(table.json_keys),
             stream_mode=table.stream_mode,
         )
 

@@ -29,7 +29,7 @@ CHAT = {
     ),
     "rid": Field("forwarded", "honoured: each call's is `RID-MEMBER-SAMPLE`; a list is a 400"),
     "n": Field("forwarded", "rejected above 1: a panel gives one verdict"),
-    "tools": Field("forwarded", "rejected if not empty and there are several members"),
+    "tools": Field("forwarded", "forwarded: members vote on the calls that they make"),
     "functions": Field("forwarded", "rejected if not empty and there are several members"),
     "modalities": Field("forwarded", 'rejected unless `["text"]`'),
     "audio": Field("forwarded", "rejected unless null"),

@@ -51,6 +51,12 @@ class Outcome:
         return len(self.verdict.tally[0].ballots) if self.verdict.tally else 0
 
     @property
+    def decided(self) -> bool:
+        """Whether at least two ballots agree, and more of them than on any other answer."""
+        sizes = [len(cluster.ballots) for cluster in self.verdict.tally]
+        return bool(sizes) and sizes[0] > 1 and sizes[0] > max(sizes[1:], default=0)
+
+    @property
     def usage(self) -> dict[str, int]:
         """The tokens of every call that was paid for: cast, failed, late, cancelled, personas'."""
         each: list[Mapping[str, int]] = [spent.tokens for spent in self.spent.values()]

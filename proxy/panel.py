@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from its import answers
-from its.answers import Judge, Watched
+from its.answers import Judge, Kind, Watched
 from its.methods import METHODS, Method
 from its.types import Answer, Ballot, Call, Completion, Failure, Verdict
 
@@ -122,6 +122,7 @@ class _Round:
         samples = request.extras.samples or panel.samples
         self.planned: Sequence[Call] = self.method.plan(panel.members, samples)
         self.spent = {call: Spent() for call in self.planned}
+        self.kind = answers.kind_of(request.body, panel.answers, panel.json_keys)
         self.quorum = min(panel.quorum or len(self.planned) // 2 + 1, len(self.planned))
         self.ballots: list[Ballot] = []
         self.failures: list[Failure] = []
@@ -177,9 +178,9 @@ class _Round:
         # Reading and comparing answers may take a while; then a thread does it, as the event
         # loop serves everybody else meanwhile.
         if len(result.text) <= SHORT:
-            answer = _read(result, thinking)
+            answer = _read(result, self.kind, thinking)
         else:
-            answer = await self.grading.run(partial(_read, result, thinking))
+            answer = await self.grading.run(partial(_read, result, self.kind, thinking))
         self.ballots.append(Ballot(result, answer))
 
     def _hopeless(self) -> bool:
@@ -278,9 +279,12 @@ _UNPAID = frozenset({"status", "refused", "busy"})
 """Failures before anything was generated."""
 
 
-def _read(completion: Completion, thinking: bool) -> Answer | None:
+def _read(completion: Completion, kind: Kind, thinking: bool) -> Answer | None:
     return answers.read(
-        completion.choice["message"], finish_reason=completion.finish_reason, thinking=thinking
+        completion.choice["message"],
+        kind=kind,
+        finish_reason=completion.finish_reason,
+        thinking=thinking,
     )
 
 

@@ -83,6 +83,7 @@ def panel_headers(outcome: Outcome, record: Record) -> Headers:
     return [
         *own,
         (b"x-input-time-method", outcome.method.encode()),
+        (b"x-input-time-decided", b"true" if outcome.decided else b"false"),
         (b"x-input-time-votes", b"%d/%d" % (outcome.votes, outcome.planned)),
         (b"x-input-time-models-used", b"%d" % len(used)),
     ]
@@ -111,6 +112,7 @@ def describe_panel(outcome: Outcome, with_ballots: bool) -> dict[str, Any]:
     described = {
         **describe(outcome.asked[winner.member]),
         "method": outcome.method,
+        "decided": outcome.decided,
         "votes": [
             {"answer": c.answer.text, "votes": len(c.ballots), "members": _members(c.ballots)}
             for c in verdict.tally

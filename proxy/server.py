@@ -26,6 +26,7 @@ _LOG = logging.getLogger("its.proxy")
 SWITCH_SECONDS = 0.0005
 """A thread that grades answers lets the event loop in after this long, not after 5 ms."""
 
+ACCEPT_SECONDS = 0.01
 NO_KEYS = "none, so only loopback is served; add a key, or --insecure"
 
 
@@ -76,9 +77,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections, and end when those that there are have been served."""
-        # The kernel resets what waits in the queue of a port that closes: one more turn of the
-        # loop accepts it.
-        await asyncio.sleep(0)
+        # The kernel resets what waits in the queue of a port that closes, so it is accepted first.
+        await asyncio.sleep(ACCEPT_SECONDS)
         await super().shutdown(sockets)
 
     def _hang_up(self) -> None:

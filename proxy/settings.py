@@ -89,6 +89,8 @@ class Panel:
     quorum: int | None
     deadline_s: float
     early_stop: bool
+    answers: str
+    json_keys: tuple[str, ...]
     stream_mode: StreamMode
 
 

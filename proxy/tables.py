@@ -74,6 +74,8 @@ class PanelTable(Table, frozen=True):
     quorum: int | None = None
     deadline_s: float = 1800.0
     early_stop: bool = True
+    answers: str = "auto"
+    json_keys: list[str] = []
     stream_mode: StreamMode = "verdict"
 
 

@@ -226,11 +226,11 @@ def check_for_panel(request: Request, panel: Panel) -> None:
     _check_samples(request.extras.samples, panel)
     if body.get("n") not in (None, 1):
         raise BadRequest("`n` above 1 has no meaning on a panel: it gives one verdict", param="n")
-    for field in ("tools", "functions"):
-        if body.get(field) and members > 1:
-            raise BadRequest(
-                f"`{field}` cannot be voted over; ask one of the panel's members", param=field
-            )
+    if body.get("functions") and members > 1:
+        raise BadRequest(
+            "`functions` cannot be voted over. Use `tools`, or ask one of the panel's members.",
+            param="functions",
+        )
     if body.get("audio") is not None or body.get("modalities") not in (None, [], ["text"]):
         field = "audio" if body.get("audio") is not None else "modalities"
         raise BadRequest("a panel votes over text and answers in text", param=field)

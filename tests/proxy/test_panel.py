@@ -203,7 +203,7 @@ def test_a_client_that_leaves_frees_every_member(proxy: httpx.Client, engine: En
 
 REFUSED = [
     ({"n": 2}, "n"),
-    ({"tools": [{"type": "function"}]}, "tools"),
+    ({"functions": [{"name": "f"}]}, "functions"),
     ({"input_time": {"samples": 0}}, "input_time.samples"),
     ({"input_time": {"strategy": "near"}}, "input_time.strategy"),
 ]

@@ -45,6 +45,9 @@ _SENTENCE = re.compile(
 )
 """Words at the start: `Jeff receives $80` is a sentence, `July 4` is none."""
 
+_EMPHASIZED = re.compile(r"^([*_]{1,3})(?=\S)(.+?)\1[.!。]?$")
+"""`**42**.`: the full stop stands behind the marks."""
+
 _CUE = re.compile(r"^[∴⇒→\s]*(?:(?:hence|thus|so|therefore|then|finally)\b,?\s+)?", re.IGNORECASE)
 _ASIDE = re.compile(r"\W*(?:for (?:example|instance)|e\.g\.|examples?|note|check)\b", re.IGNORECASE)
 _COUNTED = re.compile(
@@ -73,7 +76,7 @@ def whole(text: str) -> str | None:
         return counted[1]
     led = _LEAD.sub("", bare)
     led = _RESTATES.sub("", led)
-    said = led.strip("*_ ") or led
+    said = _EMPHASIZED.sub(r"\2", led).strip("*_ ") or led
     if is_name(said):
         return said.rstrip("!.。")
     return said if _is_short(said) else None
