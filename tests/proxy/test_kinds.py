@@ -171,10 +171,8 @@ def test_a_reply_without_a_call_is_a_text(proxy: httpx.Client, engine: Engine) -
 def test_the_sdk_reads_a_streamed_call(proxy: httpx.Client, engine: Engine) -> None:
     engine.scripts["s"] = calls(ROME)
     engine.scripts["u"] = engine.scripts["r"] = calls(PARIS)
-    client = openai.OpenAI(base_url=f"{proxy.base_url}/v1", api_key="none", max_retries=0)
-    stream: Any = client.chat.completions.create(  # type: ignore[call-overload]
-        model="vote3", messages=ASK, tools=TOOLS, stream=True
-    )
+    client: Any = openai.OpenAI(base_url=f"{proxy.base_url}/v1", api_key="none", max_retries=0)
+    stream = client.chat.completions.create(model="vote3", messages=ASK, tools=TOOLS, stream=True)
     pieces = [choice.delta for event in stream for choice in event.choices]
     (call,) = [call for delta in pieces for call in delta.tool_calls or ()]
     assert (call.index, call.function.name, call.function.arguments) == (0, *PARIS)
