@@ -50,11 +50,19 @@ _EMPHASIZED = re.compile(r"^([*_]{1,3})(?=\S)(.+?)\1[.!。]?$")
 
 _CUE = re.compile(r"^[∴⇒→\s]*(?:(?:hence|thus|so|therefore|then|finally)\b,?\s+)?", re.IGNORECASE)
 _ASIDE = re.compile(r"\W*(?:for (?:example|instance)|e\.g\.|examples?|note|check)\b", re.IGNORECASE)
+_COUNT = (
+    r"[-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+)
 _COUNTED = re.compile(
-    r"^(?:there (?:is|are)|it (?:has|takes|costs|weighs)|(?:you|we|i) (?:get|need|have))\s+"
-    r"(?:exactly\s+|about\s+)?\\?\$?([-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?)(?=\s[a-z]|$)",
+    r"^(?:there (?:is|are)|it (?:has|takes|costs|weighs)|(?:you|we|i) (?:get|need|have)"
+    r"|(?:an?|the|each|every|all) (?:[a-z'-]+ ){1,6}"
+    r"(?:has|have|had|takes|costs|weighs|contains?))\s+"
+    rf"(?:exactly\s+|about\s+)?\\?\$?({_COUNT})(?=\s[a-z]|$)",
     re.IGNORECASE,
 )
+"""`There are 8 legs.`, `A spider has eight legs.`: the count is the answer."""
+
+_COUNTS = re.compile(rf"(?<!\w)(?:{_COUNT})(?!\w)", re.IGNORECASE)
 _YES_OR_NO = re.compile(r"^\W*(yes|no)\b\s*(?:[,.;:!]|[-\u2013\u2014]\s|$)", re.IGNORECASE)
 _NO_NAMES = frozenset(
     ("I", "It", "This", "That", "There", "He", "She", "They", "We", "You", "What", "Here", "The")
@@ -132,6 +140,14 @@ def is_name(text: str) -> bool:
     return len(words) <= 2 or _CAPITALISED.fullmatch(bare) is not None
 
 
+def _counted(sentence: str) -> str | None:
+    """Return the one count that a sentence states; a colon announces something else."""
+    found = _COUNTED.match(sentence)
+    if not found or re.search(r"[.!?]\s|:", sentence) or len(_COUNTS.findall(sentence)) > 1:
+        return None
+    return found[1]
+
+
 def named(text: str) -> str | None:
     """Return the name that a text of one sentence states, or its yes or no."""
     bare = text.strip().replace("**", "")
@@ -140,8 +156,8 @@ def named(text: str) -> str | None:
     if answer := _YES_OR_NO.match(bare):
         return answer[1].capitalize()
     sentence = bare.rstrip(".!")
-    if counted := _COUNTED.match(sentence) if not re.search(r"[.!?]\s", sentence) else None:
-        return counted[1]
+    if counted := _counted(sentence):
+        return counted
     for pattern in (_IS_NAME, _NAME_IS):
         found = pattern.match(sentence)
         if found and found[1].split()[0] not in _NO_NAMES:
