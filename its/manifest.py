@@ -68,6 +68,15 @@ class Dataset(msgspec.Struct, frozen=True):
     rows_trained: int | None = None
     tokens_sha256: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.rows is None or self.rows_trained is None:
+            return
+        if (counted := self.rows_trained + (self.rows_held_out or 0)) != self.rows:
+            raise ValueError(
+                f"rows is {self.rows}, and rows_trained + rows_held_out is {counted}: some rows"
+                " were lost"
+            )
+
 
 class Train(msgspec.Struct, frozen=True):
     """How the contexts of the training data were chosen and placed, and what was trained.

@@ -122,6 +122,9 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
 
     def record(self, cfg: Any, folder: Path) -> None:
         """Write the manifest of what was trained on into `folder`."""
+        codesign.keep(self._manifest(cfg), folder)
+
+    def _manifest(self, cfg: Any) -> Manifest:
         assert self._train
         train = msgspec.structs.replace(
             self._train,
@@ -130,8 +133,7 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
         )
         wanted = codesign.declared(cfg.get("input_time"))
         test = Test(wanted.test_strategy or wanted.strategy)
-        found = Manifest(manifest.SCHEMA, str(cfg["base_model"]), train, test)
-        codesign.keep(found, folder)
+        return Manifest(manifest.SCHEMA, str(cfg["base_model"]), train, test)
 
     def check_held(self, cfg: Any, rows: Any) -> None:
         """Compare what the trainer holds with what was proved before the model was loaded.
@@ -156,9 +158,8 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
     def _check_resumed(self, cfg: Any) -> None:
         from axolotl.utils.train import determine_last_checkpoint
 
-        assert self._train
         if checkpoint := determine_last_checkpoint(cfg):
-            codesign.check_resumed(Path(checkpoint), self._train)
+            codesign.check_resumed(Path(checkpoint), self._manifest(cfg))
 
 
 def _proved(cfg: Any, loaded: Any) -> Proof:

@@ -82,6 +82,11 @@ def setting_faults(cfg: Mapping[str, Any]) -> Iterator[str]:
     for key in ("rl", "reward_model", "process_reward_model", "pretraining_dataset"):
         if cfg.get(key):
             yield f"{key}: the data are questions with answers; take it out"
+    if cfg.get("lora_model_dir"):
+        yield (
+            "lora_model_dir: training would go on from an adapter that may have learnt other data,"
+            " and the manifest would not say so; merge it, and name the result as base_model"
+        )
     for key in ("streaming", "skip_prepare_dataset"):
         if cfg.get(key):
             yield f"{key}: the rows could not be checked before training; set it to false"
@@ -146,18 +151,19 @@ def _check_file(path: Path, sha256: str | None) -> None:
         )
 
 
-def check_resumed(checkpoint: Path, now: Train) -> None:
+def check_resumed(checkpoint: Path, now: Manifest) -> None:
     """Hold a training to the checkpoint that it goes on from.
 
     Raises:
-        CoDesignError: the checkpoint was begun on other data, or nobody can say on which.
+        CoDesignError: the checkpoint was begun on other data or from another base, or nobody can
+            say on which.
     """
     remedy = (
         f"Take {checkpoint} away to go on from an earlier one, or set another output_dir, or"
         " auto_resume_from_checkpoints: false to begin anew"
     )
     try:
-        begun = manifest.read(checkpoint).train
+        begun = manifest.read(checkpoint)
     except ManifestError as error:
         raise CoDesignError(f"resuming from {checkpoint}: {error}. {remedy}") from error
     for name, was, new in _identities(begun, now):
@@ -168,8 +174,10 @@ def check_resumed(checkpoint: Path, now: Train) -> None:
             )
 
 
-def _identities(begun: Train, now: Train) -> Iterator[tuple[str, Any, Any]]:
+def _identities(before: Manifest, after: Manifest) -> Iterator[tuple[str, Any, Any]]:
     """Yield what must be the same before and after, with its name."""
+    yield "base_model", before.base_model, after.base_model
+    begun, now = before.train, after.train
     yield "strategy", begun.strategy, now.strategy
     yield "placement", begun.placement, now.placement
     yield "batch", begun.batch, now.batch

@@ -185,17 +185,36 @@ def _pair(fields: Fields, columns: Columns) -> Example | Bad:
         answer = _thought(fields, str(answer))
     if isinstance(answer, Bad):
         return answer
+    question = _with_input(fields, columns, str(question))
+    if isinstance(question, Bad):
+        return question
+    if fault := _other_answer(fields, columns, answer):
+        return fault
     chat: list[Message] = [
-        {"role": "user", "content": _with_input(fields, columns, str(question))},
+        {"role": "user", "content": question},
         {"role": "assistant", "content": answer},
     ]
     return _example(fields, chat)
 
 
-def _with_input(fields: Fields, columns: Columns, question: str) -> str:
+def _with_input(fields: Fields, columns: Columns, question: str) -> str | Bad:
     """Join Alpaca's `input` to its `instruction`."""
     more = fields.get("input") if columns.question == "instruction" else None
-    return f"{question}{INPUT}{more}" if isinstance(more, str) and more.strip() else question
+    if not _holds(more):
+        return question
+    if not isinstance(more, str):
+        return Bad("`input` is not text")
+    return f"{question}{INPUT}{more}" if more.strip() else question
+
+
+def _other_answer(fields: Fields, columns: Columns, learnt: str) -> Bad | None:
+    """Refuse an `answer` beside the answer's column that is too long to repeat its end."""
+    if columns.answer == "answer" or len(str(fields.get("answer") or "")) <= len(learnt):
+        return None
+    return Bad(
+        f"`answer` is longer than `{columns.answer}` and would be lost; say which is learnt with"
+        " --answer-column, or --ignore-field answer"
+    )
 
 
 def _thought(fields: Mapping[str, Any], answer: str) -> str | Bad:

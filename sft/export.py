@@ -27,7 +27,7 @@ def export(checkpoint: Path, file: Path, quantize: str, console: Console) -> Non
         raise ExportError(f"needs {' and '.join(missing)}: pip install 'input-time-scaling[sft]'")
     _whole(checkpoint)
     known = _manifest(checkpoint)
-    _fits(known, file.parent)
+    _fits(known, file)
     part = file.with_name(file.name + ".part")
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -70,13 +70,19 @@ def _manifest(checkpoint: Path) -> Path | None:
     return path
 
 
-def _fits(known: Path | None, folder: Path) -> None:
+def _fits(known: Path | None, file: Path) -> None:
     """A folder has one manifest, which is then true of every file in it.
 
     Raises:
-        ExportError: another model's manifest is there.
+        ExportError: another model's manifest is there, or a model without one.
     """
-    there = folder / manifest.NAME
+    there = file.parent / manifest.NAME
+    others = sorted(other.name for other in file.parent.glob("*.gguf") if other.name != file.name)
+    if known is not None and others and not there.is_file():
+        raise ExportError(
+            f"{file.parent}: has {', '.join(others)} without {manifest.NAME}, and this one's would"
+            " count for it too; write it into a folder of its own (--gguf FOLDER/NAME.gguf)"
+        )
     if there.is_file() and (known is None or known.read_bytes() != there.read_bytes()):
         raise ExportError(
             f"{there}: is the manifest of another checkpoint; write this one into a folder of its"

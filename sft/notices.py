@@ -11,7 +11,7 @@ from .raw import digest
 SHOWN = 3
 """Rows that are named for each notice; the rest is counted."""
 
-HASHES = re.compile(r"^####\s", re.MULTILINE)
+HASHES = re.compile(r"^####[^\S\n]*[^#\s][^\n]*\s*\Z", re.MULTILINE)
 MARKS = re.compile(r"<\|[A-Za-z_][\w .:-]*\|>|<｜[^<>｜]{1,40}｜>|\[/?INST\]|</?s>")
 """What looks like a special token where no tokenizer is named."""
 
@@ -40,7 +40,7 @@ class Notices:
             )
         if HASHES.search(answer) and "boxed{" not in answer:
             self._note(
-                "end with `#### N` and no box, so their answer is not read; give them with"
+                "end with `#### N` and no box, and would teach to end so; give GSM8K's with"
                 " --source gsm8k --from FILE, which makes a box of it",
                 name,
             )

@@ -4,6 +4,7 @@ Both can be gone through in order and fetched again by number, so that what is k
 source is a list of numbers, never its texts.
 """
 
+import codecs
 import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,7 +91,8 @@ class Lines:
 
     def _fields(self, line: bytes) -> Fields | Bad:
         try:
-            fields = self._decode(line)
+            # Editors on Windows put a byte order mark before the first row.
+            fields = self._decode(line.removeprefix(codecs.BOM_UTF8))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Bad(f"not JSON: {error}")
         return fields if isinstance(fields, dict) else Bad("not a JSON object")

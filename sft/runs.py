@@ -64,7 +64,8 @@ def merge(config: Path, console: Console) -> Path:
         raise RunError(f"{config}: trains no adapter; {output} is the whole model already")
     if not (output / manifest.NAME).is_file():
         raise RunError(f"{output}: has no {manifest.NAME}; train first: its-sft train {config}")
-    _run(["merge-lora", str(config), f"--lora-model-dir={output}"], "", console)
+    words = [f"--lora-model-dir={output}", _base_of(output)]
+    _run(["merge-lora", str(config), *words], "", console)
     merged = output / manifest.MERGED
     # Axolotl's plugin writes it too; whoever merges without the plugin still gets it from here.
     shutil.copyfile(output / manifest.NAME, merged / manifest.NAME)
@@ -77,11 +78,16 @@ def merge_into(config: Path, adapter: Path, folder: Path, console: Console) -> P
     Raises:
         RunError: merging failed.
     """
-    words = [f"--lora-model-dir={adapter}", f"--output-dir={folder}"]
+    words = [f"--lora-model-dir={adapter}", _base_of(adapter), f"--output-dir={folder}"]
     _run(["merge-lora", str(config), *words], "", console)
     merged = folder / manifest.MERGED
     shutil.copyfile(adapter / manifest.NAME, merged / manifest.NAME)
     return merged
+
+
+def _base_of(adapter: Path) -> str:
+    """Return the option that names the adapter's base: `train --base-model` may have changed it."""
+    return f"--base-model={manifest.read(adapter).base_model}"
 
 
 def done(config: Path, overrides: Mapping[str, str] | None = None) -> bool:

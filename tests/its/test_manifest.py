@@ -159,6 +159,16 @@ def test_a_wrong_mix_is_refused(tmp_path: Path, mix: object, told: str) -> None:
     assert told in str(raised.value)
 
 
+def test_rows_that_nobody_trained_on_are_not_passed_over(tmp_path: Path) -> None:
+    dataset = {"name": "d", "rows": 48, "rows_trained": 22, "rows_held_out": 6}
+    path = write_text(tmp_path, "random", train={"strategy": "random", "dataset": dataset})
+    with pytest.raises(ManifestError, match="rows is 48, and rows_trained"):
+        read(path)
+    dataset["rows_trained"] = 42
+    write_text(tmp_path, "random", train={"strategy": "random", "dataset": dataset})
+    assert read(path).train.dataset == Dataset("d", 48, rows_trained=42, rows_held_out=6)
+
+
 def test_an_older_schema_names_the_commands_that_write_a_new_one(tmp_path: Path) -> None:
     path = tmp_path / "input_time.json"
     path.write_text('{"schema": 1, "base_model": "b", "train": {"strategy": "random"}}')

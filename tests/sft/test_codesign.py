@@ -126,6 +126,7 @@ def test_the_batch_is_held_to_the_file_s(more: dict[str, int], processes: int, b
         ({"datasets": []}, "datasets: must name one data set"),
         ({"datasets": [{}, {}]}, "datasets: must name one data set"),
         ({"rl": "dpo"}, "rl: "),
+        ({"lora_model_dir": "checkpoints/other"}, "lora_model_dir: "),
         ({"sample_packing": True}, "sample_packing: "),
         ({"streaming": True}, "streaming: "),
         ({"skip_prepare_dataset": True}, "skip_prepare_dataset: "),
@@ -143,23 +144,26 @@ def test_settings_that_hide_what_is_trained_on_are_named(more: dict[str, Any], t
 def test_going_on_wants_the_same_data(tmp_path: Path) -> None:
     known = manifest.Dataset("d", 8, "a" * 64, 2, 6, "b" * 64)
     now = manifest.Train("random", dataset=known, batch=4)
-    codesign.keep(manifest.Manifest(manifest.SCHEMA, "base", now), tmp_path)
-    codesign.check_resumed(tmp_path, now)
+    begun = manifest.Manifest(manifest.SCHEMA, "base", now)
+    codesign.keep(begun, tmp_path)
+    codesign.check_resumed(tmp_path, begun)
+    with pytest.raises(CoDesignError, match="it was begun with base_model 'base'"):
+        codesign.check_resumed(tmp_path, replace(begun, base_model="other"))
     for name, other in (
         ("strategy", replace(now, strategy="similar")),
         ("placement", replace(now, placement="after")),
         ("batch", replace(now, batch=8)),
-        ("rows", replace(now, dataset=replace(known, rows_trained=5))),
+        ("rows", replace(now, dataset=replace(known, rows=7, rows_trained=5))),
         ("train.jsonl", replace(now, dataset=replace(known, sha256="c" * 64))),
         ("tokens", replace(now, dataset=replace(known, tokens_sha256="c" * 64))),
     ):
         with pytest.raises(CoDesignError, match="it was begun with") as raised:
-            codesign.check_resumed(tmp_path, other)
+            codesign.check_resumed(tmp_path, replace(begun, train=other))
         assert name in str(raised.value)
         assert "auto_resume_from_checkpoints: false" in str(raised.value)
     (tmp_path / manifest.NAME).unlink()
     with pytest.raises(CoDesignError, match="cannot read"):
-        codesign.check_resumed(tmp_path, now)
+        codesign.check_resumed(tmp_path, begun)
 
 
 AXOLOTL = """#!{python}
@@ -183,7 +187,7 @@ for data in content.get("datasets", []):
 if sys.argv[1] == "merge-lora":
     (folder / "merged").mkdir()
 elif not content.get("forgets"):
-    text = json.dumps({{"schema": 2, "base_model": "b", "train": train}})
+    text = json.dumps({{"schema": 2, "base_model": content["base_model"], "train": train}})
     (folder / "input_time.json").write_text(text)
 """
 """Stands in for Axolotl where it cannot be installed; tests/train has the real one."""
@@ -304,6 +308,12 @@ def test_merging_carries_the_manifest_over(runs: Callable[..., list[str]], tmp_p
     merged.rmdir()
     assert command("sft", "merge", file).returncode == 0
     assert manifest.read(merged) == manifest.read(merged.parent)
+    merged.joinpath(manifest.NAME).unlink()
+    merged.rmdir()
+    assert command("sft", "train", file, "--base-model", "org/other").returncode == 0
+    assert command("sft", "merge", file).returncode == 0
+    last = (tmp_path / "bin" / "calls").read_text().splitlines()[-1]
+    assert "--base-model=org/other" in last, "not the file's own base"
     (whole,) = runs(b="")
     ended = command("sft", "merge", whole)
     assert "trains no adapter" in ended.stderr

@@ -50,6 +50,15 @@ def test_a_file_never_gets_another_model_s_manifest(own: str | None, tmp_path: P
         export(folder, tmp_path / "out" / "m.gguf", "f16", Console(quiet=True))
 
 
+def test_a_manifest_is_not_put_beside_another_model(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "model", config={})
+    record(folder, "random")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "base.gguf").touch()
+    with pytest.raises(ExportError, match=r"has base.gguf without input_time.json"):
+        export(folder, tmp_path / "out" / "m.gguf", "f16", Console(quiet=True))
+
+
 def test_a_broken_manifest_is_not_passed_on(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "model", config={}, input_time={"schema": 99})
     said = command("sft", "export", folder, "--gguf", tmp_path / "out" / "m.gguf")

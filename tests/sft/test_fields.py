@@ -95,6 +95,10 @@ def test_a_system_text_of_its_own_stands_first(row: dict[str, Any]) -> None:
          " difficulty --ignore-field topic"),
         ({"question": "Q?", "answer": "A", "input": "x"}, "`input` of the row"),
         ({"instruction": "Q?", "output": "A", "history": [["a", "b"]]}, "`history` of the row"),
+        ({"instruction": "Add.", "input": 5, "output": "A"}, "`input` is not text"),
+        ({"instruction": "Add.", "input": ["2", "3"], "output": "A"}, "`input` is not text"),
+        ({"question": "Q?", "response": "4", "answer": "2 + 2 is 4"},
+         "`answer` is longer than `response` and would be lost"),
     ],
 )  # fmt: skip
 def test_what_is_not_known_is_refused_by_its_name(row: dict[str, Any], told: str) -> None:

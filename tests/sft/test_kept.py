@@ -185,6 +185,8 @@ def test_what_nobody_meant_is_reported(
             {"id": "b", "question": " one ", "answer": "\\boxed{4}\n#### 4"},
             {"id": "c", "question": "Two?", "answer": "<|im_end|> 4"},
             {"id": "d", "question": "Say <|endoftext|>", "answer": "4 | 5 <|"},
+            {"id": "e", "question": "Three?", "answer": "#### Step 1\nAdd.\n\nThe answer is 3."},
+            {"id": "f", "question": "Four?", "answer": "It is 4.\n####4\n"},
         ]
     )
     args = ("--source", file, "--strategy", "none", "--out", tmp_path / "d")
@@ -196,7 +198,7 @@ def test_what_nobody_meant_is_reported(
         assert told in ended.stderr
         assert told in card
     assert "c has <|im_end|>" in ended.stderr
-    assert "1 rows end with `#### N` and no box" in ended.stderr
+    assert "2 rows end with `#### N` and no box" in ended.stderr, "a heading is no answer"
     ended = command("sft", "build", *args, "--tokenizer", tokenizer)
     assert "1 rows hold the text of" in ended.stderr, "this tokenizer has one of both only"
 
@@ -207,6 +209,14 @@ def test_ordinary_rows_are_not_reported(save: Callable[..., Path], tmp_path: Pat
     ended = command("sft", "build", *args)
     assert "look at" not in ended.stderr
     assert "What to look at" not in (tmp_path / "d" / "card.md").read_text()
+
+
+def test_a_byte_order_mark_costs_no_row(tmp_path: Path) -> None:
+    file = tmp_path / "windows.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf{"question": "Q?", "answer": "A"}\r\n')
+    ended = command("sft", "build", "--source", file, "--strategy", "none", "--out", tmp_path / "d")
+    assert ended.returncode == 0, ended.stderr
+    assert '"question":"Q?"' in (tmp_path / "d" / "train.jsonl").read_text("utf-8")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n"])
