@@ -95,6 +95,11 @@ def setting_faults(cfg: Mapping[str, Any]) -> Iterator[str]:
             "sample_packing: a step would have another number of rows than `batch`, and the rows of"
             " the last, incomplete pack would never be learnt; set it to false"
         )
+    if cfg.get("load_best_model_at_end"):
+        yield (
+            "load_best_model_at_end: the weights at the end would be an earlier epoch's, and the"
+            " manifest would tell of the last; set it to false, and choose with `its-sft select`"
+        )
     if cfg.get("dataloader_drop_last"):
         yield "dataloader_drop_last: the last rows would never be learnt; set it to false"
     if cfg.get("auto_find_batch_size"):

@@ -32,6 +32,8 @@ def export(checkpoint: Path, file: Path, quantize: str, console: Console) -> Non
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         _write(checkpoint, part, quantize)
+        if _differs(known, file):  # a crash must not leave new weights beside an old promise
+            (file.parent / manifest.NAME).unlink()
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
@@ -73,21 +75,30 @@ def _manifest(checkpoint: Path) -> Path | None:
 def _fits(known: Path | None, file: Path) -> None:
     """A folder has one manifest, which is then true of every file in it.
 
+    A file that is alone there may be replaced, by another training's too.
+
     Raises:
         ExportError: another model's manifest is there, or a model without one.
     """
-    there = file.parent / manifest.NAME
     others = sorted(other.name for other in file.parent.glob("*.gguf") if other.name != file.name)
+    there = file.parent / manifest.NAME
     if known is not None and others and not there.is_file():
         raise ExportError(
             f"{file.parent}: has {', '.join(others)} without {manifest.NAME}, and this one's would"
             " count for it too; write it into a folder of its own (--gguf FOLDER/NAME.gguf)"
         )
-    if there.is_file() and (known is None or known.read_bytes() != there.read_bytes()):
+    replaced = file.exists() and not others
+    if not replaced and _differs(known, file):
         raise ExportError(
             f"{there}: is the manifest of another checkpoint; write this one into a folder of its"
             " own (--gguf FOLDER/NAME.gguf)"
         )
+
+
+def _differs(known: Path | None, file: Path) -> bool:
+    """Tell whether the manifest beside `file` is another one than `known`."""
+    there = file.parent / manifest.NAME
+    return there.is_file() and (known is None or known.read_bytes() != there.read_bytes())
 
 
 def _write(checkpoint: Path, part: Path, quantize: str) -> None:

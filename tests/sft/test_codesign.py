@@ -132,6 +132,7 @@ def test_the_batch_is_held_to_the_file_s(more: dict[str, int], processes: int, b
         ({"skip_prepare_dataset": True}, "skip_prepare_dataset: "),
         ({"pretraining_dataset": "x"}, "pretraining_dataset: "),
         ({"dataloader_drop_last": True}, "dataloader_drop_last: "),
+        ({"load_best_model_at_end": True}, "load_best_model_at_end: "),
         ({"auto_find_batch_size": True}, "auto_find_batch_size: "),
     ],
 )

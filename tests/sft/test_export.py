@@ -50,6 +50,17 @@ def test_a_file_never_gets_another_model_s_manifest(own: str | None, tmp_path: P
         export(folder, tmp_path / "out" / "m.gguf", "f16", Console(quiet=True))
 
 
+def test_a_file_that_is_alone_is_replaced_and_keeps_its_manifest_until_then(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "model", config={"model_type": "none of ours"})
+    record(folder, "similar")
+    record(tmp_path / "out", "random")
+    (tmp_path / "out" / "m.gguf").touch()
+    with pytest.raises((ExportError, ValueError, OSError, KeyError)) as failed:  # noqa: PT011
+        export(folder, tmp_path / "out" / "m.gguf", "f16", Console(quiet=True))
+    assert "another checkpoint" not in str(failed.value), "it got as far as the weights"
+    assert "random" in (tmp_path / "out" / "input_time.json").read_text()
+
+
 def test_a_manifest_is_not_put_beside_another_model(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "model", config={})
     record(folder, "random")
