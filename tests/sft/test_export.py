@@ -55,7 +55,7 @@ def test_a_file_that_is_alone_is_replaced_and_keeps_its_manifest_until_then(tmp_
     record(folder, "similar")
     record(tmp_path / "out", "random")
     (tmp_path / "out" / "m.gguf").touch()
-    with pytest.raises((ExportError, ValueError, OSError, KeyError)) as failed:  # noqa: PT011
+    with pytest.raises((ExportError, ValueError, OSError, KeyError)) as failed:
         export(folder, tmp_path / "out" / "m.gguf", "f16", Console(quiet=True))
     assert "another checkpoint" not in str(failed.value), "it got as far as the weights"
     assert "random" in (tmp_path / "out" / "input_time.json").read_text()
