@@ -114,6 +114,12 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
         """Carry the adapter's manifest over to the merged weights."""
         codesign.keep(manifest.read(Path(adapter_path)), Path(output_path))
 
+    def steps_of(self, rows: int) -> int:
+        """Return the steps in which each of `rows` rows is seen once."""
+        assert self._train
+        assert self._train.batch
+        return -(-rows // self._train.batch)
+
     def progress(self, steps: int, epochs: float | None) -> None:
         """Note how far the training has come."""
         assert self._train
@@ -207,7 +213,8 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Check the rows that the training goes through: the last moment at which one can."""
         self._plugin.check_held(self._cfg, train_dataloader.dataset)
-        epoch = -(-len(train_dataloader) // args.gradient_accumulation_steps)
+        # By rows: with several processes, the loader's length is that of all of them together.
+        epoch = self._plugin.steps_of(len(train_dataloader.dataset))
         if state.max_steps < epoch:
             raise CoDesignError(
                 f"max_steps or num_epochs: the training would end after {state.max_steps} steps,"

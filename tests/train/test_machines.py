@@ -47,21 +47,22 @@ def test_two_machines_train_one_model(work: Path, configured: Callable[..., Path
     plugins = ["sft.axolotl_plugin.InputTimePlugin", "on_a_cpu.OnCpu"]
     config = configured("machines", micro_batch_size=2, plugins=plugins)
     flags = ("--nnodes", 2, "--nproc-per-node", 1, "--rdzv-endpoint", f"127.0.0.1:{free_port()}")
+    more = {"GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": f"{ROOT}{os.pathsep}{work}"}
     both = [
-        started(work, "train", config.name, *flags, "--node-rank", rank, GLOO_SOCKET_IFNAME="lo")
-        for rank in (0, 1)
+        started(work, "train", config.name, *flags, "--node-rank", rank, **more) for rank in (0, 1)
     ]
     said = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert "--rdzv_id=machines" in said[0].replace("\n", "")
     known = manifest.read(work / "checkpoints" / "machines")
     assert known.train.strategy == "random"
+    assert (known.train.world_size, known.train.batch, known.train.steps) == (2, 4, 16)
 
 
 def test_another_base_is_trained_without_a_change_of_the_file(
     work: Path, tiny: Path, configured: Callable[..., Path]
 ) -> None:
-    config = configured("other", base_model="models/not-there", max_steps=2)
+    config = configured("other", base_model="models/not-there")
     refused = started(work, "train", config.name)
     told = refused.communicate(timeout=60)[0].replace("\n", " ")
     assert refused.returncode == 1
