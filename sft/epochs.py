@@ -115,7 +115,7 @@ def questions(file: Path) -> tuple[list[Mapping[str, str]], int]:
         if not line.strip():
             continue
         row: dict[str, Any] = json.loads(line)
-        answer = answers.read(row["messages"][-1]["content"])
+        answer = answers.read(row["messages"][-1])
         if answer is None:
             without += 1
             continue

@@ -30,7 +30,7 @@ def data(tmp_path: Path) -> Path:
     made = command("sft", "build", "--source", source, "--strategy", "random", "--out", folder)
     assert made.returncode == 0, made.stderr
     held = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
-    held.append({**held[0], "id": "none", "messages": [{"role": "assistant", "content": "Hm."}]})
+    held.append({**held[0], "id": "none", "messages": [{"role": "assistant", "content": ""}]})
     (folder / "heldout.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
     return folder
 
