@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 from dataclasses import asdict
 from pathlib import Path
@@ -50,9 +51,13 @@ def serve(
 ) -> None:
     """Serve the members and panels of CONFIG until interrupted.
 
-    SIGHUP reads CONFIG again: requests that run finish on the old one, and a bad file changes
-    nothing. SIGTERM stops to accept, lets requests finish (server.drain_seconds), and ends.
+    SIGHUP reads CONFIG again: running requests finish on the old one, and a bad file changes
+    nothing. SIGTERM stops accepting connections, lets requests finish (server.drain_seconds), and
+    ends.
     """
+    hung_up: list[int] = []
+    # Until the server listens for it, SIGHUP would end the process; the imports take a second.
+    signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
     from . import server, tracing
 
     settings = _load(config)
@@ -63,7 +68,7 @@ def serve(
     announcement = f"serving on http://{shown}:{listener.getsockname()[1]}/v1"
     try:
         tracing.check()
-        started = server.run(config, settings, listener, announcement, insecure=insecure)
+        started = server.run(config, settings, listener, announcement, hung_up, insecure=insecure)
     except (ConfigError, tracing.TracingError) as error:
         _fail(str(error), 2)
     if not started:

@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -38,12 +39,13 @@ class Server(uvicorn.Server):
         service: Service,
         config: Path,
         announcement: str,
+        hung_up: Sequence[int],
         *,
         keys_needed: bool,
         insecure: bool,
     ) -> None:
         self._service, self._config, self._keys_needed = service, config, keys_needed
-        self._announcement = announcement
+        self._announcement, self._hung_up = announcement, hung_up
         self._reloading: asyncio.Task[None] | None = None
         self._stale = False
         settings = service.now.settings
@@ -71,6 +73,8 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         await super().startup(sockets)
+        if self._hung_up:  # the file may have changed since it was read
+            self._hang_up()
         if not self.should_exit:
             print(self._announcement, flush=True)
             self._service.warm_up()
@@ -121,10 +125,11 @@ def run(
     settings: Settings,
     listener: socket.socket,
     announcement: str,
+    hung_up: Sequence[int],
     *,
     insecure: bool,
 ) -> bool:
-    """Serve until a signal; tell whether it could start.
+    """Serve until a signal; tell whether it could start. `hung_up` are SIGHUPs that came before.
 
     Raises:
         ConfigError: there is no key, and more than loopback would be served without `insecure`.
@@ -135,7 +140,7 @@ def run(
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(settings.log)
     server = Server(
-        Service(settings), config, announcement, keys_needed=keys_needed, insecure=insecure
+        Service(settings), config, announcement, hung_up, keys_needed=keys_needed, insecure=insecure
     )
     with suppress(KeyboardInterrupt):
         # uvicorn raises the signal again when it has shut down; by then all is closed.

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,8 +25,13 @@ def config(tmp_path: Path, engine_url: str) -> Path:
 
 
 @contextmanager
-def serving(config: Path, *args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `its-proxy serve` until the block ends; yield the process and its base URL."""
+def serving(
+    config: Path, *args: str, started: Callable[[subprocess.Popen[str]], None] = lambda _: None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `its-proxy serve` until the block ends; yield the process and its base URL.
+
+    `started` is called at once, while it is not serving yet.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--port", "0", *args],
         stdout=subprocess.PIPE,
@@ -36,6 +41,7 @@ def serving(config: Path, *args: str) -> Iterator[tuple[subprocess.Popen[str], s
         env={**os.environ, **PLAIN},
     )
     try:
+        started(process)
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("serving on http://"), process.communicate(timeout=10)

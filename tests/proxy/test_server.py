@@ -262,6 +262,24 @@ def _opened(pipe: Path) -> int:
     return found[0]
 
 
+def catches_hangups(process: subprocess.Popen[str]) -> bool:
+    """Tell whether the process has a handler of SIGHUP."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) & 1 << (signal.SIGHUP - 1))
+
+
+def test_sighup_while_it_starts_ends_nothing_and_is_not_lost(config: Path) -> None:
+    def early(process: subprocess.Popen[str]) -> None:
+        wait_until(lambda: catches_hangups(process))
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)
+        config.write_text(config.read_text() + RENAMED)
+
+    with serving(config, started=early) as (_, url):
+        wait_until(lambda: "new" in models(url))
+
+
 # curl ---------------------------------------------------------------------------------------
 
 
