@@ -269,7 +269,7 @@ def catches_hangups(process: subprocess.Popen[str]) -> bool:
     return bool(int(caught, 16) & 1 << (signal.SIGHUP - 1))
 
 
-def test_sighup_while_it_starts_ends_nothing_and_is_not_lost(config: Path) -> None:
+def test_sighup_while_it_starts_ends_nothing(config: Path) -> None:
     def early(process: subprocess.Popen[str]) -> None:
         wait_until(lambda: catches_hangups(process))
         process.send_signal(signal.SIGHUP)
