@@ -18,6 +18,10 @@ _OPTION = re.compile(
 """A letter before an option; within a line it needs a bracket (`A. B. Smith`)."""
 
 
+MOST_STARTS = 10
+"""Letters A of a question, the last ones, at which its options may begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How replies are read and compared.
@@ -87,9 +91,8 @@ def lettered(question: str) -> tuple[tuple[str, str], ...]:
     """
     best: tuple[tuple[str, str], ...] = ()
     marks = list(_OPTION.finditer(question[-20_000:]))
-    for start in range(len(marks)):
-        if _mark(marks[start]) != "A":
-            continue
+    starts = [n for n, mark in enumerate(marks) if _mark(mark) == "A"]
+    for start in starts[-MOST_STARTS:]:
         found = _run(marks, start, question[-20_000:])
         best = found if len(found) >= max(2, len(best)) else best
     return best

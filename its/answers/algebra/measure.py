@@ -74,6 +74,8 @@ def measure(text: str) -> Sample | Unread:
         return _rational(Fraction(int(quotient[1]), int(quotient[2])))
     if _too_much(text):
         return Unread.EXHAUSTED
+    if _PROSE.search(text):
+        return Unread.UNREADABLE
     try:
         tree = _tree(_prepared(text))
         return Unread.UNREADABLE if tree is None else _sample(tree)
@@ -89,6 +91,14 @@ def _rational(value: Fraction) -> Sample:
     with mp.workdps(digits):
         point = (_decimal(mpf(number.p) / number.q), Decimal(0))
     return Sample((point,) * POINTS, True, (1, 1), digits, residues(number))
+
+
+_PROSE = re.compile(
+    r"(?<![\\A-Za-z_{])(?:is|are|was|not|the|(?=[a-z]*[aeiou])(?=[a-z]*[^aeiou])(?!abcd)[a-z]{4,})"
+    r"(?![A-Za-z(])"
+)
+"""Words, which the grammar would read as products: `0 is a minimum` would be 0."""
+_PRIME = re.compile(r"(?<![A-Za-z\\])([A-Za-z])(?:'|\^\{?\\prime\s*\}?)(?!')")
 
 
 def warm_up() -> None:
@@ -134,6 +144,7 @@ def _prepared(text: str) -> str:
     """Return `text` as the grammar likes it."""
     if _TRIGONOMETRY.search(text):
         text = _DEGREES.sub(r"(\\frac{\1 \\pi}{180})", text)
+    text = _PRIME.sub(r"\1_{q}", text)  # the grammar reads f'(x) as f(x)
     text = text.replace(r"^\circ", "").replace("%", "").replace("**", "^")
     text = _ROUND_POWER.sub(r"^{(\1)}", text)
     return _LONG_POWER.sub(r"^{\1}", text)

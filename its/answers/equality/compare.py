@@ -194,8 +194,10 @@ class _Comparer:
     def relation(self, a: Relation, b: Shape) -> Comparison:
         """`x = 3` is 3, `x in A` is A, `x > 3` is an interval; an equation is no value."""
         meant = relations.value(a)
-        if meant is None and not isinstance(b, Listing):  # an inequality is no list of its ends
+        if meant is None:
             meant = relations.interval(a)
+            if isinstance(b, Listing) and not isinstance(meant, Union):
+                return DIFFERENT  # an inequality is no list of its ends
         return self.compare(meant, b) if meant is not None else DIFFERENT
 
     def scaled(self, a: str, b: str) -> float | None:

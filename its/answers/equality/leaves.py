@@ -4,6 +4,7 @@ import re
 
 from .numbers import Number, number
 from .shapes import Based, Clock, Words
+from .units import SHORT_NOUNS
 from .words import in_words
 
 _LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:]?")
@@ -29,9 +30,59 @@ _UNLIMITED = re.compile(
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"\b(?:the|a|an)\s+")
+_SHORT_WORDS = frozenset(
+    (
+        *(
+            "god",
+            "act",
+            "tea",
+            "eat",
+            "ate",
+            "sun",
+            "sea",
+            "air",
+            "ice",
+            "oil",
+            "art",
+            "war",
+            "law",
+        ),
+        *(
+            "red",
+            "tan",
+            "gas",
+            "tin",
+            "one",
+            "two",
+            "ten",
+            "six",
+            "low",
+            "own",
+            "won",
+            "now",
+            "any",
+        ),
+        *(
+            "all",
+            "odd",
+            "yes",
+            "not",
+            "out",
+            "top",
+            "pot",
+            "tap",
+            "apt",
+            "tip",
+            "pit",
+            "ear",
+            "era",
+        ),
+    )
+)
+"""Words that are no product of three letters: `god` is not `dog`."""
 _CLOCK_TIME = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s*([ap])\.?\s?m\.?", re.IGNORECASE)
 
-_BASED = re.compile(r"\(?\s*([0-9A-Za-z]+)\s*\)?\s*_\s*\{?\s*(\d{1,2}|[a-z]+)\s*\}?")
+_BASED = re.compile(r"\(?\s*([0-9A-Za-z]+)\s*\)?\s*_\s*\{?\s*\(?\s*(\d{1,2}|[a-z]+)\s*\)?\s*\}?")
 _LITERAL = re.compile(r"0([xXbBoO])([0-9A-Fa-f]+)")
 _NTH = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b")
 _YES_OR_NO = re.compile(r"(yes|no)\b\s*[,.;:!\-]+\s*\S.*", re.IGNORECASE | re.DOTALL)
@@ -98,7 +149,8 @@ def words(text: str) -> Words | None:
     if _UNLIMITED.fullmatch(text):
         return Words("infinitely many")
     text = _NTH.sub("", text)
-    if is_words(text) and (len(text) > 3 or " " in text or text.istitle()):
+    known = text in SHORT_NOUNS or text in _SHORT_WORDS
+    if is_words(text) and (known or len(text) > 3 or " " in text or text.istitle()):
         plain = " ".join(re.findall(r"(?:[^\W_]|')+", text.casefold()))
         return Words(_ARTICLE.sub("", plain))
     return None

@@ -32,4 +32,4 @@ def head(name: str) -> str:
     `W(n)` and `W(x)` are both about W; `f(1)` and `f(2)` are two things.
     """
     bare = re.sub(r"\([^()\d]*\)|\\(?:text|mathrm|left|right)|[\s{}|\\]", "", name)
-    return bare.casefold()
+    return bare.casefold().removeprefix("part_")

@@ -14,7 +14,7 @@ _LESS = {"<": False, "le": True}
 _GREATER = {">": False, "ge": True}
 _FLIPPED = {"<": ">", ">": "<", "le": "ge", "ge": "le"}
 _INFINITY = r"\infty"
-_ABSOLUTE = re.compile(r"\|\s*[A-Za-z]\s*\|")
+_ABSOLUTE = re.compile(r"\|\s*[A-Za-z]\s*([+-]\s*\d+(?:\.\d+)?(?:/\d+)?)?\s*\|")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 
 
@@ -64,10 +64,10 @@ def interval(relation: Relation) -> Shape | None:
     sides, signs = _ascending(relation)
     if len(signs) == 1 and signs[0] in _LESS:
         low, high = sides
-        if _ABSOLUTE.fullmatch(low.strip()):
-            return _group("(" if not _LESS[signs[0]] else "[", f"-({high})", high, _LESS[signs[0]])
-        if _ABSOLUTE.fullmatch(high.strip()):
-            return _outside(low, closed=_LESS[signs[0]])
+        if near := _ABSOLUTE.fullmatch(low.strip()):
+            return _group("[" if _LESS[signs[0]] else "(", *_around(near[1], high), _LESS[signs[0]])
+        if far := _ABSOLUTE.fullmatch(high.strip()):
+            return _outside(*_around(far[1], low), closed=_LESS[signs[0]])
         if is_name(low) and number(low) is None:
             return _group("(", f"-{_INFINITY}", high, _LESS[signs[0]])
         if is_name(high):
@@ -94,11 +94,18 @@ def interval(relation: Relation) -> Shape | None:
     return None
 
 
-def _outside(low: str, *, closed: bool) -> Union:
-    """Return what lies farther from 0 than `low` on both sides."""
+def _around(shift: str | None, distance: str) -> tuple[str, str]:
+    """Return the ends of `|x + shift| < distance`."""
+    if shift is None:
+        return f"-({distance})", distance
+    return f"-({distance})-({shift})", f"({distance})-({shift})"
+
+
+def _outside(low: str, high: str, *, closed: bool) -> Union:
+    """Return what lies below `low` and above `high`."""
     infinite = shape(f"-{_INFINITY}"), shape(_INFINITY)
-    left = Group("(", (infinite[0], shape(f"-({low})")), "]" if closed else ")")
-    return Union((left, Group("[" if closed else "(", (shape(low), infinite[1]), ")")))
+    left = Group("(", (infinite[0], shape(low)), "]" if closed else ")")
+    return Union((left, Group("[" if closed else "(", (shape(high), infinite[1]), ")")))
 
 
 def _group(opening: str, low: str, high: str, closed: bool) -> Group:

@@ -4,12 +4,11 @@
 level. What is left at the leaves is for `numbers` or, as an expression, for the judge.
 """
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from . import leaves
+from . import counted, leaves
 from .brackets import CLOSING, OPENING, at_top, balanced, split, with_round_ends
 from .lists import regrouped, spread_and, written_out
 from .numbers import Number, number
@@ -25,7 +24,7 @@ from .shapes import (
     Shape,
     Union,
 )
-from .units import Unit, split_unit
+from .units import split_unit
 
 LONGEST = 1_000
 DEEPEST = 12
@@ -41,11 +40,13 @@ _LABELLED = re.compile(
     r"[(\[]?\s*([A-Z]|[a-h]|[ivx]{1,4}|[IVX]{1,4}|\d{1,2})\s*(?:[)\]]\s*[:=]?|:(?!\d))\s*(\S.*)",
     re.DOTALL,
 )
+_HALF_BRACKET = re.compile(r"(^|[,;]\s*)([A-Za-z]|[ivx]{1,4}|\d)\)\s*:?\s")
+_FIRST_LABEL = re.compile(r"\(?(?:[aA1i])\)\s")
+_NEXT_LABEL = re.compile(r"\s+(?=\((?:[a-hA-H2-9]|[ivx]{1,4})\)\s)")
 _MODULO = re.compile(
     r"(.*\S)\s*\(?\s*(?:\\pmod|\\bmod|\\mod|\bmod(?:ulo)?\b)\s*\{?\s*([^{}()]+?)\s*\}?\s*\)?"
 )
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
-_COMPOUND = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)\.?(?:\s*,\s*|\s+and\s+|\s*)")
 _MINUS_SET = re.compile(r"\\(?:setminus|backslash)(?![A-Za-z])")
 
 
@@ -65,9 +66,14 @@ def shape(text: str, depth: int = 0) -> Shape:
 
 def _labelled(text: str) -> Shape | None:
     """Read `A: 3, B: 4` and `(a) 3; (b) 4` as what each label is."""
-    if "," not in text and ";" not in text:
+    text = _HALF_BRACKET.sub(r"\1(\2) ", text)
+    if "," in text or ";" in text:
+        written = split(text, ";" if ";" in text else ",")
+    elif _FIRST_LABEL.match(text):
+        written = _NEXT_LABEL.split(text)
+    else:
         return None
-    parts = [_LABELLED.fullmatch(part.strip()) for part in split(text, ";" if ";" in text else ",")]
+    parts = [_LABELLED.fullmatch(part.strip()) for part in written]
     found = [part for part in parts if part]
     if len(found) < 2 or len(found) != len(parts) or len({part[1] for part in found}) < len(found):
         return None
@@ -208,9 +214,10 @@ def _value(number: Number) -> Fraction:
 def _residue(text: str, depth: int) -> Shape | None:
     if "mod" not in text or not (match := _MODULO.fullmatch(text)):
         return None
-    if not balanced(match[1]):
+    amount = match[1].removesuffix("(").strip()  # the bracket of `5 (mod 7)`
+    if not balanced(amount):
         return None
-    return Residue(shape(match[1], depth + 1), shape(match[2], depth + 1))
+    return Residue(shape(amount, depth + 1), shape(match[2], depth + 1))
 
 
 def _ratio(text: str, depth: int) -> Shape | None:
@@ -251,31 +258,17 @@ def _quantity(text: str, depth: int) -> Shape | None:
     return None if found is None else Quantity(shape(found[0], depth + 1), found[1])
 
 
-def _compound(text: str, _: int) -> Shape | None:
-    """Read `2 hours 30 minutes` as one amount of the first unit's kind."""
-    if not text[:1].isdigit():
-        return None
-    end, parts = 0, list[tuple[Fraction, Unit]]()
-    while match := _COMPOUND.match(text, end):
-        found = split_unit(f"{match[1]} {match[2]}")
-        if found is None:
-            return None
-        parts.append((Fraction(match[1]), found[1]))
-        end = match.end()
-    units = [unit for _, unit in parts]
-    if end < len(text) or len(parts) < 2 or not _descending(units):
-        return None
-    total = sum((amount * unit.factor for amount, unit in parts), Fraction(0))
-    return Quantity(Number(total / units[0].factor), units[0])
-
-
-def _descending(units: Sequence[Unit]) -> bool:
-    same = all(unit.dimensions == units[0].dimensions for unit in units)
-    smaller = all(a.factor > b.factor for a, b in itertools.pairwise(units))
-    return same and smaller
-
-
 _READERS = (
-    *(_number, _matrix, _enclosed, _compound, _listing, _difference, _union, _relation, _residue),
-    *(_ratio, _plus_minus, _leaf, _quantity),
+    *(
+        _number,
+        _matrix,
+        _enclosed,
+        counted.compound,
+        _listing,
+        _difference,
+        _union,
+        _relation,
+        _residue,
+    ),
+    *(_ratio, _plus_minus, counted.spoken, _leaf, _quantity),
 )

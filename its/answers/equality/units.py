@@ -1,92 +1,16 @@
-"""Units behind an amount: which are known, what they measure, and how they convert.
-
-`pint` was looked at: it costs 0.27 s to import, knows neither dollars nor apples, and reads the
-`a` of `5 a` as a year. What answers need is this table; its factors are exact.
-"""
+"""Units behind an amount: which are known, what they measure, and how they convert."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from .unit_table import UNITS
 from .words import NUMBER_WORDS
 
-# name: dimension, factor, spellings
-_TABLE = {
-    "mm": ("length", "0.001", "mm millimeter millimetre"),
-    "cm": ("length", "0.01", "cm centimeter centimetre"),
-    "dm": ("length", "0.1", "dm decimeter decimetre"),
-    "m": ("length", "1", "m meter metre"),
-    "km": ("length", "1000", "km kilometer kilometre"),
-    "in": ("length", "0.0254", "in inch inche"),
-    "ft": ("length", "0.3048", "ft foot feet"),
-    "yd": ("length", "0.9144", "yd yard"),
-    "mi": ("length", "1609.344", "mi mile"),
-    "mg": ("mass", "0.000001", "mg milligram"),
-    "g": ("mass", "0.001", "g gram gm"),
-    "kg": ("mass", "1", "kg kilogram kilo"),
-    "tonne": ("mass", "1000", "tonne"),
-    "ton": ("ton", "1", "ton"),
-    "lb": ("mass", "0.45359237", "lb pound"),
-    "oz": ("mass", "0.028349523125", "oz ounce"),
-    "ml": ("volume", "0.001", "ml mL milliliter millilitre cc"),
-    "cl": ("volume", "0.01", "cl cL centiliter"),
-    "l": ("volume", "1", "l L liter litre"),
-    "gal": ("gallon", "1", "gal gallon"),
-    "qt": ("gallon", "1/4", "qt quart"),
-    "pt": ("gallon", "1/8", "pint"),
-    "cup": ("gallon", "1/16", "cup"),
-    "tbsp": ("gallon", "1/256", "tbsp tablespoon"),
-    "tsp": ("gallon", "1/768", "tsp teaspoon"),
-    "ms": ("duration", "0.001", "ms millisecond"),
-    "s": ("duration", "1", "s sec second"),
-    "min": ("duration", "60", "min minute"),
-    "h": ("duration", "3600", "h hr hour"),
-    "day": ("duration", "86400", "day"),
-    "week": ("duration", "604800", "week wk"),
-    "month": ("month", "1", "month"),
-    "year": ("month", "12", "year yr"),
-    "decade": ("month", "120", "decade"),
-    "century": ("month", "1200", "century centurie"),
-    "cent": ("dollar", "0.01", "cent"),
-    "dollar": ("dollar", "1", "dollar buck usd"),
-    "euro": ("euro", "1", "euro eur"),
-    "pence": ("pence", "1", "pence penny pennie"),
-    "yen": ("yen", "1", "yen"),
-    "yuan": ("yuan", "1", "yuan rmb"),
-    "rupee": ("rupee", "1", "rupee"),
-    "degree": ("degree", "1", "degree deg"),
-    "radian": ("radian", "1", "radian rad"),
-    "celsius": ("celsius", "1", "celsius degC"),
-    "fahrenheit": ("fahrenheit", "1", "fahrenheit degF"),
-    "kelvin": ("kelvin", "1", "kelvin"),
-    "newton": ("force", "1", "N newton"),
-    "kilonewton": ("force", "1000", "kN"),
-    "joule": ("energy", "1", "J joule"),
-    "kilojoule": ("energy", "1000", "kJ kilojoule"),
-    "calorie": ("calorie", "1", "cal calorie"),
-    "kilocalorie": ("calorie", "1000", "kcal kilocalorie"),
-    "watt": ("power", "1", "W watt"),
-    "kilowatt": ("power", "1000", "kW kilowatt"),
-    "volt": ("voltage", "1", "V volt"),
-    "ampere": ("current", "1", "amp ampere"),
-    "ohm": ("resistance", "1", "ohm"),
-    "hertz": ("frequency", "1", "Hz hz hertz"),
-    "kilohertz": ("frequency", "1000", "kHz"),
-    "pascal": ("pressure", "1", "Pa pascal"),
-    "kilopascal": ("pressure", "1000", "kPa"),
-    "mole": ("amount", "1", "mol mole"),
-    "bit": ("data", "1", "bit"),
-    "byte": ("data", "8", "byte"),
-    "KB": ("data", "8000", "KB kB kilobyte"),
-    "MB": ("data", "8000000", "MB megabyte"),
-    "GB": ("data", "8000000000", "GB gigabyte"),
-    "acre": ("acre", "1", "acre"),
-    "hectare": ("hectare", "1", "ha hectare"),
-}
 _KNOWN = {
     spelling: (dimension, Fraction(factor))
-    for dimension, factor, spellings in _TABLE.values()
+    for dimension, factor, spellings in UNITS.values()
     for spelling in spellings.split()
 }
 _COMPOUND = {"mph": "mile per hour", "kph": "km per hour", "kmh": "km per hour", "sqft": "ft^2"}
@@ -102,7 +26,7 @@ _COUNTING = _names(
 )
 """What a bare number counts: 6 ways are 6 arrangements."""
 
-_SHORT_NOUNS = _names(
+SHORT_NOUNS = _names(
     "men man dog cat cow hen pig egg pen car bag box bus toy hat fox ant bee pie jar can cap cup"
     " kid boy day job bed key map row set win lap nut fan fly ape owl bat rat sum age tie leg arm"
     " eye ear lot pet van cab gum oar zoo pea fig tin tub mug rod net"
@@ -178,6 +102,8 @@ def split_unit(text: str) -> tuple[str, Unit] | None:
     if first and len(first[0]) == 1 and letters:
         return None  # the h of `\pi r^2 h` stands beside letters: it is a variable
     glued = first is not None and not written[:1].isspace() and written[:1] not in "^\\"
+    if glued and first and first[0] in ("A", "K"):
+        return None  # 2A is a product, and 5K may be 5000
     if glued and first and (letters or not _known(first[0])) and len(first[0]) < 4:
         return None  # 2xy is a product
     return amount, found
@@ -262,7 +188,7 @@ def _is_noun(word: str) -> bool:
     if low in _NO_NOUNS or low.removesuffix("s") in NUMBER_WORDS:
         return False
     if len(low) <= 3:
-        return low in _SHORT_NOUNS
+        return low in SHORT_NOUNS
     run = any(low[i : i + 4] in "abcdefghijklmnopqrstuvwxyz" for i in range(len(low) - 3))
     return (
         not run

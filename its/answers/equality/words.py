@@ -23,7 +23,7 @@ _PARTS = {
     **{"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6},
     **{"seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10, "twelfth": 12, "hundredth": 100},
 }
-_ORDINALS = (
+ORDINALS = (
     *("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"),
     *("tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth"),
 )
@@ -32,7 +32,7 @@ _NTH = re.compile(r"(\d+)(?:st|nd|rd|th)")
 _FIGURE = re.compile(r"\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?")
 
 NUMBER_WORDS = frozenset(
-    {*_SMALL, *_MULTIPLES, *_SCALES, *_PARTS, *_ORDINALS, *(f"{part}s" for part in _PARTS)}
+    {*_SMALL, *_MULTIPLES, *_SCALES, *_PARTS, *ORDINALS, *(f"{part}s" for part in _PARTS)}
 )
 
 
@@ -43,8 +43,8 @@ def in_words(text: str) -> Fraction | None:
         return None
     if text in _DIGITS:
         return Fraction(_DIGITS[text])
-    if text in _ORDINALS:
-        return Fraction(_ORDINALS.index(text) + 1)
+    if text in ORDINALS:
+        return Fraction(ORDINALS.index(text) + 1)
     if nth := _NTH.fullmatch(text):
         return Fraction(int(nth[1]))
     sign = -1 if text.startswith(("minus ", "negative ", "-")) else 1
@@ -55,17 +55,29 @@ def in_words(text: str) -> Fraction | None:
 
 def _sum(words: list[str]) -> Fraction | None:
     """Return the value of the words: a whole part, and a fraction behind it or alone."""
+    if words[:1] == ["half"] and words[1:2] in (["a"], ["an"]) and len(words) == 3:
+        of = _whole(words[2:])  # half a dozen
+        return None if of is None or words[2] in _SMALL else of / 2
     if words and (below := _part(words[-1])):
         before = words[:-1]
-        if before and before[-1] in ("a", "an", "one") and before[:-1]:  # two and a half
-            whole = _whole(before[:-2]) if before[-2:-1] == ["and"] else None
-            return None if whole is None else whole + Fraction(1, below)
+        if "and" in before[1:-1] and words[-1] not in ("hundredth", "hundredths"):
+            cut = len(before) - 1 - before[::-1].index("and")  # two and a half
+            whole, above = _whole(before[:cut]), _whole(_counted(before[cut + 1 :]))
+            if whole is None or above is None or not 0 < above < below:
+                return None
+            return whole + above / below
+        if before[1:] and before[-1] in ("a", "an", "one"):
+            return None
         times = _whole([word for word in before if word not in ("a", "an")]) if before else 1
         if before in (["a"], ["an"]):
             times = 1
         plain = words[-1] in ("half", "quarter") or bool(before)
         return None if times is None or not plain else Fraction(times) / below
     return _whole(words)
+
+
+def _counted(words: list[str]) -> list[str]:
+    return ["one"] if words in (["a"], ["an"]) else words
 
 
 def _part(word: str) -> int | None:

@@ -13,7 +13,6 @@ MOST_NOUNS = 2
 _BOX = re.compile(
     r"(?:\\(?:boxed|fbox)\s*|(?<![A-Za-z\\])boxed(?=\{))(\{|[-+]?\d[\d.,/]*%?|[A-Za-z](?![A-Za-z]))"
 )
-_ENVIRONMENT = re.compile(r"\\begin\s*\{boxed\}(.*?)\\end\s*\{boxed\}", re.DOTALL)
 _NEXT_BOX_NEAR, _NEXT_BOX_FAR = 10, 70
 _GOES_ON = re.compile(r"^[ \t$]*(?:[-=/]|\*(?!\*)|\+(?!\+))")
 _CORRECTS = re.compile(
@@ -28,16 +27,20 @@ _BESIDE_BOXES = re.compile(
     r"|when|if|case|solutions?|values?|roots?|numbers?|minimum|maximum|smallest|largest|second|quad"
     r"|text|left|right|boxed|answer|either|both|first|third|a|an|in|to|be)\b"
 )
+_REJECTED = re.compile(r"[,;(\s](?:(?:and )?not|rather than|instead of)[\s$]*$")
 _JOINS_BOXES = re.compile(r"\b(?:and|or)\b|[,;]")
 
 
 def boxed(text: str) -> str | None:
     """Return what the last box holds, with the boxes just before it that belong to it."""
     if "boxed}" in text:
-        text = _ENVIRONMENT.sub(lambda m: rf"\boxed{{{m[1]}}}", text)
+        # No regular expression: many openings without an end would take quadratic time.
+        text = text.replace(r"\begin{boxed}", r"\boxed{").replace(r"\end{boxed}", "}")
     boxes = _last_boxes(text)
     if not boxes:
         return None
+    while len(boxes) > 1 and _REJECTED.search(text[max(0, boxes[-1][0] - 20) : boxes[-1][0]]):
+        boxes.pop()  # "it is \boxed{6}, not \boxed{5}"
     held = [boxes[-1][2]]
     for earlier, later in zip(boxes[-2::-1], boxes[:0:-1], strict=True):
         if not _belong_together(text[earlier[1] : later[0]], earlier[2], later[2]):

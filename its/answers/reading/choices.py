@@ -14,6 +14,7 @@ _SAID = re.compile(
     r"|\b(?i:option|choice|answer)\s*[(\[]?([A-J])[)\]]?\s+(?i:is)\s+(?:the\s+)?"
     r"(?i:correct|right|true|best)"
     r"|[(\[]([A-J])[)\]]\s+(?i:is)\s+(?:the\s+)?(?i:correct|right|best)"
+    r"|\b(?i:leaves|leaving)(?: only| us with)?\s+[(\[]?([A-J])[)\]]?(?=[.!\s]*$)"
 )
 _ALONE = re.compile(
     r"(?:^|[.;,:]\s+|\b(?i:so|thus|hence|therefore|it's|it is|that)\s+)[(\[]?([A-J])[)\]]?\s+"

@@ -17,7 +17,8 @@ from .prose import (
 
 _CONCLUDES = re.compile(
     r"^\W*(?:therefore|thus|so|hence|consequently|in conclusion|finally|this means|we conclude"
-    r"|in total|altogether|overall|as a result)\b|^\s*∴",
+    r"|in total|altogether|overall|as a result|donc|por (?:lo )?tanto|daher|somit|folglich"
+    r"|следовательно|значит|таким образом|quindi|portanto)\b|^\s*∴",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
@@ -35,9 +36,9 @@ _BESIDE = re.compile(
     r"\s+(?:(?:the|these|those|his|her|its|their|all|about|a|an)\s+)*\\?[$€£]?\s?)$"
 )
 """What makes a number a circumstance: "for the 12 of them", "all 36 pages"."""
-_PURPOSE = re.compile(r"^(.*\d.*?)\s+(?:in order )?to (?!be\b)[a-z]+\b.*$", re.DOTALL)
+_PURPOSE = re.compile(r"\s(?:in order )?to (?!be\b)[a-z]+\b")
 _STEP = re.compile(r"\W*(?:step\b|\d+[.)])", re.IGNORECASE)
-_ITEM = re.compile(r"\s*(?:[-*•]|\d+[.)])\s")
+_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s")
 _ASIDE = re.compile(
     r"\W*(?:note|check|verification|verify|feel free|let me know|for example|for instance|e\.g\."
     r"|example|examples|here are|hope|i hope|please|however, note)\b",
@@ -53,9 +54,10 @@ _SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _BEST = re.compile(
-    r"^\W*(?:(?:[Tt]herefore|[Tt]hus|[Ss]o|[Hh]ence)\W+)?([A-Z][a-z]+)\s+[a-z]+\b[^,]*?"
+    r"^\W*(?:(?:[Tt]herefore|[Tt]hus|[Ss]o|[Hh]ence)\W+)?([A-Z][a-z]+)\s+"
+    r"(?:wins? the (?:race|game|match|bet|contest|election|competition)\b|[a-z]+\b[^,]*?"
     r"\b(?:the\s+(?:second\s+|third\s+)?(?:most|least|best|worst|winner|[a-z]+est)|won|wins)\b"
-    r"(?!\s+(?:of|possible|amount))"
+    r"(?!\s+(?:of|possible|amount)))"
 )
 _NAMED_WORDS = (
     r"north(?:east|west)?|south(?:east|west)?|east|west|left|right|up|down|even|odd|prime|composite"
@@ -90,6 +92,8 @@ def concluded(text: str) -> str | None:
         if _ASIDE.match(paragraph):
             continue
         parts = sentences(paragraph)
+        while len(parts) > 1 and _ASIDE.match(parts[-1]):
+            parts.pop()
         concluding = [part for part in parts if _CONCLUDES.match(_ITEM.sub("", part, count=1))]
         alone = len(paragraphs) == 1
         for sentence in (*parts[-1:], *concluding[-1:]):
@@ -132,7 +136,7 @@ def name(sentence: str) -> str | None:
     """Return the name that a concluding sentence gives: who has the most, which way one faces."""
     if best := _BEST.match(sentence):
         return best[1]
-    if re.search(r"\d", sentence):
+    if re.search(r"\d(?!\d*(?:st|nd|rd|th)\b)", sentence):
         return None
     said = _SAID_NAME.search(sentence)
     return said[1] if said else None
@@ -149,6 +153,8 @@ def amount(sentence: str, cued: bool) -> str | None:
 
     Only a sentence that is `cued` to be the conclusion has its number read without an "is".
     """
+    if _DENIES.match(sentence) or (not cued and _CODE.search(sentence)):
+        return None
     *_, last = re.split(r",\s*so\s+", sentence)
     sentence = last if re.search(r"\d", last) else sentence
     if cued and (times := _TIME.findall(sentence)):
@@ -172,7 +178,7 @@ def _asked_for(sentence: str, found: list[re.Match[str]]) -> str | None:
     """Return the number that the sentence tells, not those that say of what or for whom."""
     if strong := _STRONG.findall(sentence):
         return str(strong[-1])
-    main = _PURPOSE.sub(r"\1", sentence)
+    main = _without_purpose(sentence)
     told = [
         number
         for number in found
@@ -185,7 +191,23 @@ def _asked_for(sentence: str, found: list[re.Match[str]]) -> str | None:
     return str(said[-1]) if said else None
 
 
+def _without_purpose(sentence: str) -> str:
+    """Return the sentence up to its purpose: "takes 9 days" of "takes 9 days to read 45 pages"."""
+    purposes = list(_PURPOSE.finditer(sentence))
+    digits = (
+        [n for n, char in enumerate(sentence[: purposes[-1].start()]) if char.isdecimal()]
+        if (purposes)
+        else []
+    )
+    if not digits:
+        return sentence
+    return sentence[: next(p.start() for p in purposes if p.start() > digits[-1])]
+
+
 _TIME = re.compile(r"\b\d{1,2}:\d{2}\b(?:\s?[AaPp]\.?[Mm]\b\.?)?")
+_CODE = re.compile(r"==|;\s*$|\b(?:const|var|let|int|float|pip|npm|git|sudo)\s")
+_DENIES = re.compile(r"^\W*(?:[a-z]+\W+)?\d[\d,.]* (?:is not|isn't|cannot|does not)\b", re.I)
+"""`91 is not prime` tells no number."""
 _SIGNS = ("$", "€", "£")
 _STRONG = re.compile(
     rf"(?:\b(?:is|are|was|were|be|equals?|equal to|total of)\b|=|≈)\s*"

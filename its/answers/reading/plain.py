@@ -48,6 +48,10 @@ _CHOOSE = re.compile(
 _PERMUTE = re.compile(
     r"(?<![\\A-Za-z\d])(?:(?:\{\})?(?:\^|_)\{?(\d+)\}?\s*P_\{?(\d+)\}?|P\((\d+),\s*(\d+)\))$"
 )
+_CHOOSE_BARE = re.compile(r"^(\d{1,3})C(\d{1,3})$")
+_SHARE = re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$")
+_PAIRED = {"abs": ("|", "|"), "floor": (r"\lfloor ", r"\rfloor "), "ceil": (r"\lceil ", r"\rceil ")}
+_PAIRED_CALL = re.compile(_NAME + r"(abs|floor|ceil)(?:ing)?\s*\(")
 _HALVES = re.compile(r"(?:^|(?<=[=+(-]))\s*(\d+)/(\d+)\s+(?=[a-z](?![A-Za-z]))")
 _ENGINEER = re.compile(r"([+-]?\d*\.?\d*)\s*([+-])\s*(\d*\.?\d*)j")
 _CONJUGATE = re.compile(r"\\overline\{([\d.+\- ]*)i([\d.+\- ]*)\}")
@@ -108,6 +112,19 @@ def _rooted(text: str) -> str:
     return text
 
 
+def _between_bars(text: str) -> str:
+    r"""Return `text` with `abs(...)`, `floor(...)` and `ceil(...)` between their signs."""
+    for _ in range(20):
+        opened = _PAIRED_CALL.search(text)
+        close = opened and closing_brace(text, opened.end(), "()")
+        if not opened or close is None:
+            return text
+        left, right = _PAIRED[opened[1]]
+        inside = text[opened.end() : close]
+        text = f"{text[: opened.start()]}{left}{inside}{right}{text[close + 1 :]}"
+    return text
+
+
 def _repeated(match: re.Match[str]) -> str:
     r"""Return `0.333...` as `0.\overline{3}`, if its decimals repeat; else as it stands."""
     whole, decimals = match[1], match[2]
@@ -134,6 +151,7 @@ def _conjugated(match: re.Match[str]) -> str:
 
 _STEPS: tuple[tuple[re.Pattern[str], tuple[Callable[[str], str], ...]], ...] = (
     (re.compile("sqrt|cbrt"), (_rooted,)),
+    (re.compile("abs|floor|ceil"), (_between_bars,)),
     (
         re.compile(r"\\root|\\[a-z]*frac"),
         (
@@ -165,12 +183,15 @@ _STEPS: tuple[tuple[re.Pattern[str], tuple[Callable[[str], str], ...]], ...] = (
         (
             _sub(_CHOOSE, lambda m: rf"\binom{{{m[1] or m[3]}}}{{{m[2] or m[4]}}}"),
             _sub(_PERMUTE, _arranged),
+            _sub(_CHOOSE_BARE, r"\\binom{\1}{\2}"),
         ),
     ),
     (re.compile("/"), (_sub(_HALVES, r"\\frac{\1}{\2} "),)),
     (
-        re.compile(r"\d [a-z]{4}"),
+        re.compile(r"\d [a-z]{2}"),
         (
+            _sub(_SHARE, r"\1/\2"),
+            _sub(re.compile(r"(?<=\d) (?:divided by|over)(?= -?\d)"), "/"),
             _sub(re.compile(r"(?<=\d) (plus|minus|times)(?= -?\d)"), lambda m: _SPOKEN[m[1]]),
             _sub(re.compile(r"(?<=\d) factorial\b"), "!"),
             _sub(re.compile(r"(?<=\d) (squared|cubed)$"), lambda m: _SPOKEN[m[1]]),

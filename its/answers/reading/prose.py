@@ -12,7 +12,7 @@ INLINE = re.compile(
 )
 BOLD = re.compile(r"\*\*([^*\n]+)\*\*|__([^_\n]+)__")
 SENTENCE_END = re.compile(
-    r"(?<=[.!?])(?:\$\$|\\\])?\s+(?=[A-Z*\[<])|(?<=[.!?][$)])\s+(?=[A-Z*\[])|(?<=[。！？])\s*"
+    r"(?<=[.!?])(?:\$\$|\\\])?\s+(?=[A-Z*\[<]|\([A-Z])|(?<=[.!?][$)])\s+(?=[A-Z*\[])|(?<=[。！？])\s*"
 )
 _AFTERWORD = re.compile(
     r"(?<=[\w)}$*])(?:(?:,\s*|\s+)(?:since|because|as|not)\b.*"
@@ -29,8 +29,21 @@ _PROSE_WORD = re.compile(r"(?<![A-Za-z])[A-Za-z]{2,}(?![A-Za-z])")
 FEWEST_PROSE_WORDS = 3
 
 
+_COUNTED = r"\d[\d,.]*(?: [A-Za-z]{2,}){1,2}"
+_RATE = re.compile(r"\\?[$€£]?\d[\d,.]*(?:(?: [A-Za-z]+){0,3} per| [A-Za-z]+ an?) [A-Za-z]+\.?")
+_AMOUNTS = re.compile(rf"{_COUNTED}(?:(?:,| and|, and) {_COUNTED})+\.?")
+"""`12 apples and 5 pears` is an answer of two parts."""
+_ALL_BUT = re.compile(
+    r"(?:all )?(?:the )?reals?(?: numbers?)?,? (?:except|excluding|other than|but|apart from)"
+    r"(?: for)?(?: x =)? \S+",
+    re.IGNORECASE,
+)
+
+
 def is_prose(text: str) -> bool:
     """Tell whether `text` is a sentence rather than an answer by itself."""
+    if _AMOUNTS.fullmatch(text) or _RATE.fullmatch(text) or _ALL_BUT.fullmatch(text):
+        return False
     outside = INLINE.sub(" ", DISPLAY.sub(" ", text))
     return len(_PROSE_WORD.findall(_COMMAND.sub(" ", outside))) >= FEWEST_PROSE_WORDS
 

@@ -28,6 +28,7 @@ _LABEL_CUE = re.compile(
     r"^[\s*_]*(?:label|category|class|classification|sentiment|intent|topic|output)[\s*_]*[:=][\s*_]*",
     re.IGNORECASE,
 )
+_WIDE = re.compile(r"\s{12,}")
 _INTEGER = re.compile(r"([+-]?)((?!0,)\d{1,3}(?:,\d{3}){1,133}|\d{1,400})(?:\.0*)?")
 
 
@@ -97,7 +98,7 @@ def _math(said: str, _: Kind, cut: bool) -> Answer | None:
 
 def _in_box(held: str) -> str:
     """Return what a box holds; of a sentence in it, the answer that it states."""
-    return stated.stated(tidy(held)) or held if "answer" in held else held
+    return stated.stated(tidy(held)) or held if "answer" in held.lower() else held
 
 
 def _choice(said: str, kind: Kind, cut: bool) -> Answer | None:
@@ -161,6 +162,7 @@ _READERS: dict[str, Callable[[str, Kind, bool], Answer | None]] = {
 
 def _first(text: str, finders: tuple[Callable[[str], str | None], ...]) -> Answer | None:
     """Return the first answer that a finder finds and that can be parsed."""
+    text = _WIDE.sub(_narrow, text)
     prose = without_code(text)
     # A formula on lines of its own belongs to the line that it follows.
     prose = DISPLAY.sub(lambda display: " ".join(display[0].split()), prose)
@@ -169,6 +171,11 @@ def _first(text: str, finders: tuple[Callable[[str], str | None], ...]) -> Answe
         if found is not None and (answer := parse(found)) is not None:
             return answer
     return None
+
+
+def _narrow(wide: re.Match[str]) -> str:
+    """Return white space that says as much: patterns that look for it are slow on pages of it."""
+    return "\n\n" if wide[0].count("\n") > 1 else "\n" if "\n" in wide[0] else " " * 8
 
 
 _SEE_CODE = (objects.stated, whole)

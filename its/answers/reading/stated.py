@@ -17,22 +17,25 @@ from .prose import (
 LONGEST_AFTERWORD = 60
 """Characters that may follow a stated answer on its line; with more it is an explanation."""
 
-_COLON = r"[:=：→⇒]|->|[-–—](?=\s)"
+_COLON = r"[=-]>|[:=：→⇒]|->|[-–—](?=\s)"
 _CUE = (
     r"final answer|the answer|my answer|correct answer|answer|ans|result is|result(?=\s*[:：])"
     r"|solution(?=\s*[:：])|(?:final )?(?:output|total)(?=\s*[:：])|####|^A(?=:)"
-    r"|(?:die )?(?:endgültige )?antwort|(?:das )?ergebnis|(?:la )?r[ée]ponse(?: finale)?"
-    r"|(?:la )?respuesta(?: final| correcta)?|(?:la )?risposta(?: finale)?"
-    r"|(?:a )?resposta(?: final)?"
-    r"|(?:правильный |окончательный )?ответ|(?:最终|正确)?答案|정답|답|答え|cevap|odpowiedź"
+    r"|(?:die )?(?:endgültige |richtige )?antwort|(?:das )?(?:end)?ergebnis|lösung(?=\s*:)"
+    r"|(?:la )?r[ée]ponse(?: finale)?"
+    r"|(?:la )?respuesta(?: final| correcta)?|(?:la )?risposta(?: finale| corretta| esatta)?"
+    r"|(?:a )?resposta(?: final| correta)?"
+    r"|(?:правильный |окончательный )?ответ|(?:最终|正确)?答案|정답|답|答え|答(?=\s*[:：])"
+    r"|cevap|odpowiedź|antwoord|svar(?=\s*:)|đáp án|उत्तर|الجواب|الإجابة"
 )
 _STATED = re.compile(
     rf"(?:(?<![A-Za-z])(?:{_CUE}))(?:'s)?"
-    r"(?:\s*(?:(?:ist|is|are|would be|should be|must be|lautet|est|es|é|è)(?!\w)|[是为為は]))?"
+    r"(?:\s*(?:(?:ist|is|are|would be|should be|must be|lautet|est|es|é|è|равен|равно)(?!\w)"
+    r"|[是为為は은]))?"
     r"(?:\s+(?:therefore|thus|then|simply|just))?"
     rf"\s*(?:{_COLON}|(?<=is)|(?<=are)|(?<=be)|(?<=therefore)|(?<=thus)|(?<=then)|(?<=simply)"
     r"|(?<=just)|(?<=####)|(?<='s)(?=\s)|(?<=\bist)|(?<=lautet)|(?<=\best)|(?<=\bes)|(?<=\bé)|(?<=\bè)"
-    r"|(?<=[是为為は])|(?<=\bans)\.|(?<=\bAns)\.|(?<=\bANS)\.)"
+    r"|(?<=[是为為は은])|(?<=равен)|(?<=равно)|(?<=\bans)\.|(?<=\bAns)\.|(?<=\bANS)\.)"
     r"(?=[\s*]*([^\n]+))",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -42,9 +45,15 @@ _EMPHASISED = re.compile(
     r"\s*(?:([:：])\s*(?:\*\*|__|\*|_)|(?:\*\*|__|\*|_)\s*([:：]))\s*",
     re.IGNORECASE,
 )
+_GIVEN = re.compile(
+    r"\b(?:get|gives?(?: us)?|giving(?: us)?|have|obtain|yields?|with)(?: the| an?| our)?"
+    r"(?: final| correct)? answer(?: of)? (?=[-\d$\\*(√])",
+    re.IGNORECASE,
+)
+"""`This gives an answer of 42.`"""
 _TAGGED = re.compile(r"<(answer|final_answer|final|solution)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _TOTAL_IN_CHINESE = re.compile(
-    r"(?:因此|所以|故|总共|一共)[^。\n]*?(?:为|是|等于|有)\s*([^。，\n]+)"
+    r"(?:因此|所以|故|总共|一共)[^。\n]{0,100}?(?:为|是|等于|有)\s*([^。，\n]+)"
 )
 _BARE_AMOUNT = re.compile(r"[*$\s]*[-+−]?[\d.,/]+\s?%?[*$\s.]*")
 _LAST_STAR = re.compile(r"(?<=\S)\*(?=[\s.,;:!]*$)")
@@ -60,7 +69,7 @@ _DENIED = re.compile(r"\s*(?:\*\*)?not\b", re.IGNORECASE)
 
 def stated(text: str) -> str | None:
     """Read "the answer is ...", "Answer: ..." and "#### ..."; the last one counts."""
-    text = _EMPHASISED.sub(r"\1: ", text)
+    text = _GIVEN.sub("answer: ", _EMPHASISED.sub(r"\1: ", text))
     found = [match for match in _STATED.finditer(text) if _states(match, text)]
     return statement(found[-1][1]) if found else None
 
@@ -136,6 +145,6 @@ def gist(sentence: str) -> str | None:
             return joined(sentence, spans)
     if not is_prose(sentence):
         return re.sub(
-            r"^([-+]?\d[\d.,]*)!$", r"\1", sentence
+            r"^([-+]?\d[\d.,/]*)!$", r"\1", sentence
         )  # an exclamation, outside of a formula
     return equations(sentence) or amount(sentence, cued=True)

@@ -4,7 +4,7 @@ import re
 
 _NAMES = r"(?:seed:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis)"
 _END = re.compile(
-    rf"</\s*{_NAMES}\s*>|\[/\s*{_NAMES}\s*\]|◁/think▷|<\|end_of_thought\|>|<\|/think\|>"
+    rf"<\s?/\s*{_NAMES}\s*>|\[/\s*{_NAMES}\s*\]|◁/think▷|<\|end_of_thought\|>|<\|/think\|>"
     r"|<\|end_thinking\|>",
     re.IGNORECASE,
 )
@@ -15,7 +15,7 @@ _START = re.compile(
 )
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")
 _END_OF_TURN = re.compile(
-    r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|return|end|call|user|end_of_turn)\|>"
+    r"<\|end_of_solution\|>|<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|return|end|call|user|end_of_turn)\|>"
     r"|<｜end|<end_of_turn>|</s>"
 )
 
@@ -34,5 +34,5 @@ def spoken(text: str, *, opened: bool) -> str:
     text = _END_OF_TURN.split(text, maxsplit=1)[0]
     ends = list(_END.finditer(text))
     if ends:
-        return text[ends[-1].end() :]
+        return text[ends[-1].end() :].replace("<|begin_of_solution|>", "", 1)
     return "" if opened or _START.match(text) else text

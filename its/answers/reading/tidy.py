@@ -44,6 +44,8 @@ _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _FULL_WIDTH = re.compile("[！-～]+")
 _ROOT = re.compile(r"([√∛∜])\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
 _DEGREE = {"√": "", "∛": "[3]", "∜": "[4]"}
+_MICRO_TEXT = re.compile(r"\\mu\s*\\(?:text|mathrm|rm)\s*\{\s*([mslLg])(?=\s*\})")
+_MICRO = re.compile(r"(?<=\d)\s*[\u00b5\u03bc](?=[mslLg]\b)")
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 
 _WRAPPERS = (
@@ -93,6 +95,16 @@ _SYNONYMS = tuple(
         (r"\\langle(?![A-Za-z])", "("),
         (r"\\rangle(?![A-Za-z])", ")"),
         (r"^(?:the set of )?(?:all )?real(?: number)?s$", r"(-\\infty ,\\infty )"),
+        (r"\\binom\s*(\d)\s*(\d)", r"\\binom{\1}{\2}"),
+        (
+            r"\(-\\infty ,\\infty \)\s*-\s*(?=\\\{)",
+            r"(-\\infty ,\\infty )\\setminus ",
+        ),
+        (
+            r"^(?:all )?(?:the )?reals?(?: numbers?)?,?"
+            r" (?:except|excluding|other than|but|apart from)(?: for)?(?: x =)? (\S+)$",
+            r"(-\\infty ,\\infty )\\setminus \\{\1\\}",
+        ),
         (r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}"),
     )
 )
@@ -106,8 +118,10 @@ _MONEY = (
 )
 _AMOUNT = re.compile(r"[+-]?\s*[\d.,]*\d[\d.,]*(?:\s*(?:thousand|million|billion|trillion))?")
 _HEDGE = re.compile(
-    r"^(?:exactly|about|approximately|approx\.?|roughly|around|nearly|almost|only|just)\s+(?=[-\d$\\])"
-    r"|\s*\((?:exactly|approximately|approx\.?|exact|about|roughly|rounded)\)$",
+    r"^(?:(?:the )?(?:final )?(?:answer|ans)\s*[:=]\s*"
+    r"|exactly|about|approximately|approx\.?|roughly|around|nearly|almost|only|just)"
+    r"(?:(?<=[:=])|(?<=\s)|\s+)(?=[-\d$\\])"
+    r"|\s*\((?:exactly|approximately|approx\.?|exact|about|roughly|rounded)\)\s*$",
     re.IGNORECASE,
 )
 _THOUSANDS = re.compile(r"(?<![\w'.])\d{1,3}(?:(?:_\d{3})+|(?:'\d{3})+)(?![\w'])")
@@ -123,7 +137,8 @@ def tidy(raw: str) -> str:
     text = unescaped(raw).strip()
     if len(text) > LONGEST:
         return text
-    text = mended(unwrap(without_tags(_unicode(text)).removesuffix("\\")))
+    text = _MICRO_TEXT.sub(r"\\text{ u\1", text)
+    text = mended(unwrap(without_tags(_unicode(text)).rstrip("\\")))
     if r"\begin" not in text:
         text = re.sub(r"\\\\(?=[A-Za-z%$!,;])", r"\\", text)
     text = _NEGATIVE_SPACE.sub("", _SIZES.sub("", text))
@@ -177,6 +192,7 @@ def _without_box(text: str) -> str:
 def _unicode(text: str) -> str:
     if text.isascii():
         return text
+    text = _MICRO.sub(" u", unicodedata.normalize("NFC", text))
     text = _FULL_WIDTH.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
     text = _VULGAR.sub(_vulgar_fraction, text)
     text = _SUPERSCRIPTS.sub(lambda m: "^{" + m[0].translate(_SUPERSCRIPT) + "}", text)

@@ -8,15 +8,17 @@ LONGEST = 200
 MOST_WORDS = 4
 
 _LEAD = re.compile(
-    r"^(?i:(?:(?:so|thus|therefore|hence|ok(?:ay)?|well),?\s+)?"
-    r"(?:it's|it’s|it is|that's|that is|this is"
-    r"|we get|i get|you get|we have|i got|it equals|that equals|there are|there is|answer|=))\s+"
+    r"^(?i:(?:(?:so|thus|therefore|hence|ok(?:ay)?|well|sure|of course|certainly)[,!.]?\s+)?"
+    r"(?:i (?:think|believe|guess) (?:that )?)?(?:it's|it’s|it is|that's|that is|this is"
+    r"|(?:it|that|this) (?:would|will|should|must) be|it was"
+    r"|we get|i get|you get|we have|i got|it equals|that equals|there are|there is|answer"
+    r"|=|[≈~]|sure[,!.]|of course[,!.]|in(?=\s[12]\d{3}\.?$)))\s+"
     r"(?=[-+\d$\\(.A-Z√π½])"
 )
 _TALK = re.compile(
     r"\b(?:i|i'm|you|we|he|she|they|have|has|can|can't|cannot|could|would|will|are|is|was|were|do"
     r"|does|did|hello|hi|hey|thanks?|thank|sorry|please|welcome|let|lets|let's|sure|try|step|here"
-    r"|select|return|print|import|def|function|note|see|add|use)\b",
+    r"|const|var|echo|pip|npm|sudo|curl|console|select|return|print|import|def|function|note|see|add|use)\b",
     re.IGNORECASE,
 )
 _GREETING = re.compile(
@@ -36,7 +38,8 @@ _IS_NAME = re.compile(
 )
 _NAME_IS = re.compile(rf"^({_CAPITALISED.pattern})\s+(?:is|was)\s+the\s+[^.!?\n]{{1,120}}$")
 _CHOICE = re.compile(
-    r"\([a-j]\)|[(\[]?[A-J](?:[)\].:]{1,2}|\s+-)?(?:(?<=[)\].:-])\s*\S[^.!?\n]{0,100}[.!?]?)?"
+    r"\([a-j]\)|(?i:option|choice) [(\[]?[A-J][)\]]?[.!]?"
+    r"|[(\[]?[A-J](?:[)\].:]{1,2}|\s+-)?(?:(?<=[)\].:-])\s*\S[^.!?\n]{0,100}[.!?]?)?"
 )
 _RESTATES = re.compile(r"(?<=\d)\s+\([a-z][a-z\s-]*\)\.?$")
 _SENTENCE = re.compile(
@@ -45,10 +48,23 @@ _SENTENCE = re.compile(
 )
 """Words at the start: `Jeff receives $80` is a sentence, `July 4` is none."""
 
+_PICTURES = re.compile("[\\s\u2705\u2714\u2728\ufe0f\U0001f300-\U0001faff]+$")
+_EXCLAIMED = re.compile(r"(?<=\d)!$")
+"""`That's 19!` has no factorial; a bare `19!` has one."""
+_EQUATED = re.compile(
+    r"^\(?-?[\d.]+(?:\s*[-+*/×÷^()]\s*\(?-?[\d.]+\)?)+\s*(?:=|equals|is)\s*\**(-?[\d.,/]*\d)\**[.!]?$"
+)
+"""`12 + 30 = **42**`, `12 + 30 equals 42.`"""
+
 _EMPHASIZED = re.compile(r"^([*_]{1,3})(?=\S)(.+?)\1[.!。]?$")
 """`**42**.`: the full stop stands behind the marks."""
 
-_CUE = re.compile(r"^[∴⇒→\s]*(?:(?:hence|thus|so|therefore|then|finally)\b,?\s+)?", re.IGNORECASE)
+_CUE = re.compile(
+    r"^[∴⇒→\s]*(?:(?:hence|thus|so|therefore|then|finally)\b,?\s+"
+    r"|(?:donc|alors|por (?:lo )?tanto|daher|somit|folglich|следовательно|значит"
+    r"|таким образом|quindi|portanto),?\s+(?=[-\d$\\(]|[a-z]\s*=))?",
+    re.IGNORECASE,
+)
 _ASIDE = re.compile(r"\W*(?:for (?:example|instance)|e\.g\.|examples?|note|check)\b", re.IGNORECASE)
 _COUNT = (
     r"[-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
@@ -63,7 +79,12 @@ _COUNTED = re.compile(
 """`There are 8 legs.`, `A spider has eight legs.`: the count is the answer."""
 
 _COUNTS = re.compile(rf"(?<!\w)(?:{_COUNT})(?!\w)", re.IGNORECASE)
-_YES_OR_NO = re.compile(r"^\W*(yes|no)\b\s*(?:[,.;:!]|[-\u2013\u2014]\s|$)", re.IGNORECASE)
+_YEAR = re.compile(
+    r"^[A-Z][^\d.!?\n]{1,100}\b(?:ended|began|started|founded|born|died|landed|discovered|invented|built"
+    r"|completed|signed|happened|place|published|released|established|opened|fell)\s+in\s+(\d{3,4})$"
+)
+"""`World War II ended in 1945.`"""
+_YES_OR_NO = re.compile(r"^\W*(yes|no)\b\s*(?:[,.;:!](?!\d)|[-\u2013\u2014]\s|$)", re.IGNORECASE)
 _NO_NAMES = frozenset(
     ("I", "It", "This", "That", "There", "He", "She", "They", "We", "You", "What", "Here", "The")
 )
@@ -82,12 +103,21 @@ def whole(text: str) -> str | None:
         return None
     if counted := BEFORE_CJK.fullmatch(bare.rstrip("。")):
         return counted[1]
-    led = _LEAD.sub("", bare)
-    led = _RESTATES.sub("", led)
+    led = _without_frame(bare)
     said = _EMPHASIZED.sub(r"\2", led).strip("*_ ") or led
     if is_name(said):
         return said.rstrip("!.。")
     return said if _is_short(said) else None
+
+
+def _without_frame(text: str) -> str:
+    """Return what `It's ...`, a calculation before it or a picture behind it stand around."""
+    led = _LEAD.sub("", text)
+    bare = _RESTATES.sub("", _PICTURES.sub("", led))
+    if led != text:
+        bare = _EXCLAIMED.sub("", bare)
+    equated = _EQUATED.match(bare)
+    return equated[1] if equated else bare
 
 
 def alone_at_end(text: str) -> str | None:
@@ -127,7 +157,7 @@ def is_choice(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Tell whether `text` is a word or a name: up to two words, or more with capital letters."""
-    bare = text.strip().rstrip(".!。").strip("\"'“”*")
+    bare = text.strip().rstrip(".!。").strip("\"'“”*`")
     if not _NAME.fullmatch(bare):
         return False
     words = bare.split()
@@ -158,6 +188,8 @@ def named(text: str) -> str | None:
     sentence = bare.rstrip(".!")
     if counted := _counted(sentence):
         return counted
+    if year := _YEAR.match(sentence):
+        return year[1]
     for pattern in (_IS_NAME, _NAME_IS):
         found = pattern.match(sentence)
         if found and found[1].split()[0] not in _NO_NAMES:
