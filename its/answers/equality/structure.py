@@ -270,5 +270,5 @@ _READERS = (
         _relation,
         _residue,
     ),
-    *(_ratio, _plus_minus, counted.spoken, _leaf, _quantity),
+    *(_residue, _ratio, _plus_minus, counted.spoken, _leaf, _quantity),
 )

@@ -4,6 +4,10 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from ..equality.numbers import Number, number
+from .prose import is_prose
+from .tidy import tidy
+
 _DIRECT = re.compile(
     r"\b(?i:answer(?:\s+is)?|ans)[\s:=*$_]*(?:(?i:option|choice)\s*)?(?:\\[a-z]+\{)*[(\[]?([A-J])\b(?!')"
 )
@@ -21,11 +25,16 @@ _ALONE = re.compile(
     r"(?i:is)\s+(?:the\s+)?(?i:correct|right|true|best)"
     r"|\b(?i:so|thus|hence|therefore|it's|it is|leaves|leaving|is|be),?\s+(?:(?:it's|it is)\s+)?"
     r"\**[(\[]?([A-J])[)\]]?\**[.!\s]*$"
+    r"|:\s+\**[(\[]?([A-J])[)\]]?\**[.!\s]*$"
 )
 """A letter without "option" before it, at the end or said to be right."""
 _NAMED = re.compile(
     r"\b(?i:option|choice)\s*(?:is)?:?\s*[(\[]?([A-J])[)\]]?(?![A-Za-z'])|\(([A-J])\)"
 )
+_BARE = re.compile(
+    r"\W*([A-J])\W*|\W*([A-J])[).:]\s.*|\W*(?:option|choice)?\W*([a-j])\W*", re.DOTALL | re.ASCII
+)
+LONGEST_OPTION = 200
 _DENIED = re.compile(
     r"^[\s*$)}\]]*(?:\\?\)|\$)?\s*(?:[^.;,\n]{0,30}\s)?(?:is|are|would be|was)?\s*"
     r"(?:n't|not|wrong|incorrect|false|too|impossible|ruled out|eliminated|excluded)\b",
@@ -45,9 +54,9 @@ def letter(text: str, options: Mapping[str, str]) -> str | None:
     for pattern in (_DIRECT, _SAID, _ALONE):
         if found := [match for match in pattern.finditer(text) if not _denied(match, text)]:
             return _letter(found[-1])
-    bare = re.fullmatch(r"\W*([A-J])\W*|\W*([A-J])[).:]\s.*", text.strip(), re.DOTALL)
+    bare = _BARE.fullmatch(text.strip())
     if bare:
-        return bare[1] or bare[2]
+        return _letter(bare).upper()
     if by_text := of_text(text, options):
         return by_text
     found = [match for match in _NAMED.finditer(text) if not _denied(match, text)]
@@ -56,8 +65,10 @@ def letter(text: str, options: Mapping[str, str]) -> str | None:
 
 def of_text(text: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option whose text is `text`, or alone is in its last line."""
-    plain = _plain(text)
+    plain, value = _plain(text), _value(text)
     same = [letter for letter, option in options.items() if _plain(option) == plain]
+    if not same and value is not None:
+        same = [letter for letter, option in options.items() if _value(option) == value]
     if same:
         return same[0] if len(same) == 1 else None
     last = _plain(text.strip().splitlines()[-1]) if text.strip() else ""
@@ -70,6 +81,15 @@ def of_text(text: str, options: Mapping[str, str]) -> str | None:
         n for n in named if not any(_inside(options[n], options[m]) for m in named if m != n)
     ]
     return longest[0] if len(longest) == 1 else None
+
+
+def _value(text: str) -> Number | str | None:
+    """Return the number or the formula that a short text is, in one spelling."""
+    if len(text) > LONGEST_OPTION or is_prose(text):
+        return None
+    bare = tidy(text)
+    found = number(bare)
+    return bare if found is None else Number(found.value, found.percent)
 
 
 def _inside(short: str, long: str) -> bool:

@@ -66,7 +66,8 @@ _NAMED_WORDS = (
     r"|true|false|yes|no|positive|negative|convergent|divergent|clockwise|counterclockwise"
 )
 _SAID_NAME = re.compile(
-    r"\b(?:is|are|was|will be|be|faces?|on)\s+(?:now\s+|still\s+|going to be\s+)?"
+    r"\b(?:is|are|was|will be|be|faces?|facing|heading|pointing|on)\s+"
+    r"(?:now\s+|still\s+|going to be\s+)?"
     r"(?:(?:facing|heading|pointing|called|named|due|on|a|an|in)\s+)*"
     rf"((?i:{_NAMED_WORDS})|[A-Z][a-z]+(?:\s[A-Z][a-z]+){{0,2}})(?=\s+(?:when|after|because|since"
     r"|as|if|before|once)\b|[\s.!,]*$)"
@@ -113,7 +114,7 @@ def _of_sentence(sentence: str, concluding: bool, goes_on: bool) -> str | None:
     sentence = without_afterword(sentence.strip())
     if subject := _SUBJECT.match(sentence):
         return content(subject)
-    if concluding and (said := name(sentence)):
+    if concluding and (said := _said_outright(sentence) or name(sentence)):
         return said
     for pattern in (BOLD, DISPLAY, INLINE):
         spans = [span for span in pattern.finditer(sentence) if not _LABEL.search(content(span))]
@@ -130,6 +131,25 @@ def _gives(sentence: str, span: re.Match[str]) -> bool:
     if re.search(r"[\d\\=]", span[0]):
         return True
     return bool(_TELLS.search(sentence[: span.start()])) or not sentence[: span.start()].strip()
+
+
+def _said_outright(sentence: str) -> str | None:
+    """Return what a conclusion says in words: its yes or no, that nothing solves it, a duration."""
+    for pattern in (_SO_YES, _SO_NONE, _DURATION):
+        if found := pattern.search(sentence):
+            return found[1]
+    return None
+
+
+_SO_YES = re.compile(r"^\W*(?:so|thus|therefore|hence)\W+(yes|no),", re.IGNORECASE)
+_SO_NONE = re.compile(
+    r"\b(?:there (?:is|are)|has|have)\s+(no (?:real |integer |positive )?solutions?)[\s.!]*$",
+    re.IGNORECASE,
+)
+_DURATION = re.compile(
+    r"\b(\d+ (?:hours?|minutes?|days?|weeks?|years?|feet|foot|yards?)(?:,? and |,? )"
+    r"\d+ (?:minutes?|seconds?|hours?|days?|months?|inch(?:es)?|feet))\b"
+)
 
 
 def name(sentence: str) -> str | None:
@@ -205,7 +225,7 @@ def _without_purpose(sentence: str) -> str:
 
 
 _TIME = re.compile(r"\b\d{1,2}:\d{2}\b(?:\s?[AaPp]\.?[Mm]\b\.?)?")
-_CODE = re.compile(r"==|;\s*$|\b(?:const|var|let|int|float|pip|npm|git|sudo)\s")
+_CODE = re.compile(r"[+=]=|;\s*$|\b(?:const|var|let|int|float|pip|npm|git|sudo)\s")
 _DENIES = re.compile(r"^\W*(?:[a-z]+\W+)?\d[\d,.]* (?:is not|isn't|cannot|does not)\b", re.I)
 """`91 is not prime` tells no number."""
 _SIGNS = ("$", "€", "£")

@@ -16,6 +16,7 @@ SENTENCE_END = re.compile(
 )
 _AFTERWORD = re.compile(
     r"(?<=[\w)}$*])(?:(?:,\s*|\s+)(?:since|because|as|not)\b.*"
+    r"|,\s*(?:attained|achieved|reached|obtained)\b.*"
     r"|\s+\((?:(?:since|because|as|see)\b[^()]*|[A-Za-z]{3,}(?:[\s-][A-Za-z]+)*)\)[\s.]*)$"
 )
 RESTATED = re.compile(r"[^()]*\((?:i\.e\.|that is|or|=),?\s+([^()]+)\)[\s.]*")

@@ -148,6 +148,8 @@ def _is_short(text: str) -> bool:
         return False  # a formula in a sentence
     if re.search(f"[{CJK}]{{2}}", text) or _SENTENCE.match(text):
         return False
+    if text.endswith(";") or re.search(r"[-+*/=]=", text):
+        return False  # a program
     return not is_prose(text) and not _TALK.search(text) and bool(re.search(r"[\d\\=<>^√π½]", text))
 
 

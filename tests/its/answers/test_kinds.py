@@ -182,3 +182,29 @@ def test_nearest_spelling_then_the_larger_cluster() -> None:
     # 5 kg and 5 km are spelled equally like 5: the larger one gets it.
     texts = ("5 kg", "5 km", "5", "5 km")
     assert cluster([parse(text) for text in texts]) == [[0], [1, 2, 3]]
+
+
+LETTERS = [
+    *(
+        "B",
+        "b",
+        "(b)",
+        "option b",
+        "B) 0.5",
+        "0.5",
+        "1/2",
+        r"\frac{1}{2}",
+        r"$\frac12$",
+        r"\boxed{1/2}",
+    ),
+    *("A is out. One half it is: B.", "That leaves B.", "The answer is $\\frac{1}{2}$.", "答案：B"),
+]
+
+
+@pytest.mark.parametrize("text", LETTERS)
+def test_a_choice_by_its_letter_or_its_value(text: str) -> None:
+    question = "Solve.\n\nA. 3/4\nB. 0.5\nC. $\\frac{1}{3}$\nD. None of the above"
+    kind = kind_of({"messages": [{"role": "user", "content": question}]})
+    answer = read({"content": text}, kind=kind)
+    assert answer is not None
+    assert answer.text == "B"
