@@ -6,7 +6,6 @@ The proxy and the harness are run as their users run them, as child processes.
 import json
 import math
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from its import children
 from its.files import write_whole
 
 from . import epochs as epochs_
@@ -136,7 +136,8 @@ def _asked(
             "--max-tokens", asking.max_tokens, "--temperature", asking.temperature,
             "--samples", asking.samples, "--concurrency", asking.concurrency,
         ]  # fmt: skip
-        ran = subprocess.run([sys.executable, "-m", "eval", "run", *map(str, words)], check=False)
+        command = children.python("eval", "run", *words)
+        ran = subprocess.run(command, env=children.environment(), check=False)
     if ran.returncode != 0:
         raise EpochError(f"{epoch.name}: its-eval ended with {ran.returncode}; nothing is lost")
     summary = json.loads((folder / "run" / "summary.json").read_text("utf-8"))
@@ -147,10 +148,12 @@ def _asked(
 @contextmanager
 def _proxy(config: Path) -> Iterator[str]:
     """Run `its-proxy serve` on a free port; yield its address."""
-    words = [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--port", "0"]
+    words = children.python("proxy", "serve", "--config", config, "--port", 0)
     log = config.with_name("proxy.log")
     with log.open("w") as said:
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=said, text=True)
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=said, text=True, env=children.environment()
+        )
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

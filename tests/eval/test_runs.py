@@ -282,11 +282,26 @@ def test_the_matrix_runs_what_is_missing_and_tests_the_claim(
     [
         ("task = 1", "Expected `str`, got `int`"),
         ("a = [", "cannot read"),
-        ('task="p"\nbase_url="u"\nout="o"\ntest=["x"]\n[train]\n', "no strategy 'x'"),
-        ('task="p"\nbase_url="u"\nout="o"\ntest=[]\nmore=1\n[train]\n', "unknown field `more`"),
-        ('task="p"\nbase_url="u"\nout="o"\ntest=[]\nsamples=0\n[train]\n', "`$.samples`"),
-        ('task="p"\nbase_url="u"\nout="o"\ntest=[]\nlimit=0\n[train]\n', "`$.limit`"),
-        ('task="p"\nbase_url="u"\nout="o"\ntest=[]\nretries=-1\n[train]\n', "`$.retries`"),
+        (
+            'task="p"\nbase_url="http://h/v1"\nout="o"\ntest=["x"]\n[train]\n',
+            "no strategy 'x'",
+        ),
+        (
+            'task="p"\nbase_url="http://h/v1"\nout="o"\ntest=[]\nmore=1\n[train]\n',
+            "unknown field `more`",
+        ),
+        (
+            'task="p"\nbase_url="http://h/v1"\nout="o"\ntest=[]\nsamples=0\n[train]\n',
+            "`$.samples`",
+        ),
+        (
+            'task="p"\nbase_url="http://h/v1"\nout="o"\ntest=[]\nlimit=0\n[train]\n',
+            "`$.limit`",
+        ),
+        (
+            'task="p"\nbase_url="http://h/v1"\nout="o"\ntest=[]\nretries=-1\n[train]\n',
+            "`$.retries`",
+        ),
     ],
 )
 def test_a_bad_plan_is_one_line(tmp_path: Path, text: str, told: str) -> None:
