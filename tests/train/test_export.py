@@ -35,6 +35,9 @@ NEAR = 0.1
 """Logits of two tokens up to which rounding in f16 may choose either."""
 
 
+KEY = "tests"
+
+
 @contextmanager
 def served(model: Path) -> Iterator[httpx.Client]:
     """Serve a GGUF file as the proxy's embedded engine does."""
@@ -44,8 +47,12 @@ def served(model: Path) -> Iterator[httpx.Client]:
     )  # fmt: skip
     try:
         assert process.stdout is not None
+        assert process.stdin is not None
+        process.stdin.write(f"{KEY}\n")
+        process.stdin.flush()
         url = next(line for line in process.stdout if line.startswith("http://")).strip()
-        with httpx.Client(base_url=url, timeout=300, trust_env=False) as client:
+        headers = {"authorization": f"Bearer {KEY}"}
+        with httpx.Client(base_url=url, headers=headers, timeout=300, trust_env=False) as client:
             while client.get("/health").status_code != 200:
                 time.sleep(0.05)
             yield client
