@@ -172,7 +172,7 @@ def test_long_rows_are_never_lost_in_silence(
     seen_here: Seen, built: Built, configured: Configured, work: Path, tiny: Path
 ) -> None:
     built("long")
-    drops = configured("long", rows="long", sequence_len=100)
+    drops = configured("long", rows="long", sequence_len=100, excess_length_strategy="drop")
     with pytest.raises(SeenError, match=r"longer than sequence_len \(100 tokens\).*--max-tokens"):
         seen_here(drops)
     cuts = configured("long", rows="long", sequence_len=100, excess_length_strategy="truncate")
