@@ -7,6 +7,7 @@ requests whose body could be taken for the next request; a victim asks through t
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -88,6 +89,7 @@ def running(front: Front, folder: Path, backend: int) -> Iterator[int]:
             stdout=log,
             stderr=log,
             env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)},
+            start_new_session=True,
         )
     try:
         for _ in range(200):
@@ -98,7 +100,8 @@ def running(front: Front, folder: Path, backend: int) -> Iterator[int]:
             time.sleep(0.05)
         yield port
     finally:
-        process.kill()  # some wait for their clients otherwise
+        # With its workers, and at once: some wait for their clients otherwise.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
 
 
