@@ -273,8 +273,8 @@ def test_held_out_rows_are_measured_and_counted(
 def test_an_override_is_part_of_the_configuration(
     seen_here: Seen, built: Built, configured: Configured, tmp_path: Path
 ) -> None:
-    built("changed")
-    config = configured("changed", rows="changed")
+    built("overridden")
+    config = configured("overridden", rows="overridden")
     content = yaml.safe_load(config.read_text())
     one = seen_here(config, learning_rate="0.005", output_dir=str(tmp_path / "elsewhere"))
     two = seen_here(config, learning_rate="1e-3")
