@@ -14,14 +14,15 @@ from its.answers.algebra.workers import Workers
 from its.methods import METHODS
 from its.urls import fault
 
-from . import grade as grading
-from . import replay as replaying
-from . import report
-from .figures import Prices
-from .hub import HUB_SETS
-from .progress import grading_bar
+from .figures.figures import Prices
+from .figures.scores import scores
+from .grading import replay as replaying
+from .grading import rows as grading
+from .pages import tables as report
+from .pages.progress import grading_bar
 from .samples import RunError, runs_in
-from .tasks import Task, TaskError, load, write_file
+from .tasks.hub import HUB_SETS
+from .tasks.load import Task, TaskError, load, write_file
 
 TASKS = ", ".join([*HUB_SETS, "arith"])
 
@@ -101,9 +102,9 @@ def run(
     A run that was interrupted goes on where it stopped when the same command is given again.
     The key, if the server wants one, is taken from OPENAI_API_KEY.
     """
-    from .ask import Patience
-    from .run import Sampling
-    from .run_job import EndError, Job, measure
+    from .asking.ask_all import Sampling
+    from .asking.call import Patience
+    from .asking.measure import EndError, Job, measure
 
     if answer_kind not in KINDS:
         _fail(f"--answers {answer_kind}: use one of {', '.join(KINDS)}", 2)
@@ -176,7 +177,7 @@ def report_(
 
 def _write_page(folders: list[Path], title: str, path: Path) -> None:
     try:
-        from .html import gather, render
+        from .pages.html import gather, render
     except ImportError as error:
         _fail(f"--html needs the extra `eval`: pip install '.[eval]' ({error})", 2)
     with Workers() as graders:
@@ -196,8 +197,8 @@ def compare_(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a pair.")] = False,
 ) -> None:
     """Compare two runs problem by problem: the difference, its interval, a paired test."""
-    from .compare import compare_folders, within
-    from .matrix_job import comparisons
+    from .figures.compare import compare_folders, within
+    from .pages.tables import comparisons
 
     try:
         with Workers() as graders:
@@ -225,9 +226,9 @@ def matrix_(
 
     Prints each cell with its interval, and holds "contexts in both stages" against "in one".
     """
-    from .matrix import read_plan
-    from .matrix_job import run_all, save, show
-    from .run_job import EndError
+    from .asking.measure import EndError
+    from .codesign.matrix import read_plan
+    from .codesign.matrix_run import run_all, save, show
 
     try:
         read = read_plan(plan)
@@ -262,7 +263,7 @@ def codesign_(
     the Axolotl files are.
     """
     from .codesign.plan import PlanError, read
-    from .codesign.run import Run, StepError
+    from .codesign.runner import Run, StepError
     from .codesign.steps import steps
 
     console, root = Console(stderr=True), Path(__file__).parent.parent
@@ -340,7 +341,7 @@ def replay_(
 
 def _print_report(folders: list[Path], title: str) -> None:
     with Workers() as graders:
-        rows = [row for folder in folders for row in report.scores(folder, graders)]
+        rows = [row for folder in folders for row in scores(folder, graders)]
     Console().print(report.table(rows, title))
 
 

@@ -12,11 +12,13 @@ import msgspec
 
 from its.answers.algebra.workers import Workers
 
-from . import plots, report
-from .figures import BUDGETS, Figures, by_problem
+from ..figures.figures import BUDGETS, Figures, by_problem
+from ..figures.scaling import solved_within
+from ..figures.scores import early, samples_by_model, scores
+from ..samples import RunFolder, Sample, runs_in
+from . import plots
 from .published import PUBLISHED
-from .samples import RunFolder, Sample, runs_in
-from .scaling import solved_within
+from .tables import STOPPED
 
 MOST_TEXT = 20_000
 """Characters of an answer that are shown; a run of thousands of long ones must still open."""
@@ -57,9 +59,9 @@ def gather(folders: Sequence[Path], title: str, graders: Workers) -> Page:
     short = Counter(place.name for place in places)
     for place in places:
         name = place.name if short[place.name] == 1 else str(place)
-        samples = report.samples_by_model(place, graders)
+        samples = samples_by_model(place, graders)
         runs.append({"name": name, **RunFolder(place).about()})
-        for context, found in report.scores(place, graders):
+        for context, found in scores(place, graders):
             rows.append(Row(name, context, found, samples[found.name]))
     return Page(title, runs, rows, _matrix(folders))
 
@@ -76,7 +78,7 @@ def render(page: Page) -> str:
     text: str = _template().render(
         page=page, published=PUBLISHED, pictures=_pictures(page), problems=_problems(page),
         percent="{:.1%}".format,
-        stopped=report.STOPPED if any(report.early(row.context) for row in page.rows) else "",
+        stopped=STOPPED if any(early(row.context) for row in page.rows) else "",
     )  # fmt: skip
     return text
 

@@ -15,7 +15,7 @@ from its.answers.algebra.workers import Workers
 from its.methods import METHODS
 from its.types import Answer, Ballot, Call, Completion
 
-from .grade import GradeError
+from .rows import GradeError
 
 FEWEST_MODELS = 3
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from eval import html
+from eval.pages import html
 from eval.samples import RunFolder, Sample
 from its.answers.algebra.workers import Workers
-from tests.conftest import ROOT, command, require_or_skip
+from tests.conftest import command, require_or_skip
 
 NAMES = ("gsm8k-vote3-of-three-members", "gsm8k-none")
 SETTINGS = {"task": "gsm8k", "problems": 20, "samples": 4, "temperature": 0.7, "seed": 0}
@@ -104,7 +104,7 @@ def test_a_matrix_is_drawn(tmp_path: Path, runs: list[Path]) -> None:
     assert text.count("<svg ") == 4
 
 
-MEASURE = (ROOT / "tests" / "eval" / "measure.js").read_text("utf-8")
+MEASURE = (Path(__file__).with_name("measure.js")).read_text("utf-8")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from its.files import write_whole
 
-from ..run_job import commit
+from ..asking.measure import commit
 from .guard import ENDS_WITHIN
 from .plan import Plan
 from .step import PYTHON, Command, Server, Step

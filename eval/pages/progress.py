@@ -15,9 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .estimators import wilson
-from .grade import Graded
-from .samples import Sample
+from ..figures.estimators import wilson
+from ..grading.rows import Graded
+from ..samples import Sample
 
 
 @contextmanager

@@ -17,14 +17,14 @@ import openai
 from its.answers.algebra.workers import Workers
 from its.files import write_whole
 
-from . import report
-from . import run as runner
-from .ask import Patience
-from .figures import Prices
-from .progress import bar
-from .run import Sampling, Stopped
-from .samples import RunFolder
-from .tasks import Task
+from ..figures.figures import Prices
+from ..figures.scores import summary
+from ..pages.progress import bar
+from ..samples import RunFolder
+from ..tasks.load import Task
+from . import ask_all as runner
+from .ask_all import Sampling, Stopped
+from .call import Patience
 
 CARDS = 50
 """Models whose cards are kept in `run.json`; a public server may list thousands."""
@@ -131,7 +131,7 @@ def _summarise(job: Job) -> None:
     if not (job.folder / "run.json").exists():
         return  # it was interrupted before it began
     with Workers() as graders:
-        found = report.summary(job.folder, graders, job.prices)
+        found = summary(job.folder, graders, job.prices)
     write_whole(job.folder / "summary.json", json.dumps(found, indent=2) + "\n")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eval import grade
+from eval.grading import rows as grade
 from tests.conftest import command
 
 ROWS = [

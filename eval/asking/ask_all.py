@@ -12,10 +12,11 @@ from its import answers, seeds
 from its.answers.algebra.workers import Workers
 from its.types import Answer
 
-from .ask import CallError, Patience, Reply, ask
-from .problem import Problem
-from .samples import RunFolder, Sample
-from .tasks import Task
+from ..grading.samples import graded
+from ..samples import RunFolder, Sample
+from ..tasks.load import Task
+from ..tasks.problem import Problem
+from .call import CallError, Patience, Reply, ask
 
 
 class Stopped(Exception):
@@ -202,13 +203,3 @@ def _answered(asked: Sample, reply: Reply, seconds: float, answer: Answer | None
         seconds=round(seconds, 3),
         input_time=reply.input_time,
     )
-
-
-def graded(sample: Sample, graders: Workers) -> Sample:
-    """Return `sample` with its answer held against the gold answer; no answer is not correct."""
-    given = answers.parse(sample.answer or "", sample.answer_kind)
-    wanted = answers.read_or_parse(sample.gold, sample.answer_kind)
-    if given is None or wanted is None:
-        return replace(sample, correct=False)
-    outcome = answers.compare(wanted, given, graders.judge())
-    return replace(sample, correct=outcome is answers.Comparison.EQUAL)

@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from its.files import write_whole
 
-from .ask import Patience
-from .compare import Comparison
+from ..asking.ask_all import Sampling
+from ..asking.call import Patience
+from ..asking.measure import Job, measure
+from ..samples import RunError
+from ..tasks.load import Task, load
 from .matrix import (
     Cell,
     Contrast,
@@ -26,10 +28,6 @@ from .matrix import (
     result,
     shares,
 )  # fmt: skip
-from .run import Sampling
-from .run_job import Job, measure
-from .samples import RunError
-from .tasks import Task, load
 
 SHARES = "shares.json"
 """Each problem's share of right samples, in the task's order."""
@@ -139,23 +137,5 @@ def _contrasts(made: Sequence[Contrast]) -> Table:
         table.add_row(
             contrast.name, f"{contrast.both:.1%}", f"{contrast.one:.1%}", f"{share.value:+.1%}",
             f"{share.low:+.1%} to {share.high:+.1%}", f"{contrast.p:.3g}",
-        )  # fmt: skip
-    return table
-
-
-def comparisons(made: Sequence[Comparison]) -> Table:
-    """Return comparisons as a table that fits 80 columns."""
-    table = Table(padding=(0, 1, 0, 0), box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("first, then", overflow="fold", min_width=16)
-    for name in ("prob-\nlems", "first", "then", "differ-\nence", "95%\ninterval", "gained\n/lost",
-                 "p"):  # fmt: skip
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in made:
-        share = each.difference
-        table.add_row(
-            f"{each.one},\n{each.two}", f"{each.problems}",
-            f"{each.first:.1%}", f"{each.second:.1%}",
-            f"{share.value:+.1%}", f"{share.low:+.1%} to {share.high:+.1%}",
-            f"{each.gained}/{each.lost}", f"{each.p:.3g}",
         )  # fmt: skip
     return table

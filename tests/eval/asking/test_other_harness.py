@@ -12,8 +12,8 @@ import pytest
 from eval.samples import RunFolder
 from tests.conftest import Proxy
 from tests.environments import environment
+from tests.eval.harness import its_eval
 from tests.eval.replayed import CONFIG, problem, replays, shared
-from tests.eval.test_eval import its_eval
 from tests.scripted import Engine
 
 VERSION = "0.1.3"

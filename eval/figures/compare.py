@@ -7,10 +7,11 @@ from statistics import fmean
 
 from its.answers.algebra.workers import Workers
 
-from . import estimators, report
+from ..samples import RunError, Sample
+from . import estimators
 from .estimators import Interval
 from .figures import by_problem
-from .samples import RunError, Sample
+from .scores import samples_by_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ def compare_folders(one: Path, two: Path, graders: Workers) -> list[Comparison]:
     Raises:
         RunError: there is no run in a folder, or the runs share no problem.
     """
-    first = report.samples_by_model(one, graders)
-    second = report.samples_by_model(two, graders)
+    first = samples_by_model(one, graders)
+    second = samples_by_model(two, graders)
     a, b = (str(one), str(two)) if one.name == two.name else (one.name, two.name)
     names = [name for name in first if name in second]
     if names:
@@ -86,7 +87,7 @@ def within(folder: Path, graders: Workers) -> list[Comparison]:
     Raises:
         RunError: it is no run of a panel that heard all its members.
     """
-    found = report.samples_by_model(folder, graders)
+    found = samples_by_model(folder, graders)
     panel = list(found)[-1]
     if len(found) == 1:
         raise RunError(

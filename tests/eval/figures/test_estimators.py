@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, hypergeom, permutation_test
 
-from eval import estimators, scaling
+from eval.figures import estimators, scaling
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=9), st.data())

@@ -67,7 +67,7 @@ def read_rows(file: Path, *, sure: bool) -> list[Row]:
 
 def adjudications() -> dict[Any, bool]:
     """Return the labels that were found wrong by reading, by `gen_id`."""
-    text = (files("eval") / "adjudications.jsonl").read_text("utf-8")
+    text = (files(__package__) / "adjudications.jsonl").read_text("utf-8")
     return {row["gen_id"]: row["label"] for row in map(json.loads, text.splitlines())}
 
 

@@ -1,89 +1,26 @@
-"""What the terminal shows of runs: one row for each model, and for each member of a panel."""
+"""The figures of one run: of its model, and of each member of a panel by the panel's ballots."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from its.answers.algebra.workers import Workers
 
+from ..grading.samples import graded
+from ..samples import RunError, RunFolder, Sample
 from .figures import Figures, Prices, figures, scaled
-from .run import graded
-from .samples import RunError, RunFolder, Sample
 
 EARLY = ", early"
 CANCELLED = "cancelled"
-STOPPED = (
-    "early: the panel stopped as soon as it was settled. Calls that it cancelled have no answer,"
-    " and are no chance draw: its members' own figures would mislead and are left out."
-)
 NOTE = (
     "Intervals are bootstraps over problems: {problems} of them. One run of 30 problems is"
     " uncertain by about 17 points either way."
 )
 
 
-def table(rows: Sequence[tuple[str, Figures]], title: str) -> Table:
-    """Return the figures of `(context, figures)` rows as a table that fits 80 columns."""
-    # Nothing but the columns: eleven of them are to fit into 80 characters.
-    shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0),
-                  box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
-    shown.add_column("model", overflow="fold", min_width=6)
-    shown.add_column("context", no_wrap=True)
-    some_failed = any(found.failed for _, found in rows)
-    most = max((len(found.maj_at_k) for _, found in rows), default=1)
-    more = [f"pass@{most}", f"maj@{most}"] if most > 1 else []
-    counts = ("no\nanswer", "cut", *(["failed"] if some_failed else []), "tokens")
-    solved = ["solved"] if most == 1 else []  # a mean over samples is no count
-    for column in (*solved, "pass@1", "95%\ninterval", *more, *counts):
-        shown.add_column(column, justify="right", no_wrap=True)
-    for strategy, found in rows:
-        share = found.pass_at_1
-        shown.add_row(
-            found.name,
-            strategy,
-            *([f"{share.value * found.problems:.4g}/{found.problems}"] if solved else []),
-            f"{share.value:.1%}",
-            f"{share.low:.0%}-{share.high:.0%}",
-            *_last(found, most),
-            str(found.abstained),
-            str(found.cut),
-            *([str(found.failed)] if some_failed else []),
-            f"{found.tokens.mean:.0f}",
-        )
-    if any(early(strategy) for strategy, _ in rows):
-        shown.caption, shown.caption_justify = STOPPED, "left"
-    return shown
-
-
 def early(context: str) -> bool:
     """Say whether a row is a panel's that stopped before all had answered."""
     return context.endswith(EARLY)
-
-
-def _last(found: Figures, most: int) -> list[str]:
-    """Return pass@k and maj@k at the largest k of the table, where the run has as many samples."""
-    if most == 1:
-        return []
-    if len(found.maj_at_k) < most:
-        return ["-", "-"]
-    return [f"{found.pass_at_k[-1]:.1%}", f"{found.maj_at_k[-1]:.1%}"]
-
-
-def grades(found: Mapping[str, float], title: str) -> Table:
-    """Return the figures of a graded file (`grade.summary`) as a table of one row."""
-    shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
-    for column in ("right", "false neg.", "false pos.", "undecided", "ms p50", "p95", "max"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    total = found["total"] or 1
-    shown.add_row(
-        f"{found['right']}/{found['total']} ({found['right'] / total:.2%})",
-        *(str(found[key]) for key in ("false_negatives", "false_positives", "undecided")),
-        *(f"{found[key]:.2f}" for key in ("ms_p50", "ms_p95", "ms_max")),
-    )
-    return shown
 
 
 def scores(

@@ -17,10 +17,10 @@ import msgspec
 from its import urls
 from its.strategies import STRATEGIES
 
-from . import estimators
-from .estimators import Interval
-from .figures import by_problem
-from .samples import RunError, RunFolder, Sample
+from ..figures import estimators
+from ..figures.estimators import Interval
+from ..figures.figures import by_problem
+from ..samples import RunError, RunFolder, Sample
 
 BASE = "base"
 

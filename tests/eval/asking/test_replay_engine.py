@@ -5,13 +5,13 @@ and with a vote over the same texts, row for row.
 import json
 from pathlib import Path
 
-from eval import grade
-from eval.replay import read_outputs, vote
+from eval.grading import rows as grade
+from eval.grading.replay import read_outputs, vote
 from eval.samples import RunFolder
 from its.answers.algebra.workers import Workers
 from tests.conftest import Proxy
+from tests.eval.harness import its_eval
 from tests.eval.replayed import CONFIG, MODELS, problem, replays, shared
-from tests.eval.test_eval import its_eval
 from tests.scripted import Engine
 
 LABELS_WRONG = 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MEMBERS, Proxy
-from tests.eval.test_eval import its_eval, problems, rows
+from tests.eval.harness import its_eval, problems, rows
 from tests.scripted import Engine, chunk, says, speaks, streams, usage
 
 THINKS = MEMBERS.replace('model = "n"', 'model = "n"\nthinking = true')

@@ -8,9 +8,9 @@ from typing import Any
 from its import answers
 from its.answers.algebra.judge import Judge
 
+from ..samples import Sample
 from . import estimators, scaling
 from .estimators import Interval
-from .samples import Sample
 
 BUDGETS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 

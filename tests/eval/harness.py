@@ -1,0 +1,34 @@
+"""`its-eval run` as the tests of the harness use it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import PLAIN, command
+
+RUN = [sys.executable, "-m", "eval", "run"]
+
+
+ENV = {**os.environ, **PLAIN}
+
+
+def rows(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+
+
+def problems(folder: Path, count: int = 6) -> Path:
+    file = folder / "problems.jsonl"
+    lines = [{"id": f"p{i}", "problem": f"What is {i} + 1?", "answer": i + 1} for i in range(count)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+def its_eval(*args: object) -> subprocess.CompletedProcess[str]:
+    return command("eval", "run", *args)
+
+
+def run_args(folder: Path, url: str, model: str = "m", out: str = "out") -> list[object]:
+    place = folder / out
+    return [problems(folder, 3), "--base-url", f"{url}/v1", "--model", model, "--out", place]
