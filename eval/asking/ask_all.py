@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -12,11 +13,12 @@ from its import answers, seeds
 from its.answers.algebra.workers import Workers
 from its.types import Answer
 
+from ..figures.figures import Prices
 from ..grading.samples import graded
-from ..samples import RunFolder, Sample
+from ..samples import EvalSample, RunFolder
 from ..tasks.load import Task
 from ..tasks.problem import Problem
-from .call import CallError, Patience, Reply, ask
+from .call import CallError, ChatReply, ask
 
 
 class Stopped(Exception):
@@ -48,25 +50,44 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """An OpenAI-compatible server; `cards` is what it says of its models."""
+class RunSpec:
+    """A run as it was asked for. `timeout` is the seconds of one call, `retries` its repetitions.
+
+    `fresh` throws away what the folder holds; `stop_on_error` ends at the first failed call.
+    """
+
+    task: Task
+    base_url: str
+    sampling: Sampling
+    folder: Path
+    concurrency: int = 8
+    timeout: float = 3600.0
+    retries: int = 3
+    stop_on_error: bool = False
+    fresh: bool = False
+    prices: Prices | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelServer:
+    """An OpenAI-compatible server; `cards` is what its `/models` says, by the model's name."""
 
     client: openai.AsyncOpenAI
     cards: Mapping[str, Mapping[str, Any]]
 
-    def knows(self, model: str) -> Mapping[str, Any] | None:
+    def input_time(self, model: str) -> Mapping[str, Any] | None:
         """Return what a proxy of ours says of `model`; `None` from any other server."""
         return self.cards.get(model, {}).get("input_time")
 
-    def thinks(self, model: str, winner: str | None) -> bool:
+    def opens_think(self, model: str, winner: str | None) -> bool:
         """Tell whether the template of `model` opens `<think>`; of a panel, that of the winner."""
-        card = self.knows(model) or {}
+        card = self.input_time(model) or {}
         members = card.get("members") or [card]
         won = [member for member in members if member.get("member") == winner] or members
         return all(member.get("thinking") for member in won)
 
 
-async def connect(base_url: str, api_key: str) -> Server:
+async def connect(base_url: str, api_key: str) -> ModelServer:
     """Open `base_url` and look up its models.
 
     Raises:
@@ -82,20 +103,15 @@ async def connect(base_url: str, api_key: str) -> Server:
         await client.close()
         said = "its /models is no list of models; does the address end in /v1?"
         raise openai.OpenAIError(said) from error
-    return Server(client, cards)
+    return ModelServer(client, cards)
 
 
-async def run(
-    task: Task,
-    server: Server,
-    sampling: Sampling,
+async def ask_all(
+    spec: RunSpec,
+    server: ModelServer,
     folder: RunFolder,
-    *,
-    concurrency: int,
-    patience: Patience,
-    stop_on_error: bool,
     graders: Workers,
-    on_sample: Callable[[Sample], None],
+    on_sample: Callable[[EvalSample], None],
 ) -> None:
     """Ask what `folder` does not hold yet. Samples that failed before are asked again.
 
@@ -103,77 +119,79 @@ async def run(
         Stopped: a call failed, and `stop_on_error` was wanted.
         OSError: an answer could not be written down.
     """
-    done = {key for key, sample in folder.latest().items() if sample.error is None}
+    done = {key for key, sample in folder.samples().items() if sample.error is None}
     todo = iter(
         (problem, index)
-        for index in range(sampling.samples)
-        for problem in task.problems
+        for index in range(spec.sampling.samples)
+        for problem in spec.task.problems
         if (problem.id, index) not in done
     )
 
     async def worker() -> None:
         for problem, index in todo:
-            asked = _asked(sampling, problem, index, task.instruction)
-            answered = await _answer(server, sampling, asked, patience, task)
+            begun = _unanswered(spec, problem, index)
+            answered = await _answer(spec, server, begun)
+            # In a thread: a hard comparison takes seconds, and other calls must go on meanwhile.
             sample = await asyncio.to_thread(graded, answered, graders)
             folder.append(sample)
             on_sample(sample)
-            if sample.error and stop_on_error:
+            if sample.error and spec.stop_on_error:
                 raise Stopped(f"{sample.id}: {sample.error}")
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
+            for _ in range(spec.concurrency):
                 group.create_task(worker())
     except* (Stopped, OSError) as failed:
         raise failed.exceptions[0] from None
 
 
-def _asked(sampling: Sampling, problem: Problem, index: int, instruction: str) -> Sample:
+def _unanswered(spec: RunSpec, problem: Problem, index: int) -> EvalSample:
+    """Return the sample before anything is asked."""
+    instruction = spec.task.instruction
     prompt = f"{problem.problem}\n\n{instruction}" if instruction else problem.problem
     # One seed for all samples would make them all alike.
-    seed = seeds.derive("sample", sampling.seed, problem.id, index)
-    return Sample(problem.id, index, seed, problem.answer, prompt)
+    seed = seeds.derive("sample", spec.sampling.seed, problem.id, index)
+    return EvalSample(problem.id, index, seed, problem.answer, prompt)
 
 
-async def _answer(
-    server: Server, sampling: Sampling, asked: Sample, patience: Patience, task: Task
-) -> Sample:
+async def _answer(spec: RunSpec, server: ModelServer, begun: EvalSample) -> EvalSample:
     started = time.monotonic()
-    body = _body(server, sampling, asked)
+    sampling = spec.sampling
+    body = _body(server, sampling, begun)
     try:
-        reply = await ask(server.client, body, patience)
+        reply = await ask(server.client, body, timeout=spec.timeout, retries=spec.retries)
     except CallError as error:
-        return replace(asked, seconds=time.monotonic() - started, error=str(error))
-    wanted = "choice" if task.choice and sampling.answers == "auto" else sampling.answers
+        return replace(begun, seconds=time.monotonic() - started, error=str(error))
+    wanted = "choice" if spec.task.choice and sampling.answers == "auto" else sampling.answers
     thinking = sampling.thinking
     if thinking is None:
-        thinking = server.thinks(sampling.model, reply.input_time.get("winner"))
+        thinking = server.opens_think(sampling.model, reply.input_time.get("winner"))
     answer = answers.read(
         reply.message,
         kind=answers.kind_of(body, wanted),
         finish_reason=reply.finish_reason,
         thinking=thinking,
     )
-    return _answered(asked, reply, time.monotonic() - started, answer)
+    return _answered(begun, reply, time.monotonic() - started, answer)
 
 
-def _body(server: Server, sampling: Sampling, asked: Sample) -> dict[str, Any]:
+def _body(server: ModelServer, sampling: Sampling, begun: EvalSample) -> dict[str, Any]:
     """Return the request; contexts are fixed by the run's seed, ballots asked for, where known."""
-    chat = [{"role": "user", "content": asked.prompt}]
+    chat = [{"role": "user", "content": begun.prompt}]
     if sampling.system:
         chat.insert(0, {"role": "system", "content": sampling.system})
     body: dict[str, Any] = {
         "model": sampling.model, "messages": chat, "temperature": sampling.temperature,
-        "seed": asked.seed, **sampling.extra,
+        "seed": begun.seed, **sampling.extra,
     }  # fmt: skip
     if sampling.top_p is not None:
         body["top_p"] = sampling.top_p
     if sampling.max_tokens is not None:
         body["max_tokens"] = sampling.max_tokens
-    known = server.knows(sampling.model)
+    known = server.input_time(sampling.model)
     if known is not None or sampling.strategy:
-        extras: dict[str, Any] = {"seed": _context_seed(sampling, asked)}
+        extras: dict[str, Any] = {"seed": _context_seed(sampling, begun)}
         if sampling.strategy:
             extras["strategy"] = sampling.strategy
         if known and known.get("kind") == "panel":
@@ -182,23 +200,24 @@ def _body(server: Server, sampling: Sampling, asked: Sample) -> dict[str, Any]:
     return body
 
 
-def _context_seed(sampling: Sampling, asked: Sample) -> int:
+def _context_seed(sampling: Sampling, begun: EvalSample) -> int:
     if not sampling.persona_per_sample:
         return sampling.seed
-    return seeds.derive("context", sampling.seed, asked.sample)
+    return seeds.derive("context", sampling.seed, begun.sample)
 
 
-def _answered(asked: Sample, reply: Reply, seconds: float, answer: Answer | None) -> Sample:
-    thinking = reply.thinking_tokens
+def _answered(
+    begun: EvalSample, reply: ChatReply, seconds: float, answer: Answer | None
+) -> EvalSample:
     return replace(
-        asked,
+        begun,
         text=reply.text,
         reasoning=reply.reasoning or None,
         answer=answer.text if answer else None,
         answer_kind=answer.kind if answer else "math",
         finish_reason=reply.finish_reason,
         tokens=reply.tokens,
-        thinking_tokens=thinking,
+        thinking_tokens=reply.thinking_tokens,
         prompt_tokens=int(reply.usage.get("prompt_tokens") or 0),
         seconds=round(seconds, 3),
         input_time=reply.input_time,

@@ -1,15 +1,13 @@
-"""The command `its-eval run`: its folder, its bar, what it writes down, how it ends."""
+"""Measure one model on one task: ask what the folder lacks, and write its figures down."""
 
 import asyncio
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -17,130 +15,90 @@ import openai
 from its.answers.algebra.workers import Workers
 from its.files import write_whole
 
-from ..figures.figures import Prices
-from ..figures.scores import summary
-from ..pages.progress import bar
+from ..commit import commit
+from ..errors import EvalError
+from ..figures.scores import Scores, scores, summary
+from ..pages.progress import run_bar
 from ..samples import RunFolder
-from ..tasks.load import Task
-from . import ask_all as runner
-from .ask_all import Sampling, Stopped
-from .call import Patience
+from .ask_all import RunSpec, Stopped, ask_all, connect
 
 CARDS = 50
 """Models whose cards are kept in `run.json`; a public server may list thousands."""
 
 
-class EndError(Exception):
-    """A run that ended early; `code` is the command's. What is done is kept."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A run as it was asked for."""
-
-    task: Task
-    base_url: str
-    sampling: Sampling
-    folder: Path
-    concurrency: int
-    patience: Patience
-    stop_on_error: bool
-    fresh: bool
-    prices: Prices | None
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Return what decides the samples: the same settings go on with the same run."""
-        return {
-            "task": self.task.name,
-            "task_sha256": self.task.sha256,
-            "problems": len(self.task.problems),
-            "instruction": self.task.instruction,
-            **asdict(self.sampling),
-        }
+def settings_of(spec: RunSpec) -> dict[str, Any]:
+    """Return what decides the samples: the same settings go on with the same run."""
+    return {
+        "task": spec.task.name,
+        "task_sha256": spec.task.sha256,
+        "problems": len(spec.task.problems),
+        "instruction": spec.task.instruction,
+        **asdict(spec.sampling),
+    }
 
 
-def measure(job: Job) -> int:
-    """Ask what the folder lacks, write `summary.json`; return how many samples failed.
+def measure(spec: RunSpec) -> tuple[RunFolder, Scores]:
+    """Ask what the folder lacks, write `summary.json`; return the run and its figures.
 
     A finished run needs no server, and keeps the record of when it was made.
 
     Raises:
-        RunError: another run is in the folder, or at work there.
-        EndError: the server cannot be asked, a call failed, or somebody interrupted.
+        EvalError: another run is in the folder, or at work there; the server cannot be asked, a
+            call failed, or somebody interrupted. What was answered until then is kept.
     """
     about: dict[str, Any] = {
         "command": shlex.join(sys.argv),
-        "base_url": job.base_url,
+        "base_url": spec.base_url,
         "versions": {name: version(name) for name in ("input-time-scaling", "openai")},
         "commit": commit(),
     }
-    folder = RunFolder(job.folder)
+    folder = RunFolder(spec.folder)
     try:
-        with folder.alone():
-            return _done(job, folder, about)
+        with folder.locked():
+            return folder, _ask_and_summarise(spec, folder, about)
     except OSError as error:
-        raise EndError(
-            f"cannot write to {job.folder}: {error.strerror}; what is done is kept", 1
+        raise EvalError(
+            f"cannot write to {spec.folder}: {error.strerror}; what is done is kept", 1
         ) from error
 
 
-def _done(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> int:
-    if not job.fresh and folder.finished(job.settings):
-        _summarise(job)
-        return 0
+def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> Scores:
+    if not spec.fresh and folder.is_finished(settings_of(spec)):
+        return _summarise(spec, folder)
     try:
-        asyncio.run(_measure(job, folder, about))
+        asyncio.run(_ask(spec, folder, about))
     except KeyboardInterrupt:
-        _summarise(job)
-        message = f"interrupted; what is done is in {job.folder}: the same command goes on with it"
-        raise EndError(message, 130) from None
+        _summarise(spec, folder)
+        message = f"interrupted; what is done is in {spec.folder}: the same command goes on with it"
+        raise EvalError(message, 130) from None
     except Stopped as error:
-        _summarise(job)
-        raise EndError(f"stopped at the first failed call: {error}", 1) from error
-    _summarise(job)
-    return sum(sample.error is not None for sample in folder.latest().values())
+        _summarise(spec, folder)
+        raise EvalError(f"stopped at the first failed call: {error}", 1) from error
+    return _summarise(spec, folder)
 
 
-async def _measure(job: Job, folder: RunFolder, about: Mapping[str, Any]) -> None:
+async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> None:
     key = os.environ.get("OPENAI_API_KEY") or "none"
     try:
-        server = await runner.connect(job.base_url, key)
+        server = await connect(spec.base_url, key)
     except openai.OpenAIError as error:
-        raise EndError(f"cannot ask {job.base_url}: {error}", 1) from error
+        raise EvalError(f"cannot ask {spec.base_url}: {error}", 1) from error
     cards = dict(list(server.cards.items())[:CARDS])
-    cards |= {k: v for k, v in server.cards.items() if k == job.sampling.model}
-    total = len(job.task.problems) * job.sampling.samples
+    cards |= {k: v for k, v in server.cards.items() if k == spec.sampling.model}
+    total = len(spec.task.problems) * spec.sampling.samples
     try:
-        folder.open(job.settings, {**about, "models": cards}, job.fresh)
-        with Workers() as graders, bar(total, folder.latest().values()) as on_sample:
-            await runner.run(
-                job.task, server, job.sampling, folder, concurrency=job.concurrency,
-                patience=job.patience, stop_on_error=job.stop_on_error, graders=graders,
-                on_sample=on_sample,
-            )  # fmt: skip
+        folder.start(settings_of(spec), {**about, "models": cards}, fresh=spec.fresh)
+        with Workers() as graders, run_bar(total, folder.samples().values()) as on_sample:
+            await ask_all(spec, server, folder, graders, on_sample)
     finally:
         await server.client.close()
 
 
-def _summarise(job: Job) -> None:
-    if not (job.folder / "run.json").exists():
-        return  # it was interrupted before it began
-    with Workers() as graders:
-        found = summary(job.folder, graders, job.prices)
-    write_whole(job.folder / "summary.json", json.dumps(found, indent=2) + "\n")
-
-
-def commit() -> str | None:
-    """Return the project's git commit, with `+` if files were changed since; `None` outside git."""
-    here = Path(__file__).parent
-    line = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"]
-    try:
-        ended = subprocess.run(line, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return ended.stdout.strip() or None
+def _summarise(spec: RunSpec, folder: RunFolder) -> Scores:
+    if not folder.exists():
+        return []  # it was interrupted before it began
+    with Workers() as graders:  # those of the run may have ended with a Ctrl-C
+        found = scores(folder, graders, spec.prices)
+    text = json.dumps(summary(folder, found), indent=2) + "\n"
+    write_whole(spec.folder / "summary.json", text)
+    return found

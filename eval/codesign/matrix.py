@@ -17,17 +17,18 @@ import msgspec
 from its import urls
 from its.strategies import STRATEGIES
 
-from ..figures import estimators
+from ..errors import EvalError
+from ..figures import resampling
 from ..figures.estimators import Interval
 from ..figures.figures import by_problem
-from ..samples import RunError, RunFolder, Sample
+from ..samples import RunFolder
 
 BASE = "base"
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MatrixPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is measured. `train` gives the served models of each train strategy."""
 
     task: str
@@ -84,21 +85,21 @@ class Contrast:
     p: float
 
 
-def read_plan(path: Path) -> Plan:
+def read_matrix_plan(path: Path) -> MatrixPlan:
     """Read a plan.
 
     Raises:
-        RunError: the file cannot be read, or a key of it is wrong.
+        EvalError: the file cannot be read, or a key of it is wrong.
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Plan)
+        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), MatrixPlan)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+        raise EvalError(f"cannot read {path}: {error}") from error
     except msgspec.ValidationError as error:
-        raise RunError(f"{path}: {error}") from error
+        raise EvalError(f"{path}: {error}") from error
 
 
-def cells(plan: Plan) -> Iterator[Cell]:
+def cells(plan: MatrixPlan) -> Iterator[Cell]:
     """Yield the cells, row by row."""
     for train, models in plan.train.items():
         for model in [models] if isinstance(models, str) else models:
@@ -119,28 +120,27 @@ def pooled(found: Mapping[Cell, Mapping[str, float]]) -> dict[Cell, Mapping[str,
     }
 
 
-def folder_of(plan: Plan, cell: Cell, base: Path) -> Path:
+def folder_of(plan: MatrixPlan, cell: Cell, base: Path) -> Path:
     """Return a cell's run folder; `out` is relative to the plan's own folder."""
     return base / plan.out / cell.name
 
 
-def shares(folder: Path) -> dict[str, float]:
+def shares(run: RunFolder) -> dict[str, float]:
     """Return each problem's share of correct samples.
 
     Raises:
-        RunError: there is no finished run in `folder`.
+        EvalError: the run is not finished.
     """
-    run = RunFolder(folder)
-    samples: Sequence[Sample] = list(run.latest().values())
+    samples = list(run.samples().values())
     settings = run.settings()
     if len(samples) < settings["problems"] * settings["samples"]:
-        raise RunError(f"{folder} is not finished")
+        raise EvalError(f"{run.path} is not finished")
     return {key: fmean(s.correct for s in group) for key, group in by_problem(samples).items()}
 
 
 def interval(found: Mapping[str, float]) -> Interval:
     """Return the mean of one cell with its interval."""
-    return estimators.mean_interval(list(found.values()))
+    return resampling.mean_interval(list(found.values()))
 
 
 def contrasts(found: Mapping[Cell, Mapping[str, float]]) -> list[Contrast]:
@@ -160,8 +160,8 @@ def contrasts(found: Mapping[Cell, Mapping[str, float]]) -> list[Contrast]:
             continue
         keys = [key for key in both if key in group]
         x, y = [group[key] for key in keys], [both[key] for key in keys]
-        difference = estimators.paired_difference(x, y)
-        p = estimators.paired_p(x, y)
+        difference = resampling.paired_difference(x, y)
+        p = resampling.paired_p(x, y)
         made.append(Contrast(name, fmean(y), fmean(x), difference, p))
     return made
 

@@ -1,4 +1,4 @@
-"""The commands `its-eval matrix` and `its-eval compare`: what they run and print."""
+"""Run the cells of a matrix that are missing, and show all of them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,14 @@ from rich.table import Table
 
 from its.files import write_whole
 
-from ..asking.ask_all import Sampling
-from ..asking.call import Patience
-from ..asking.measure import Job, measure
-from ..samples import RunError
+from ..asking.ask_all import RunSpec, Sampling
+from ..asking.measure import measure, settings_of
+from ..errors import EvalError
 from ..tasks.load import Task, load
 from .matrix import (
     Cell,
     Contrast,
-    Plan,
+    MatrixPlan,
     cells,
     contrasts,
     folder_of,
@@ -33,13 +32,14 @@ SHARES = "shares.json"
 """Each problem's share of right samples, in the task's order."""
 
 
-def run_all(plan: Plan, base: Path, console: Console, dry: bool) -> dict[Cell, dict[str, float]]:
+def run_all(
+    plan: MatrixPlan, base: Path, console: Console, dry: bool
+) -> dict[Cell, dict[str, float]]:
     """Run the cells that are missing; return each cell's shares by problem.
 
     Raises:
-        RunError: a folder holds another run, or calls of a cell failed.
-        EndError: the server cannot be asked, or somebody interrupted.
-        TaskError: the task cannot be loaded.
+        EvalError: the task cannot be loaded; a folder holds another run; the server cannot be
+            asked, calls of a cell failed, or somebody interrupted.
     """
     task = load(plan.task, data=base / plan.data if plan.data else None, seed=plan.seed)
     task = replace(task, problems=task.problems[: plan.limit])
@@ -51,23 +51,24 @@ def run_all(plan: Plan, base: Path, console: Console, dry: bool) -> dict[Cell, d
         console.print(f"{place}, trained {cell.train}, asked {cell.test}", markup=False)
         if dry:
             continue
-        found[cell] = _measured(_job(plan, task, cell, folder))
+        found[cell] = _measured(_spec(plan, task, cell, folder))
     return found
 
 
-def _measured(job: Job) -> dict[str, float]:
+def _measured(spec: RunSpec) -> dict[str, float]:
     """Return a cell's shares, kept in a file small enough to travel without the cell's answers."""
-    ids = [problem.id for problem in job.task.problems]
-    kept = job.folder / SHARES
-    if kept.exists() and not (job.folder / "run.json").exists():
-        return dict(zip(ids, _kept(kept, job.settings), strict=True))
-    failed = measure(job)
-    if failed:
-        raise RunError(f"{job.folder}: {failed} calls failed; the same command asks them again")
-    unordered = shares(job.folder)  # as answers came; the bootstrap wants the same order each time
+    ids = [problem.id for problem in spec.task.problems]
+    kept, settings = spec.folder / SHARES, settings_of(spec)
+    if kept.exists() and not (spec.folder / "run.json").exists():
+        return dict(zip(ids, _kept(kept, settings), strict=True))
+    run, _ = measure(spec)
+    if failed := run.failed():
+        message = f"{spec.folder}: {failed} calls failed; the same command asks them again"
+        raise EvalError(message, 1)
+    unordered = shares(run)  # as answers came; the bootstrap wants the same order each time
     found = {key: unordered[key] for key in ids}
     line = " ".join(f"{found[key]:.17g}" for key in ids)
-    write_whole(kept, json.dumps({"settings": job.settings, "shares": line}, indent=2) + "\n")
+    write_whole(kept, json.dumps({"settings": settings, "shares": line}, indent=2) + "\n")
     return found
 
 
@@ -77,19 +78,21 @@ def _kept(file: Path, settings: Mapping[str, Any]) -> list[float]:
         found = [float(share) for share in about["shares"].split()]
         same = about["settings"] == settings and len(found) == settings["problems"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RunError(f"{file} is not a cell's ({type(error).__name__}): delete it") from error
+        raise EvalError(f"{file} is not a cell's ({type(error).__name__}): delete it") from error
     if not same:
-        raise RunError(f"{file} is of another cell: delete it, or choose another `out`")
+        raise EvalError(f"{file} is of another cell: delete it, or choose another `out`")
     return found
 
 
-def _job(plan: Plan, task: Task, cell: Cell, folder: Path) -> Job:
+def _spec(plan: MatrixPlan, task: Task, cell: Cell, folder: Path) -> RunSpec:
     sampling = Sampling(
         model=cell.model, samples=plan.samples, temperature=plan.temperature, top_p=plan.top_p,
         max_tokens=plan.max_tokens, seed=plan.seed, strategy=cell.test,
     )  # fmt: skip
-    patience = Patience(plan.timeout, plan.retries)
-    return Job(task, plan.base_url, sampling, folder, plan.concurrency, patience, True, False, None)
+    return RunSpec(
+        task, plan.base_url, sampling, folder, concurrency=plan.concurrency, timeout=plan.timeout,
+        retries=plan.retries, stop_on_error=True,
+    )  # fmt: skip
 
 
 def save(found: Mapping[Cell, Mapping[str, float]], path: Path) -> None:

@@ -1,11 +1,12 @@
 """Does the steps of a plan: what is done is skipped, what fails says where to look."""
 
 import json
+import operator
 import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -14,75 +15,77 @@ from typing import Any
 
 import httpx
 import msgspec
+import tenacity
 from filelock import FileLock, Timeout
 from rich.console import Console
 
 from its.files import write_whole
 
-from ..asking.measure import commit
+from ..commit import commit
+from ..errors import EvalError
 from .guard import ENDS_WITHIN
-from .plan import Plan
-from .step import PYTHON, Command, Server, Step
+from .plan import ExperimentPlan
+from .step import PYTHON, Command, ServerProcess, Step
 
 TAIL = 15
 """Lines of a log that an error shows."""
+
+PAUSE = 0.5
+"""Seconds between two looks at a port."""
 
 FREE_WITHIN = 30.0
 """Seconds that a port may still be taken by a server of a run just killed."""
 
 
-class StepError(Exception):
-    """A step that failed; the message says which log tells why."""
-
-
-class Run:
+class ExperimentRunner:
     """A run folder: results, logs, and the plan that they belong to."""
 
     def __init__(self, out: Path, root: Path, console: Console) -> None:
         self.out, self.root, self.console = out, root, console
         self.results, self.logs = out / "results", out / "logs"
 
-    def do(self, plan: Plan, steps: Sequence[Step]) -> None:
+    def run(self, plan: ExperimentPlan, steps: Sequence[Step]) -> None:
         """Do those of a plan's steps that are not done.
 
         Raises:
-            StepError: a command or a server failed, a variable that a command needs is not set, or
+            EvalError: a command or a server failed, a variable that a command needs is not set, or
                 the folder cannot be written or is of another plan.
         """
         unset = dict.fromkeys(name for step in steps for name in step.unset)
         if unset:
             names = ", ".join(unset)
-            raise StepError(f"the plan needs {names} in the environment; see docs/codesign.md")
+            raise EvalError(f"the plan needs {names} in the environment; see docs/codesign.md", 1)
         try:
             for folder in (self.out, self.results, self.logs):
                 folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.out / "lock", timeout=0):
-                self._hold_to(plan)
+                self._require_same(plan)
                 self._announce(plan, len(steps))
                 for number, step in enumerate(steps, 1):
                     self._step(step, f"[{number}/{len(steps)}] {step.name}")
         except Timeout:
-            raise StepError(f"{self.out}: another process is at work here") from None
+            raise EvalError(f"{self.out}: another process is at work here", 1) from None
         except OSError as error:
-            raise StepError(
-                f"cannot write {error.filename or self.out}: {error.strerror}"
+            raise EvalError(
+                f"cannot write {error.filename or self.out}: {error.strerror}", 1
             ) from error
 
-    def _announce(self, plan: Plan, steps: int) -> None:
+    def _announce(self, plan: ExperimentPlan, steps: int) -> None:
         hours = f"; hours for the whole plan: {plan.hours}" if plan.hours else ""
         said = f"{plan.name}: {steps} step{'s' * (steps != 1)} in {self.out}{hours}"
         self.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
-    def _hold_to(self, plan: Plan) -> None:
+    def _require_same(self, plan: ExperimentPlan) -> None:
         measured = msgspec.structs.replace(plan, hours="")  # words about it do not make it another
         file, trained_by = self.out / "plan.json", self.root / plan.train.file
         whole = msgspec.to_builtins(measured)
         whole["train"]["file_sha256"] = sha256(trained_by.read_bytes()).hexdigest()
         text = msgspec.json.format(msgspec.json.encode(whole), indent=2)
         if file.exists() and file.read_bytes() != text:
-            raise StepError(
+            raise EvalError(
                 f"{file} is another plan or of another {plan.train.file}: choose another --out, or"
-                " delete that folder"
+                " delete that folder",
+                1,
             )
         write_whole(file, text)
 
@@ -136,31 +139,30 @@ class Run:
             finally:
                 end(process)
         if code:
-            raise StepError(f"{failed} (status {code}); {log} ends with:\n{tail(log)}")
+            raise EvalError(f"{failed} (status {code}); {log} ends with:\n{tail(log)}", 1)
 
     @contextmanager
-    def _serving(self, server: Server, step: str) -> Iterator[None]:
+    def _serving(self, server: ServerProcess, step: str) -> Iterator[None]:
         log = self.logs / f"{step}.{server.name}.log"
         if isinstance(server.model, Path) and not server.model.exists():
-            raise StepError(
-                f"{server.name}: {server.model} is not there; --dry-run shows which step makes it"
+            raise EvalError(
+                f"{server.name}: {server.model} is not there; --dry-run shows which step makes it",
+                1,
             )
-        free_by = time.monotonic() + FREE_WITHIN
-        while _taken(server.url):
-            if time.monotonic() > free_by:
-                said = f"{server.url} is taken by another server: change `port` of the plan"
-                raise StepError(said)
-            time.sleep(0.5)
+        if not wait_until(lambda: not _taken(server.url), FREE_WITHIN):
+            message = f"{server.url} is taken by another server: change `port` of the plan"
+            raise EvalError(message, 1)
         with log.open("ab") as out:
             process = self._start(server.command, out, out)
             try:
-                ends = time.monotonic() + server.starts_within
-                while not _answers(server.url):
-                    if process.poll() is not None or time.monotonic() > ends:
-                        why = "ended" if process.poll() is not None else "was not there in time"
-                        said = f"{server.name} {why} ({server.command}); {log} ends with:"
-                        raise StepError(f"{said}\n{tail(log)}")
-                    time.sleep(0.5)
+                wait_until(
+                    lambda: process.poll() is not None or _answers(server.url),
+                    server.starts_within,
+                )
+                if process.poll() is not None or not _answers(server.url):
+                    why = "ended" if process.poll() is not None else "was not there in time"
+                    message = f"{server.name} {why} ({server.command}); {log} ends with:"
+                    raise EvalError(f"{message}\n{tail(log)}", 1)
                 yield
             finally:
                 end(process)
@@ -174,6 +176,17 @@ class Run:
             guarded, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=env, cwd=self.root,
             start_new_session=True,
         )  # fmt: skip
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> bool:
+    """Ask twice a second whether something is true; `False` if it is not within `seconds`."""
+    asking = tenacity.Retrying(
+        retry=tenacity.retry_if_result(operator.not_),
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(PAUSE),
+        retry_error_callback=lambda _: False,
+    )
+    return asking(true)
 
 
 def digest(step: Step, out: Path) -> str:

@@ -1,4 +1,4 @@
-"""Two models on the same problems, one by one: what differs, and whether it is more than chance."""
+"""Compare two models on the problems that both were asked: the difference, and a paired test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,20 +7,22 @@ from statistics import fmean
 
 from its.answers.algebra.workers import Workers
 
-from ..samples import RunError, Sample
-from . import estimators
+from ..errors import EvalError
+from ..samples import EvalSample, RunFolder
+from . import resampling
 from .estimators import Interval
 from .figures import by_problem
 from .scores import samples_by_model
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two models on the problems that both were asked.
+class PairedComparison:
+    """Two models, `one` and `two`, on the problems that both were asked.
 
-    `difference` is the second's pass@1 less the first's, with a paired bootstrap interval.
-    `p` is of the same differences; `gained` and `lost` are problems that only one solves in most
-    samples.
+    `first` and `second` are their pass@1 there, as shares. `difference` is `second` less `first`
+    with its 95% interval (`resampling.paired_difference`); `p` is the two-sided p-value that they
+    are alike (`resampling.paired_p`). `gained` counts problems that `two` solves in more than half
+    of its samples and `one` does not; `lost` the other way round.
     """
 
     one: str
@@ -34,43 +36,45 @@ class Comparison:
     p: float
 
 
-def compare(one: str, first: Sequence[Sample], two: str, second: Sequence[Sample]) -> Comparison:
+def compare(
+    one: str, first: Sequence[EvalSample], two: str, second: Sequence[EvalSample]
+) -> PairedComparison:
     """Compare two models' samples on the problems that both have.
 
     Raises:
-        RunError: there are none, or a problem has another gold answer or prompt in the second run.
+        EvalError: they share no problem, or a problem has other text or gold in `second`.
     """
     a, b = by_problem(first), by_problem(second)
     shared = [key for key in a if key in b]
     if not shared:
-        raise RunError(f"{one} and {two} share no problem")
+        raise EvalError(f"{one} and {two} share no problem")
     for key in shared:
         if (a[key][0].gold, a[key][0].prompt) != (b[key][0].gold, b[key][0].prompt):
-            raise RunError(f"{key} is not the same problem in {one} and {two}")
+            raise EvalError(f"{key} is not the same problem in {one} and {two}")
     x = [fmean(s.correct for s in a[key]) for key in shared]
     y = [fmean(s.correct for s in b[key]) for key in shared]
     solved = [[share > 0.5 for share in shares] for shares in (x, y)]
-    return Comparison(
+    return PairedComparison(
         one=one,
         two=two,
         problems=len(shared),
         first=fmean(x),
         second=fmean(y),
-        difference=estimators.paired_difference(x, y),
+        difference=resampling.paired_difference(x, y),
         gained=sum(after and not before for before, after in zip(*solved, strict=True)),
         lost=sum(before and not after for before, after in zip(*solved, strict=True)),
-        p=estimators.paired_p(x, y),
+        p=resampling.paired_p(x, y),
     )
 
 
-def compare_folders(one: Path, two: Path, graders: Workers) -> list[Comparison]:
-    """Compare what two runs have in common: models of one name, else the runs' own models.
+def compare_folders(one: Path, two: Path, graders: Workers) -> list[PairedComparison]:
+    """Compare every model and member that both runs have; if there is none, the runs' own models.
 
     Raises:
-        RunError: there is no run in a folder, or the runs share no problem.
+        EvalError: a folder has no run or no samples yet, or `compare` refuses.
     """
-    first = samples_by_model(one, graders)
-    second = samples_by_model(two, graders)
+    first = samples_by_model(RunFolder(one), graders)
+    second = samples_by_model(RunFolder(two), graders)
     a, b = (str(one), str(two)) if one.name == two.name else (one.name, two.name)
     names = [name for name in first if name in second]
     if names:
@@ -81,16 +85,17 @@ def compare_folders(one: Path, two: Path, graders: Workers) -> list[Comparison]:
     return [compare(f"{a}: {x}", first[x], f"{b}: {y}", second[y])]
 
 
-def within(folder: Path, graders: Workers) -> list[Comparison]:
+def compare_with_members(folder: Path, graders: Workers) -> list[PairedComparison]:
     """Compare each member of a panel's run with the panel.
 
     Raises:
-        RunError: it is no run of a panel that heard all its members.
+        EvalError: the folder has no run or no samples yet; or its model is no panel, or a panel
+            that cancelled calls, so that its members' samples are incomplete.
     """
-    found = samples_by_model(folder, graders)
+    found = samples_by_model(RunFolder(folder), graders)
     panel = list(found)[-1]
     if len(found) == 1:
-        raise RunError(
+        raise EvalError(
             f"{folder}: {panel} has no members to compare with: it is no panel, or it stopped early"
             " (then measure it with `early_stop = false` in the proxy's configuration)"
         )

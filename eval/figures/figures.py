@@ -8,9 +8,9 @@ from typing import Any
 from its import answers
 from its.answers.algebra.judge import Judge
 
-from ..samples import Sample
-from . import estimators, scaling
-from .estimators import Interval
+from ..samples import EvalSample
+from . import resampling, scaling
+from .estimators import Interval, maj_at_k
 
 BUDGETS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
@@ -52,10 +52,6 @@ class Figures:
     seconds: Spread
     cost: float | None = None
 
-    def plain(self) -> dict[str, Any]:
-        """Return the figures as JSON has them."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Prices:
@@ -65,9 +61,9 @@ class Prices:
     completion: float
 
 
-def figures(
+def figures_of(
     name: str,
-    samples: Sequence[Sample],
+    samples: Sequence[EvalSample],
     judges: Callable[[], Judge],
     prices: Prices | None = None,
 ) -> Figures:
@@ -86,7 +82,7 @@ def figures(
         name=name,
         problems=len(problems),
         samples=len(samples),
-        pass_at_1=estimators.mean_interval(shares),
+        pass_at_1=resampling.mean_interval(shares),
         pass_at_k=scaling.coverage(counts(problems)),
         maj_at_k=[fmean(each) for each in zip(*(found for found, _ in votes), strict=True)],
         agreement=fmean(agreed for _, agreed in votes),
@@ -104,15 +100,15 @@ def figures(
     )
 
 
-def by_problem(samples: Sequence[Sample]) -> Mapping[str, list[Sample]]:
+def by_problem(samples: Sequence[EvalSample]) -> Mapping[str, list[EvalSample]]:
     """Return the samples of each problem, in the order of their numbers."""
-    found: dict[str, list[Sample]] = {}
+    found: dict[str, list[EvalSample]] = {}
     for sample in sorted(samples, key=lambda sample: sample.sample):
         found.setdefault(sample.id, []).append(sample)
     return found
 
 
-def counts(problems: Mapping[str, Sequence[Sample]]) -> list[tuple[int, int]]:
+def counts(problems: Mapping[str, Sequence[EvalSample]]) -> list[tuple[int, int]]:
     """Return (samples, correct ones) of each problem."""
     return [(len(group), sum(sample.correct for sample in group)) for group in problems.values()]
 
@@ -124,7 +120,7 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(fmean(ranked), ranked[round(0.5 * last)], ranked[round(0.95 * last)])
 
 
-def scaled(samples: Sequence[Sample]) -> dict[str, Any]:
+def scaling_of(samples: Sequence[EvalSample]) -> dict[str, Any]:
     """Return what more samples or tokens would bring, as JSON has it."""
     curve = scaling.coverage(counts(by_problem(samples)))
     law, saturation = scaling.power_law(curve), scaling.saturation(curve)
@@ -138,17 +134,17 @@ def scaled(samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def _votes(group: Sequence[Sample], judge: Judge) -> tuple[list[float], float]:
+def _votes(group: Sequence[EvalSample], judge: Judge) -> tuple[list[float], float]:
     """Return maj@k of one problem, and the share of its largest cluster."""
     given = [answers.parse(sample.answer or "", sample.answer_kind) for sample in group]
     clusters = answers.cluster(given, judge)
     sizes = [len(cluster) for cluster in clusters]
     right = [any(group[i].correct for i in cluster) for cluster in clusters]
     silent = len(group) - sum(sizes)
-    return estimators.maj_at_k(sizes, right, silent), max(sizes, default=0) / len(group)
+    return maj_at_k(sizes, right, silent), max(sizes, default=0) / len(group)
 
 
-def _cost(samples: Sequence[Sample], prices: Prices) -> float:
+def _cost(samples: Sequence[EvalSample], prices: Prices) -> float:
     prompt = sum(sample.prompt_tokens for sample in samples)
     completion = sum(sample.tokens for sample in samples)
     return (prompt * prices.prompt + completion * prices.completion) / 1e6

@@ -15,13 +15,13 @@ from its.answers.algebra.workers import Workers
 from its.methods import METHODS
 from its.types import Answer, Ballot, Call, Completion
 
-from .rows import GradeError
+from ..errors import EvalError
 
 FEWEST_MODELS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class ModelOutput:
     """What one model answered to one problem."""
 
     problem: str
@@ -31,7 +31,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class ReplayedModel:
     """One model against the vote, on the problems that it answered."""
 
     model: str
@@ -40,13 +40,13 @@ class Alone:
     vote_solved: int
 
 
-def read_outputs(file: Path) -> list[Output]:
+def read_outputs(file: Path) -> list[ModelOutput]:
     """Read rows `{problem_id, model, text, gold}`; of a model's several outputs the first counts.
 
     Raises:
-        GradeError: a line is no such row.
+        EvalError: a line is no such row.
     """
-    found: dict[tuple[str, str], Output] = {}
+    found: dict[tuple[str, str], ModelOutput] = {}
     try:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
@@ -54,11 +54,11 @@ def read_outputs(file: Path) -> list[Output]:
                 if output is not None:
                     found.setdefault((output.problem, output.model), output)
     except (OSError, UnicodeDecodeError) as error:
-        raise GradeError(f"cannot read {file}: {error}") from error
+        raise EvalError(f"cannot read {file}: {error}") from error
     return list(found.values())
 
 
-def _output(line: str, at: str) -> Output | None:
+def _output(line: str, at: str) -> ModelOutput | None:
     try:
         row = json.loads(line)
         gold, answer = (
@@ -68,13 +68,13 @@ def _output(line: str, at: str) -> Output | None:
         problem, model = str(row["problem_id"]), str(row["model"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         shape = "{problem_id, model, text, gold}"
-        raise GradeError(f"{at}: not {shape}: {error!r}") from error
-    return Output(problem, model, answer, gold) if gold is not None else None
+        raise EvalError(f"{at}: not {shape}: {error!r}") from error
+    return ModelOutput(problem, model, answer, gold) if gold is not None else None
 
 
-def replay(outputs: Sequence[Output], method: str, graders: Workers) -> list[Alone]:
+def replay(outputs: Sequence[ModelOutput], method: str, graders: Workers) -> list[ReplayedModel]:
     """Return each model's figures beside the vote's, the vote over everything last."""
-    problems: dict[str, list[Output]] = {}
+    problems: dict[str, list[ModelOutput]] = {}
     for output in outputs:
         problems.setdefault(output.problem, []).append(output)
     voted = {name: group for name, group in problems.items() if len(group) >= FEWEST_MODELS}
@@ -85,14 +85,19 @@ def replay(outputs: Sequence[Output], method: str, graders: Workers) -> list[Alo
             solved = right(output.answer, output.gold, graders)
             rows.setdefault(output.model, []).append((solved, won[name]))
     alone = [
-        Alone(model, len(pairs), sum(own for own, _ in pairs), sum(vote for _, vote in pairs))
+        ReplayedModel(
+            model, len(pairs), sum(own for own, _ in pairs), sum(vote for _, vote in pairs)
+        )
         for model, pairs in rows.items()
     ]
     alone.sort(key=lambda row: (-row.problems, row.model))
-    return [*alone, Alone("all of them, voting", len(won), sum(won.values()), sum(won.values()))]
+    return [
+        *alone,
+        ReplayedModel("all of them, voting", len(won), sum(won.values()), sum(won.values())),
+    ]
 
 
-def vote(outputs: Sequence[Output], method: str, graders: Workers) -> bool:
+def vote(outputs: Sequence[ModelOutput], method: str, graders: Workers) -> bool:
     """Tell whether the vote over one problem's outputs is right."""
     ordered = sorted(outputs, key=lambda output: output.model)
     calls = [Call(output.model) for output in ordered]
@@ -111,7 +116,7 @@ def right(answer: Answer | None, gold: Answer, graders: Workers) -> bool:
     return answers.compare(gold, answer, graders.judge()) is Comparison.EQUAL
 
 
-def markdown(rows: Sequence[Alone]) -> str:
+def markdown(rows: Sequence[ReplayedModel]) -> str:
     """Return the figures as a Markdown table."""
     lines = ["| model | problems | alone | the vote on the same problems |", "|---|--:|--:|--:|"]
     for row in rows:

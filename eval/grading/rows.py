@@ -14,13 +14,11 @@ from its import answers
 from its.answers import Comparison
 from its.answers.algebra.workers import Workers
 
-
-class GradeError(Exception):
-    """Rows that cannot be graded; the message names file, line and reason."""
+from ..errors import EvalError
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LabelledRow:
     """A gold answer, what is held against it, and whether they are equal.
 
     `stated` says that the candidate is a model's whole output, from which the answer is read.
@@ -34,10 +32,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
+class GradedRow:
     """A row's verdict. `seconds` is wall-clock time; `read` what was read from the candidate."""
 
-    row: Row
+    row: LabelledRow
     verdict: Comparison
     read: str | None
     seconds: float
@@ -47,21 +45,21 @@ class Graded:
         return (self.verdict is Comparison.EQUAL) == self.row.equal
 
 
-def read_rows(file: Path, *, sure: bool) -> list[Row]:
+def read_rows(file: Path, *, sure: bool) -> list[LabelledRow]:
     """Read rows `{expected, candidate, equal}` or `{text, gold, label}`.
 
     A row whose label was adjudicated (`adjudications.jsonl`) has that label. `sure` leaves out
     rows that are marked `doubt` or `conflict`.
 
     Raises:
-        GradeError: a line is no such row.
+        EvalError: a line is no such row.
     """
     adjudicated = adjudications()
     try:
         with file.open(encoding="utf-8") as lines:
             rows = [_row(line, n, file, adjudicated) for n, line in enumerate(lines, 1)]
     except (OSError, UnicodeDecodeError) as error:
-        raise GradeError(f"cannot read {file}: {error}") from error
+        raise EvalError(f"cannot read {file}: {error}") from error
     return [row for row, doubt in rows if not (sure and doubt)]
 
 
@@ -71,7 +69,9 @@ def adjudications() -> dict[Any, bool]:
     return {row["gen_id"]: row["label"] for row in map(json.loads, text.splitlines())}
 
 
-def _row(line: str, number: int, file: Path, adjudicated: Mapping[Any, bool]) -> tuple[Row, bool]:
+def _row(
+    line: str, number: int, file: Path, adjudicated: Mapping[Any, bool]
+) -> tuple[LabelledRow, bool]:
     try:
         row = json.loads(line)
         doubt = bool(row.get("doubt") or row.get("conflict"))
@@ -80,15 +80,17 @@ def _row(line: str, number: int, file: Path, adjudicated: Mapping[Any, bool]) ->
         else:
             gold, candidate = row["gold"], row["text"]
             equal = adjudicated.get(row.get("gen_id"), row["label"])
-        return Row(number, str(gold), str(candidate), bool(equal), "candidate" not in row), doubt
+        return LabelledRow(
+            number, str(gold), str(candidate), bool(equal), "candidate" not in row
+        ), doubt
     except (ValueError, KeyError, AttributeError) as error:
         shapes = "{expected, candidate, equal} or {text, gold, label}"
-        raise GradeError(f"{file}: line {number}: not {shapes}: {error!r}") from error
+        raise EvalError(f"{file}: line {number}: not {shapes}: {error!r}") from error
 
 
-def grade(
-    rows: Sequence[Row], jobs: int, on_row: Callable[[Graded], None] | None = None
-) -> list[Graded]:
+def grade_rows(
+    rows: Sequence[LabelledRow], jobs: int, on_row: Callable[[GradedRow], None] | None = None
+) -> list[GradedRow]:
     """Return the verdicts in the order of `rows`, `jobs` at a time."""
     with Workers(jobs) as graders, ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda number: graders.judge()(f"x+{number}"), range(jobs)))  # start them
@@ -100,7 +102,7 @@ def grade(
         return results
 
 
-def _grade(row: Row, graders: Workers) -> Graded:
+def _grade(row: LabelledRow, graders: Workers) -> GradedRow:
     started = time.perf_counter()
     gold = answers.read_or_parse(row.gold)
     given = (
@@ -112,10 +114,10 @@ def _grade(row: Row, graders: Workers) -> Graded:
     if gold is not None and given is not None:
         verdict = answers.compare(gold, given, graders.judge())
     seconds = time.perf_counter() - started
-    return Graded(row, verdict, given.text if given else None, seconds)
+    return GradedRow(row, verdict, given.text if given else None, seconds)
 
 
-def summary(results: Sequence[Graded]) -> dict[str, float]:
+def summary(results: Sequence[GradedRow]) -> dict[str, float]:
     """Return the counts, and the milliseconds of a row: median, 95th percentile, largest."""
     times = sorted(result.seconds * 1000 for result in results) or [0.0]
     wrong = [result for result in results if not result.right]
@@ -131,7 +133,7 @@ def summary(results: Sequence[Graded]) -> dict[str, float]:
     }
 
 
-def failures(results: Sequence[Graded]) -> Iterator[dict[str, Any]]:
+def wrongly_graded(results: Sequence[GradedRow]) -> Iterator[dict[str, Any]]:
     """Yield what one needs to see of each row that was graded wrongly."""
     for result in results:
         if not result.right:

@@ -5,10 +5,10 @@ from dataclasses import replace
 from its import answers
 from its.answers.algebra.workers import Workers
 
-from ..samples import Sample
+from ..samples import EvalSample
 
 
-def graded(sample: Sample, graders: Workers) -> Sample:
+def graded(sample: EvalSample, graders: Workers) -> EvalSample:
     """Return `sample` with its answer held against the gold answer; no answer is not correct."""
     given = answers.parse(sample.answer or "", sample.answer_kind)
     wanted = answers.read_or_parse(sample.gold, sample.answer_kind)

@@ -15,7 +15,7 @@ from its.answers.algebra.workers import Workers
 from ..figures.figures import BUDGETS, Figures, by_problem
 from ..figures.scaling import solved_within
 from ..figures.scores import early, samples_by_model, scores
-from ..samples import RunFolder, Sample, runs_in
+from ..samples import EvalSample, RunFolder, run_folders
 from . import plots
 from .published import PUBLISHED
 from .tables import STOPPED
@@ -25,13 +25,13 @@ MOST_TEXT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ModelRow:
     """One model of one run, as the page shows it."""
 
     run: str
     context: str
     figures: Figures
-    samples: Sequence[Sample]
+    samples: Sequence[EvalSample]
 
     @property
     def name(self) -> str:
@@ -44,25 +44,26 @@ class Page:
 
     title: str
     runs: Sequence[Mapping[str, Any]]
-    rows: Sequence[Row]
+    rows: Sequence[ModelRow]
     matrix: Mapping[str, Any] | None
 
 
-def gather(folders: Sequence[Path], title: str, graders: Workers) -> Page:
+def read_page(folders: Sequence[Path], title: str, graders: Workers) -> Page:
     """Read runs, and the matrix of a folder of cells.
 
     Raises:
-        RunError: there is no run in a folder.
+        EvalError: there is no run in a folder.
     """
     rows, runs = [], []
-    places = runs_in(folders)
+    places = run_folders(folders)
     short = Counter(place.name for place in places)
     for place in places:
         name = place.name if short[place.name] == 1 else str(place)
-        samples = samples_by_model(place, graders)
-        runs.append({"name": name, **RunFolder(place).about()})
-        for context, found in scores(place, graders):
-            rows.append(Row(name, context, found, samples[found.name]))
+        run = RunFolder(place)
+        samples = samples_by_model(run, graders)
+        runs.append({"name": name, **run.about()})
+        for context, found in scores(run, graders):
+            rows.append(ModelRow(name, context, found, samples[found.name]))
     return Page(title, runs, rows, _matrix(folders))
 
 
@@ -76,14 +77,14 @@ def _matrix(folders: Sequence[Path]) -> Mapping[str, Any] | None:
 def render(page: Page) -> str:
     """Return the page as HTML."""
     text: str = _template().render(
-        page=page, published=PUBLISHED, pictures=_pictures(page), problems=_problems(page),
+        page=page, published=PUBLISHED, plots=_plots(page), problems=_problems(page),
         percent="{:.1%}".format,
         stopped=STOPPED if any(early(row.context) for row in page.rows) else "",
     )  # fmt: skip
     return text
 
 
-def _pictures(page: Page) -> list[str]:
+def _plots(page: Page) -> list[str]:
     made = []
     if page.matrix:
         made.append(_heat_map(page.matrix))
@@ -109,7 +110,7 @@ def _pictures(page: Page) -> list[str]:
     return made
 
 
-def _own_samples(page: Page) -> list[Sample]:
+def _own_samples(page: Page) -> list[EvalSample]:
     """Return the runs' own samples: a panel's ballots are in its sums already."""
     last = {row.run: row for row in page.rows}
     return [sample for row in last.values() for sample in row.samples]
@@ -150,7 +151,7 @@ def _problems(page: Page) -> list[dict[str, Any]]:
     return found
 
 
-def _cell(samples: Sequence[Sample]) -> dict[str, Any]:
+def _cell(samples: Sequence[EvalSample]) -> dict[str, Any]:
     if not samples:
         return {"class": "none", "text": ""}
     right = sum(sample.correct for sample in samples)
@@ -161,7 +162,7 @@ def _cell(samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def _said(row: Row, sample: Sample) -> dict[str, Any]:
+def _said(row: ModelRow, sample: EvalSample) -> dict[str, Any]:
     known = sample.input_time
     text = sample.text or ""
     return {

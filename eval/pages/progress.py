@@ -1,4 +1,4 @@
-"""Progress bars, on standard error: done, accuracy so far, tokens a second, time left."""
+"""The bar of a run, on standard error: done, accuracy so far, tokens a second, time left."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,20 +16,19 @@ from rich.progress import (
 )
 
 from ..figures.estimators import wilson
-from ..grading.rows import Graded
-from ..samples import Sample
+from ..samples import EvalSample
 
 
 @contextmanager
-def bar(total: int, before: Iterable[Sample]) -> Iterator[Callable[[Sample], None]]:
+def run_bar(total: int, before: Iterable[EvalSample]) -> Iterator[Callable[[EvalSample], None]]:
     """Show progress to `total` samples; yield what to call with each new one."""
     done = [sample for sample in before if sample.error is None]
     correct, count, tokens = sum(sample.correct for sample in done), len(done), 0
     began = time.monotonic()
-    with Progress(*_columns(), console=Console(stderr=True)) as progress:
+    with Progress(*bar_columns(), console=Console(stderr=True)) as progress:
         line = progress.add_task(_label(correct, count, 0), total=total, completed=count)
 
-        def on_sample(sample: Sample) -> None:
+        def on_sample(sample: EvalSample) -> None:
             nonlocal correct, count, tokens
             count += 1
             correct += sample.correct
@@ -40,15 +39,8 @@ def bar(total: int, before: Iterable[Sample]) -> Iterator[Callable[[Sample], Non
         yield on_sample
 
 
-@contextmanager
-def grading_bar(total: int) -> Iterator[Callable[[Graded], None]]:
-    """Show how many of `total` rows are graded; yield what to call with each."""
-    with Progress(*_columns(), console=Console(stderr=True), transient=True) as progress:
-        line = progress.add_task("grading", total=total)
-        yield lambda graded: progress.advance(line)
-
-
-def _columns() -> tuple[ProgressColumn, ...]:
+def bar_columns() -> tuple[ProgressColumn, ...]:
+    """Return what a bar shows beside its label: done, time spent, time left."""
     return (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,13 +1,13 @@
 """What the terminal shows of runs: one row for each model, and for each member of a panel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 
-from ..figures.compare import Comparison
+from ..figures.compare import PairedComparison
 from ..figures.figures import Figures
-from ..figures.scores import early
+from ..figures.scores import Scores, early
 
 STOPPED = (
     "early: the panel stopped as soon as it was settled. Calls that it cancelled have no answer,"
@@ -15,7 +15,7 @@ STOPPED = (
 )
 
 
-def table(rows: Sequence[tuple[str, Figures]], title: str) -> Table:
+def scores_table(rows: Scores, title: str) -> Table:
     """Return the figures of `(context, figures)` rows as a table that fits 80 columns."""
     # Nothing but the columns: eleven of them are to fit into 80 characters.
     shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0),
@@ -57,21 +57,7 @@ def _last(found: Figures, most: int) -> list[str]:
     return [f"{found.pass_at_k[-1]:.1%}", f"{found.maj_at_k[-1]:.1%}"]
 
 
-def grades(found: Mapping[str, float], title: str) -> Table:
-    """Return the figures of a graded file (`grade.summary`) as a table of one row."""
-    shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
-    for column in ("right", "false neg.", "false pos.", "undecided", "ms p50", "p95", "max"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    total = found["total"] or 1
-    shown.add_row(
-        f"{found['right']}/{found['total']} ({found['right'] / total:.2%})",
-        *(str(found[key]) for key in ("false_negatives", "false_positives", "undecided")),
-        *(f"{found[key]:.2f}" for key in ("ms_p50", "ms_p95", "ms_max")),
-    )
-    return shown
-
-
-def comparisons(made: Sequence[Comparison]) -> Table:
+def comparison_table(made: Sequence[PairedComparison]) -> Table:
     """Return comparisons as a table that fits 80 columns."""
     table = Table(padding=(0, 1, 0, 0), box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("first, then", overflow="fold", min_width=16)

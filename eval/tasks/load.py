@@ -10,16 +10,13 @@ from typing import Any
 
 from its.cache import first_seen
 
+from ..errors import EvalError
 from . import arith
 from .hub import HUB_SETS, INSTRUCTION, HubSet, columns
 from .problem import Problem
 
 ARITH_ROWS = 200
 BRIEFLY = "Calculate in one short line, then put the final answer into \\boxed{}. No explanation."
-
-
-class TaskError(Exception):
-    """A task that cannot be loaded; the message names file, line and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +41,14 @@ def load(name: str, *, data: Path | None, seed: int) -> Task:
     """Return the task `name`: a file, `arith`, or a public set (`data` reads it from a file).
 
     Raises:
-        TaskError: there is no such task, or its rows are not what they should be.
+        EvalError: there is no such task, or its rows are not what they should be.
     """
     if data is not None:
         public = HUB_SETS.get(name)
         problems = tuple(read_file(data))
         if public is None:
             return Task(name, problems)
-        _hold_to_size(public, len(problems), str(data))
+        _require_size(public, len(problems), str(data))
         return Task(name, problems, public.instruction, public.choice)
     if name == "arith":
         return Task(name, tuple(arith.problems(ARITH_ROWS, seed)), BRIEFLY)
@@ -61,19 +58,19 @@ def load(name: str, *, data: Path | None, seed: int) -> Task:
     if path.suffix == ".jsonl":
         return Task(path.stem, tuple(read_file(path)))
     known = ", ".join(["arith", *HUB_SETS])
-    raise TaskError(f"no task {name!r}: give one of {known}, or a FILE.jsonl")
+    raise EvalError(f"no task {name!r}: give one of {known}, or a FILE.jsonl")
 
 
 def read_file(path: Path) -> list[Problem]:
     """Return the rows `{id, problem, answer}` of a JSONL file.
 
     Raises:
-        TaskError: the file cannot be read, or a line of it is no such row.
+        EvalError: the file cannot be read, or a line of it is no such row.
     """
     try:
         lines = path.read_text("utf-8").split("\n")  # text may hold other ends of lines
     except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"cannot read {path}: {error}") from error
+        raise EvalError(f"cannot read {path}: {error}") from error
     rows = [_row(line, n, f"{path}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
     return _distinct(rows, str(path))
 
@@ -82,7 +79,7 @@ def write_file(task: Task, path: Path) -> None:
     """Write the problems as rows that `read_file` and `its-sft build --decontaminate` take.
 
     Raises:
-        TaskError: the file cannot be written.
+        EvalError: the file cannot be written.
     """
     rows = ({"id": p.id, "problem": p.problem, "answer": p.answer} for p in task.problems)
     try:
@@ -90,30 +87,30 @@ def write_file(task: Task, path: Path) -> None:
             "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8"
         )
     except OSError as error:
-        raise TaskError(f"cannot write {path}: {error.strerror}") from error
+        raise EvalError(f"cannot write {path}: {error.strerror}", 1) from error
 
 
 def _row(line: str, number: int, at: str) -> Problem:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise TaskError(f"{at}: not JSON: {error}") from error
+        raise EvalError(f"{at}: not JSON: {error}") from error
     if not isinstance(row, dict):
-        raise TaskError(f"{at}: not an object")
+        raise EvalError(f"{at}: not an object")
     try:
         return columns("problem", "answer", "id")(row, number)
     except ValueError as error:
-        raise TaskError(f"{at}: {error}; rows are id, problem, answer") from error
+        raise EvalError(f"{at}: {error}; rows are id, problem, answer") from error
 
 
 def _distinct(rows: Iterable[Problem], at: str) -> list[Problem]:
     found: dict[str, Problem] = {}
     for problem in rows:
         if problem.id in found:
-            raise TaskError(f"{at}: the id {problem.id!r} stands twice")
+            raise EvalError(f"{at}: the id {problem.id!r} stands twice")
         found[problem.id] = problem
     if not found:
-        raise TaskError(f"{at}: no problems")
+        raise EvalError(f"{at}: no problems")
     return list(found.values())
 
 
@@ -121,7 +118,7 @@ def _from_hub(name: str, wanted: HubSet) -> Task:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise TaskError("public data sets need the extra `eval`: pip install '.[eval]'") from error
+        raise EvalError("public data sets need the extra `eval`: pip install '.[eval]'") from error
     load_rows: Callable[..., Any] = load_dataset
     try:
         rows = list(load_rows(wanted.id, wanted.config, split=wanted.split))
@@ -132,22 +129,22 @@ def _from_hub(name: str, wanted: HubSet) -> Task:
             if wanted.gated
             else ""
         )
-        raise TaskError(
+        raise EvalError(
             f"cannot load {wanted.id} from the hub ({type(error).__name__}: {error}).{asked}"
             " Or give its-eval run the problems with --data FILE.jsonl (id, problem, answer)"
         ) from error
-    _hold_to_size(wanted, len(rows), wanted.id)
+    _require_size(wanted, len(rows), wanted.id)
     try:
         problems = [wanted.read(row, number) for number, row in enumerate(rows)]
     except ValueError as error:
-        raise TaskError(f"{wanted.id}: {error}: its columns were changed") from error
+        raise EvalError(f"{wanted.id}: {error}: its columns were changed") from error
     found = tuple(_distinct(problems, wanted.id))
     return Task(name, found, wanted.instruction, wanted.choice)
 
 
-def _hold_to_size(wanted: HubSet, rows: int, at: str) -> None:
+def _require_size(wanted: HubSet, rows: int, at: str) -> None:
     if rows != wanted.rows:
-        raise TaskError(f"{at} has {rows} rows where {wanted.rows} were expected")
+        raise EvalError(f"{at} has {rows} rows where {wanted.rows} were expected")
 
 
 def _remembered(task: Task, source: HubSet) -> Task:

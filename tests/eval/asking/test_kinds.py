@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MEMBERS, Proxy
-from tests.eval.harness import its_eval, problems, rows
+from tests.eval.harness import its_eval_run, problems, rows
 from tests.scripted import Engine, chunk, says, speaks, streams, usage
 
 THINKS = MEMBERS.replace('model = "n"', 'model = "n"\nthinking = true')
@@ -24,7 +24,7 @@ def test_a_cut_thought_is_no_answer_where_the_server_says_so(
 ) -> None:
     engine.scripts["n"] = speaks(r"Let me try \boxed{1}, but")
     base = str(start(THINKS).base_url).rstrip("/")
-    ended = its_eval(
+    ended = its_eval_run(
         problems(tmp_path, 1), "--base-url", f"{base}/v1", "--model", "n", "--out", tmp_path / "o",
         *option,
     )  # fmt: skip
@@ -41,11 +41,13 @@ def test_labels_are_compared_as_labels(engine: Engine, engine_url: str, tmp_path
     engine.scripts["m"] = says("Label: **Spam**.")
     url = f"{engine_url}/v1"
     out = tmp_path / "out"
-    ended = its_eval(file, "--base-url", url, "--model", "m", "--out", out, "--answers", "label")
+    ended = its_eval_run(
+        file, "--base-url", url, "--model", "m", "--out", out, "--answers", "label"
+    )
     assert ended.returncode == 0, ended.stderr
     found = {row["id"]: (row["answer"], row["answer_kind"], row["correct"]) for row in rows(out)}
     assert found == {"a": ("Spam", "label", True), "b": ("Spam", "label", False)}
-    refused = its_eval(file, "--base-url", url, "--model", "m", "--answers", "lable")
+    refused = its_eval_run(file, "--base-url", url, "--model", "m", "--answers", "lable")
     assert refused.returncode == 2
     assert "use one of auto, math, choice" in refused.stderr
 
@@ -69,7 +71,7 @@ def test_calls_of_tools_are_answers(engine: Engine, engine_url: str, tmp_path: P
     )
     out = tmp_path / "out"
     tools = json.dumps({"tools": [{"type": "function", "function": {"name": "add"}}]})
-    ended = its_eval(
+    ended = its_eval_run(
         file, "--base-url", f"{engine_url}/v1", "--model", "m", "--out", out, "--extra-body", tools
     )
     assert ended.returncode == 0, ended.stderr

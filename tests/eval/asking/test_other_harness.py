@@ -12,7 +12,7 @@ import pytest
 from eval.samples import RunFolder
 from tests.conftest import Proxy
 from tests.environments import environment
-from tests.eval.harness import its_eval
+from tests.eval.harness import its_eval_run
 from tests.eval.replayed import CONFIG, problem, replays, shared
 from tests.scripted import Engine
 
@@ -32,9 +32,9 @@ def test_sgl_eval_agrees(engine: Engine, start: Proxy, tmp_path: Path, data: Pat
     for file, answer in ((ours, "answer"), (theirs, "expected_answer")):
         rows = [{"id": k, "problem": problem(k), answer: gold} for k, gold in golds.items()]
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    ended = its_eval(ours, "--base-url", url, "--model", "vote3", "--out", tmp_path / "run")
+    ended = its_eval_run(ours, "--base-url", url, "--model", "vote3", "--out", tmp_path / "run")
     assert ended.returncode == 0, ended.stderr
-    solved = {s.id: s.correct for s in RunFolder(tmp_path / "run").latest().values()}
+    solved = {s.id: s.correct for s in RunFolder(tmp_path / "run").samples().values()}
 
     program = environment("sgl-eval", VERSION).with_name("sgl-eval")
     ran = subprocess.run(

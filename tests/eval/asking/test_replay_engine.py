@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from eval.grading import rows as grade
-from eval.grading.replay import read_outputs, vote
+from eval.grading.replay import ModelOutput, read_outputs, vote
 from eval.samples import RunFolder
 from its.answers.algebra.workers import Workers
 from tests.conftest import Proxy
-from tests.eval.harness import its_eval
+from tests.eval.harness import its_eval_run
 from tests.eval.replayed import CONFIG, MODELS, problem, replays, shared
 from tests.scripted import Engine
 
@@ -33,14 +33,14 @@ def test_the_harness_agrees_with_the_grader_and_the_vote(
     ]
     file.write_text("\n".join(lines) + "\n", "utf-8")
     url = f"{str(proxy.base_url).rstrip('/')}/v1"
-    ended = its_eval(file, "--base-url", url, "--model", "vote3", "--out", tmp_path / "run")
+    ended = its_eval_run(file, "--base-url", url, "--model", "vote3", "--out", tmp_path / "run")
     assert ended.returncode == 0, ended.stderr
-    samples = {sample.id: sample for sample in RunFolder(tmp_path / "run").latest().values()}
+    samples = {sample.id: sample for sample in RunFolder(tmp_path / "run").samples().values()}
 
     chosen = tmp_path / "chosen.jsonl"
     order = [(key, model) for key in outputs for model in MODELS]
     chosen.write_text("".join(json.dumps(outputs[k][m]) + "\n" for k, m in order), "utf-8")
-    offline = grade.grade(grade.read_rows(chosen, sure=False), 1)
+    offline = grade.grade_rows(grade.read_rows(chosen, sure=False), 2)
     differs = []
     with Workers() as graders:
         for (key, model), result in zip(order, offline, strict=True):
@@ -48,10 +48,9 @@ def test_the_harness_agrees_with_the_grader_and_the_vote(
             assert ballot["answer"] == result.read, (key, model)
             if not result.right:
                 differs.append((key, model))
-        read = read_outputs(chosen)
-        voted = {
-            key: vote([output for output in read if output.problem == key], "majority", graders)
-            for key in outputs
-        }
+        cast: dict[str, list[ModelOutput]] = {}
+        for output in read_outputs(chosen):
+            cast.setdefault(output.problem, []).append(output)
+        voted = {key: vote(cast[key], "majority", graders) for key in outputs}
     assert len(differs) <= LABELS_WRONG, differs
     assert {key: sample.correct for key, sample in samples.items()} == voted

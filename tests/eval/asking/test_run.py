@@ -11,13 +11,13 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from eval.asking.ask_all import Sampling
-from eval.asking.call import Patience
-from eval.asking.measure import EndError, Job, measure
-from eval.samples import RunError, RunFolder
+from eval.asking.ask_all import RunSpec, Sampling
+from eval.asking.measure import measure
+from eval.errors import EvalError
+from eval.samples import RunFolder
 from eval.tasks.load import load
 from tests.conftest import ROOT
-from tests.eval.harness import ENV, RUN, its_eval, problems, rows
+from tests.eval.harness import ENV, RUN, its_eval_run, problems, rows
 from tests.scripted import (
     Body,
     Engine,
@@ -40,7 +40,7 @@ def test_a_run_prints_and_keeps_every_answer(
     engine.scripts["m"] = always_three
     out = tmp_path / "out"
     args = [problems(tmp_path), "--base-url", f"{engine_url}/v1", "--model", "m", "--out", out]
-    ended = its_eval(*args, "--samples", 2, "--seed", 7, "--max-tokens", 9)
+    ended = its_eval_run(*args, "--samples", 2, "--seed", 7, "--max-tokens", 9)
     assert ended.returncode == 0, ended.stderr
     assert "16.7%" in ended.stdout
     assert "maj@2" in ended.stdout
@@ -54,14 +54,14 @@ def test_a_run_prints_and_keeps_every_answer(
     assert engine.bodies("m")[0]["max_tokens"] == 9
     assert "input_time" not in engine.bodies("m")[0], "this server knows nothing of it"
     asked = len(engine.received)
-    again = its_eval(*args, "--samples", 2, "--seed", 7, "--max-tokens", 9)
+    again = its_eval_run(*args, "--samples", 2, "--seed", 7, "--max-tokens", 9)
     assert again.returncode == 0
     assert len(engine.received) == asked, "what is done is not asked again"
-    other = its_eval(*args, "--samples", 2, "--seed", 8, "--max-tokens", 9)
+    other = its_eval_run(*args, "--samples", 2, "--seed", 8, "--max-tokens", 9)
     assert other.returncode == 2
     assert "seed was 7 and is 8" in other.stderr
     assert "--fresh" in other.stderr
-    fresh = its_eval(*args, "--seed", 8, "--fresh")
+    fresh = its_eval_run(*args, "--seed", 8, "--fresh")
     assert fresh.returncode == 0
     assert len(rows(out)) == 6
 
@@ -84,7 +84,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
     with (out / "samples.jsonl").open("a") as file:
         file.write('{"id": "half a row')
     before = len(engine.received)
-    ended = its_eval(*args)
+    ended = its_eval_run(*args)
     assert ended.returncode == 0, ended.stderr
     assert len(rows(out)) == 20
     assert len(engine.received) - before == 20 - len(done)
@@ -92,8 +92,8 @@ def test_a_killed_run_goes_on_where_it_stopped(
 
 def test_a_second_run_in_the_folder_ends_at_once(tmp_path: Path) -> None:
     args = [problems(tmp_path), "--base-url", "http://127.0.0.1:9/v1", "--model", "m"]
-    with RunFolder(tmp_path / "out").alone():
-        ended = its_eval(*args, "--out", tmp_path / "out")
+    with RunFolder(tmp_path / "out").locked():
+        ended = its_eval_run(*args, "--out", tmp_path / "out")
     assert ended.returncode == 2
     assert "out: another run is at work here" in ended.stderr
 
@@ -123,13 +123,13 @@ def test_failed_calls_are_wrong_reported_and_asked_again(
     engine.scripts["m"] = fails(500)
     out = tmp_path / "out"
     args = [problems(tmp_path), "--base-url", f"{engine_url}/v1", "--model", "m", "--out", out]
-    ended = its_eval(*args, "--retries", 0)
+    ended = its_eval_run(*args, "--retries", 0)
     assert ended.returncode == 1
     assert "6 calls failed" in ended.stderr
     assert len(engine.received) == 6, "only what was asked for is repeated"
     engine.scripts["m"] = says(r"\boxed{3}")
-    assert its_eval(*args).returncode == 0
-    assert len(RunFolder(out).latest()) == 6
+    assert its_eval_run(*args).returncode == 0
+    assert len(RunFolder(out).samples()) == 6
 
 
 def test_two_runs_with_a_seed_choose_the_same_personas(
@@ -139,7 +139,7 @@ def test_two_runs_with_a_seed_choose_the_same_personas(
 
     def personas(seed: int, out: str) -> list[object]:
         args = ["--base-url", f"{proxy.base_url}/v1", "--model", "r", "--seed", seed]
-        its_eval(problems(tmp_path), *args, "--out", tmp_path / out)
+        its_eval_run(problems(tmp_path), *args, "--out", tmp_path / out)
         found = sorted(rows(tmp_path / out), key=lambda row: str(row["id"]))
         return [row["input_time"]["persona"] for row in found]  # type: ignore[index]
 
@@ -161,7 +161,7 @@ def test_two_runs_with_a_seed_choose_the_same_personas(
 def test_bad_usage_is_one_clear_line(
     args: list[str], code: int, reason: str, tmp_path: Path
 ) -> None:
-    ended = its_eval(
+    ended = its_eval_run(
         *("--base-url", "http://127.0.0.1:9/v1", *args), "--model", "m", "--out", tmp_path / "o"
     )
     assert ended.returncode == code
@@ -174,7 +174,7 @@ def test_a_server_that_is_none_of_openais_is_told(tmp_path: Path) -> None:
         await Response("<html>hello</html>", media_type="text/html")(scope, receive, send)
 
     with serving(page) as url:
-        ended = its_eval("arith", "--base-url", url, "--model", "m", "--out", tmp_path / "o")
+        ended = its_eval_run("arith", "--base-url", url, "--model", "m", "--out", tmp_path / "o")
     assert ended.returncode == 1
     assert "no list of models" in ended.stderr
     assert not (tmp_path / "o").exists(), "nothing was begun"
@@ -183,9 +183,9 @@ def test_a_server_that_is_none_of_openais_is_told(tmp_path: Path) -> None:
 
 def test_answers_of_nobody_knows_what_are_not_taken_over(tmp_path: Path) -> None:
     (tmp_path / "samples.jsonl").write_text("{}\n")
-    with pytest.raises(RunError, match=r"no run\.json"):
-        RunFolder(tmp_path).open({"model": "m"}, {}, fresh=False)
-    RunFolder(tmp_path).open({"model": "m"}, {}, fresh=True)
+    with pytest.raises(EvalError, match=r"no run\.json"):
+        RunFolder(tmp_path).start({"model": "m"}, {}, fresh=False)
+    RunFolder(tmp_path).start({"model": "m"}, {}, fresh=True)
     assert not (tmp_path / "samples.jsonl").exists()
 
 
@@ -197,16 +197,13 @@ def test_a_disk_that_is_full_is_told(
 
     engine.scripts["m"] = always_three
     task = load("p", data=problems(tmp_path), seed=0)
-    job = Job(
-        task, f"{engine_url}/v1", Sampling("m"), tmp_path / "o", concurrency=2,
-        patience=Patience(), stop_on_error=False, fresh=False, prices=None,
-    )  # fmt: skip
+    spec = RunSpec(task, f"{engine_url}/v1", Sampling("m"), tmp_path / "o", concurrency=2)
     monkeypatch.setattr(RunFolder, "append", full)
-    with pytest.raises(EndError, match=r"cannot write .* No space left"):
-        measure(job)
+    with pytest.raises(EvalError, match=r"cannot write .* No space left"):
+        measure(spec)
     monkeypatch.undo()
     (tmp_path / "o" / "summary.json").mkdir()
-    with pytest.raises(EndError, match=r"cannot write .* Is a directory"):
-        measure(job)
+    with pytest.raises(EvalError, match=r"cannot write .* Is a directory"):
+        measure(spec)
     (tmp_path / "o" / "summary.json").rmdir()
-    assert measure(job) == 0, "what was done is kept"
+    assert measure(spec)[0].failed() == 0, "what was done is kept"

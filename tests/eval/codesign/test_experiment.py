@@ -16,13 +16,16 @@ from random import Random
 
 import pytest
 from msgspec.structs import replace
+from rich.console import Console
 
-from eval.codesign import power, problems
-from eval.codesign.plan import PlanError, read
+from eval.codesign import power, problems, runner
+from eval.codesign.plan import read_experiment
 from eval.codesign.step import Command
 from eval.codesign.steps import steps
+from eval.errors import EvalError
 from proxy.config.tables import EngineTable
 from tests.conftest import PLAIN, ROOT, command
+from tests.eval.harness import its_eval
 
 PLANS = ROOT / "eval" / "codesign"
 SECTIONS = [("cpu", None), ("cpu", "quick"), ("gpu", None), ("gpu", "short"), ("gpu", "smoke"),
@@ -99,7 +102,7 @@ def test_plans_say_what_they_would_run(
     name: str, section: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ITS_DATA", "/data")
-    plan = read(PLANS / f"{name}.toml", section)
+    plan = read_experiment(PLANS / f"{name}.toml", section)
     every = steps(plan, tmp_path, ROOT)
     names = [step.name for step in every]
     assert len(names) == len(set(names))
@@ -122,7 +125,7 @@ def test_plans_say_what_they_would_run(
 
 def test_the_dry_run_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ITS_DATA", "/data")
-    ended = command("eval", "codesign", PLANS / "paper.toml", "--dry-run")
+    ended = its_eval("codesign", PLANS / "paper.toml", "--dry-run")
     assert ended.returncode == 0, ended.stderr
     assert "--decontaminate /data/aime25.jsonl --rows 1000 --strategy unsimilar" in ended.stdout
     assert "--tp-size 2" in ended.stdout
@@ -149,15 +152,15 @@ def test_the_dry_run_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_bad_plan_is_one_line(tiny: Path, change: tuple[str, str], told: str) -> None:
     tiny.write_text(tiny.read_text().replace(*change))
-    with pytest.raises(PlanError) as error:
-        read(tiny)
+    with pytest.raises(EvalError) as error:
+        read_experiment(tiny)
     assert told in str(error.value)
     assert str(tiny) in str(error.value)
-    assert command("eval", "codesign", tiny, "--dry-run").returncode == 2
+    assert its_eval("codesign", tiny, "--dry-run").returncode == 2
 
 
 def test_a_step_alone_and_a_vote_with_engines_of_its_own() -> None:
-    ended = command("eval", "codesign", PLANS / "cpu.toml", "--only", "vote-bank", "--dry-run")
+    ended = its_eval("codesign", PLANS / "cpu.toml", "--only", "vote-bank", "--dry-run")
     assert ended.returncode == 0, ended.stderr
     assert re.findall("^# (.*)", ended.stdout, re.M) == ["vote-bank"]
     engines = [line for line in ended.stdout.splitlines() if "tests/sglang/" in line]
@@ -170,7 +173,7 @@ def test_an_engine_gets_all_that_is_in_flight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, concurrency: int
 ) -> None:
     monkeypatch.setenv("ITS_DATA", str(tmp_path))
-    plan = read(PLANS / "gpu.toml")
+    plan = read_experiment(PLANS / "gpu.toml")
     plan = replace(plan, measure=replace(plan.measure, concurrency=concurrency))
     cells = next(step for step in steps(plan, tmp_path, ROOT) if step.stage == "cells")
     config = next(text for path, text in cells.files.items() if path.name.endswith("panels.toml"))
@@ -180,9 +183,9 @@ def test_an_engine_gets_all_that_is_in_flight(
 
 
 def test_a_section_is_named_or_told() -> None:
-    with pytest.raises(PlanError, match="no section 'big'; there are: bank, numbers, quick"):
-        read(PLANS / "cpu.toml", "big")
-    ended = command("eval", "codesign", PLANS / "cpu.toml", "--only", "tea")
+    with pytest.raises(EvalError, match="no section 'big'; there are: bank, numbers, quick"):
+        read_experiment(PLANS / "cpu.toml", "big")
+    ended = its_eval("codesign", PLANS / "cpu.toml", "--only", "tea")
     assert ended.returncode == 2
     assert "--only tea: this plan's stages are problems, power" in ended.stderr
 
@@ -226,12 +229,12 @@ def test_the_whole_way_and_nothing_twice(tiny: Path, out: Path) -> None:
     shown = (out / "logs" / "report.log").read_text()
     assert shown.count(" vote of 2 ") == 3, "each run of the vote is a row of the terminal's table"
     tiny.write_text('hours = "a minute"\n' + tiny.read_text())
-    again = command("eval", "codesign", tiny, "--out", out)
+    again = its_eval("codesign", tiny, "--out", out)
     assert again.returncode == 0, "other words about the hours are not another plan"
     assert again.stderr.count("done before") == len(list((out / "results").iterdir()))
     assert not any(str(out) in file.read_text() for file in (out / "results").iterdir())
     moved = out.rename(out.with_name("moved"))
-    again = command("eval", "codesign", tiny, "--out", moved, "--only", "train")
+    again = its_eval("codesign", tiny, "--out", moved, "--only", "train")
     assert again.stderr.count("done before") == 3, "what was trained serves in another folder too"
     _holds_without_answers(tiny, moved, matrix)
 
@@ -244,14 +247,14 @@ def _holds_without_answers(tiny: Path, out: Path, matrix: object) -> None:
         if record.stem != "report":
             (new / "results" / record.name).write_bytes(record.read_bytes())
     for stage in ("train", "cells"):
-        again = command("eval", "codesign", tiny, "--out", new, "--only", stage)
+        again = its_eval("codesign", tiny, "--out", new, "--only", stage)
         assert again.stderr.count("done before") == 3, again.stderr
     plan = new / "cells" / "bank" / "matrix.toml"
     plan.write_bytes((out / "cells" / "bank" / "matrix.toml").read_bytes())
-    assert command("eval", "matrix", plan).returncode == 0
+    assert its_eval("matrix", plan).returncode == 0
     assert json.loads(plan.with_name("matrix.json").read_text()) == matrix
     (new / "cells" / "bank" / "n-0-none" / "shares.json").write_text("{}")
-    ended = command("eval", "matrix", plan)
+    ended = its_eval("matrix", plan)
     assert ended.returncode == 2
     assert "is not a cell's (KeyError): delete it" in ended.stderr
 
@@ -291,6 +294,7 @@ def test_no_training_outlives_its_run(tiny: Path, out: Path, number: int) -> Non
 
 
 def test_a_killed_run_goes_on_and_leaves_no_server(tiny: Path, out: Path) -> None:
+    tiny.write_text(tiny.read_text().replace('["none", "random", "similar"]', '["none"]'))
     process = started(tiny, out, "logs/cells-*.proxy.log")
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -306,12 +310,12 @@ def test_a_killed_run_goes_on_and_leaves_no_server(tiny: Path, out: Path) -> Non
 
 def test_what_fails_says_where_to_look(tiny: Path, out: Path) -> None:
     tiny.with_name("trainer.py").write_text("raise SystemExit('no memory')")
-    ended = command("eval", "codesign", tiny, "--out", out)
+    ended = its_eval("codesign", tiny, "--out", out)
     assert ended.returncode == 1
     assert "train-n-0 failed (status 1)" in ended.stderr
     assert "no memory" in ended.stderr
     tiny.write_text(tiny.read_text().replace("rows = 6", "rows = 5"))
-    ended = command("eval", "codesign", tiny, "--out", out)
+    ended = its_eval("codesign", tiny, "--out", out)
     assert ended.returncode == 1
     assert "is another plan" in ended.stderr
 
@@ -321,31 +325,44 @@ def test_another_training_file_is_another_plan(tiny: Path, out: Path) -> None:
     file = tiny.with_name("own.yml")
     file.write_text((ROOT / "sft" / "smoke-cpu.yml").read_text())
     tiny.write_text(tiny.read_text().replace("sft/smoke-cpu.yml", str(file)))
-    assert command("eval", "codesign", tiny, "--out", out, "--only", "power").returncode == 0
+    assert its_eval("codesign", tiny, "--out", out, "--only", "power").returncode == 0
     file.write_text(file.read_text() + "weight_decay: 0.5\n")
-    ended = command("eval", "codesign", tiny, "--out", out, "--only", "power")
+    ended = its_eval("codesign", tiny, "--out", out, "--only", "power")
     assert ended.returncode == 1
     assert f"or of another {file}" in ended.stderr
 
 
-def test_a_port_that_is_taken_is_told(tiny: Path, out: Path) -> None:
+def test_a_port_that_is_taken_is_told(
+    tiny: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port is given time: a server of a run that was just killed may still hold it."""
+    monkeypatch.setattr(runner, "FREE_WITHIN", 0.2)
+    plan = read_experiment(tiny)
+    cells = next(step for step in steps(plan, out, ROOT) if step.stage == "cells")
+    (out / "checkpoints" / "n-0").mkdir(parents=True)
     with socket.socket() as other:
-        other.bind(("127.0.0.1", read(tiny).port + 1))
+        other.bind(("127.0.0.1", plan.port + 1))
         other.listen()
-        ended = command("eval", "codesign", tiny, "--out", out, timeout=120)
-    assert ended.returncode == 1
-    assert "is taken by another server: change `port`" in ended.stderr
+        with pytest.raises(EvalError, match="is taken by another server: change `port`") as error:
+            runner.ExperimentRunner(out, ROOT, Console(quiet=True)).run(plan, [cells])
+    assert error.value.code == 1
+
+
+def test_waiting_ends_with_what_is_waited_for_or_with_the_time() -> None:
+    looks = iter([False, True])
+    assert runner.wait_until(lambda: next(looks), 30)
+    assert not runner.wait_until(lambda: False, 0)
 
 
 def test_a_checkpoint_that_was_never_trained_is_told_at_once(tiny: Path, out: Path) -> None:
-    ended = command("eval", "codesign", tiny, "--out", out, "--only", "cells-bank-n-0")
+    ended = its_eval("codesign", tiny, "--out", out, "--only", "cells-bank-n-0")
     assert ended.returncode == 1
     assert f"{out}/checkpoints/n-0 is not there" in " ".join(ended.stderr.split())
 
 
 def test_an_engine_that_does_not_start(tiny: Path, out: Path) -> None:
     tiny.with_name("engine.py").write_text("raise SystemExit('no GPU')")
-    ended = command("eval", "codesign", tiny, "--out", out)
+    ended = its_eval("codesign", tiny, "--out", out)
     assert ended.returncode == 1
     assert "engine-n-0 ended" in ended.stderr
     assert "no GPU" in ended.stderr
@@ -361,7 +378,7 @@ def test_what_cannot_be_begun_is_one_line(tiny: Path, out: Path) -> None:
     ):
         tiny.write_text(text.replace(*change))
         place = tiny / "under-a-file" if told == "cannot write" else out
-        ended = command("eval", "codesign", tiny, "--out", place)
+        ended = its_eval("codesign", tiny, "--out", place)
         assert (ended.returncode, ended.stderr.count("\n")) == (code, 1), ended.stderr
         assert told in ended.stderr
     tiny.write_text(text)
@@ -377,7 +394,9 @@ def test_what_a_line_needs() -> None:
 
 def test_braces_of_a_command_are_its_own(tiny: Path, out: Path) -> None:
     tiny.write_text(tiny.read_text().replace("{port}", "{port} '{\\\"port\\\": 1}'"))
-    [engine, *_] = [step.servers[0] for step in steps(read(tiny), out, ROOT) if step.servers]
+    [engine, *_] = [
+        step.servers[0] for step in steps(read_experiment(tiny), out, ROOT) if step.servers
+    ]
     assert str(engine.command).endswith(""" '{"port": 1}'""")
 
 

@@ -9,8 +9,8 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from eval.codesign.matrix import Cell, contrasts, result
-from tests.conftest import Proxy, command
-from tests.eval.harness import problems
+from tests.conftest import Proxy
+from tests.eval.harness import its_eval, problems
 from tests.scripted import Body, Engine, completion, speaks
 
 MATRIX = """
@@ -63,10 +63,10 @@ def test_the_matrix_runs_what_is_missing_and_tests_the_claim(
         f'task = "p"\ndata = "problems.jsonl"\nbase_url = "{proxy.base_url}/v1"\nout = "cells"\n'
         'test = ["none", "random"]\n[train]\nnone = "trained-n"\nrandom = "trained-r"\n'
     )
-    dry = command("eval", "matrix", plan, "--dry-run")
+    dry = its_eval("matrix", plan, "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert "[4/4] trained-r, trained random, asked random" in dry.stderr
-    ended = command("eval", "matrix", plan)
+    ended = its_eval("matrix", plan)
     assert ended.returncode == 0, ended.stderr
     found = json.loads((tmp_path / "cells" / "matrix.json").read_text())
     shares = {(c["train"], c["test"]): c["pass_at_1"]["value"] for c in found["cells"]}
@@ -81,7 +81,7 @@ def test_the_matrix_runs_what_is_missing_and_tests_the_claim(
     recorded = (tmp_path / "cells" / "trained-r-random" / "run.json").read_text()
     away = plan.read_text().replace(str(proxy.base_url), "http://127.0.0.1:9")
     plan.write_text(away)
-    again = command("eval", "matrix", plan)
+    again = its_eval("matrix", plan)
     assert again.returncode == 0, "what is done is not run again, and needs no server"
     assert (tmp_path / "cells" / "trained-r-random" / "run.json").read_text() == recorded
 
@@ -116,7 +116,7 @@ def test_the_matrix_runs_what_is_missing_and_tests_the_claim(
 def test_a_bad_plan_is_one_line(tmp_path: Path, text: str, told: str) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text(text)
-    ended = command("eval", "matrix", plan)
+    ended = its_eval("matrix", plan)
     assert ended.returncode == 2
     assert told in ended.stderr
 

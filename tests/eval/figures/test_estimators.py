@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, hypergeom, permutation_test
 
-from eval.figures import estimators, scaling
+from eval.figures import estimators, resampling, scaling
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=9), st.data())
@@ -57,23 +57,30 @@ def test_maj_at_k_of_more_samples_than_a_float_can_count() -> None:
         assert found[k - 1] == pytest.approx(expected)
 
 
+@pytest.fixture
+def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for a property that is checked hundreds of times."""
+    monkeypatch.setattr(resampling, "RESAMPLES", 1000)
+
+
+@pytest.mark.usefixtures("fewer_resamples")
 def test_the_bootstrap_covers_what_it_says() -> None:
     rng = np.random.default_rng(1)
     hits, trials, chance = 0, 300, 0.6
     for trial in range(trials):
-        found = estimators.mean_interval([float(x < chance) for x in rng.random(100)], seed=trial)
+        found = resampling.mean_interval([float(x < chance) for x in rng.random(100)], seed=trial)
         hits += found.low <= chance <= found.high
     assert 0.90 <= hits / trials <= 0.985
 
 
 def test_thirty_problems_say_little() -> None:
     """The note that stands under every AIME figure."""
-    found = estimators.mean_interval([True] * 20 + [False] * 10)
+    found = resampling.mean_interval([True] * 20 + [False] * 10)
     assert 0.14 < (found.high - found.low) / 2 < 0.19
 
 
 def test_a_run_without_spread_still_has_an_interval() -> None:
-    found = estimators.mean_interval([0.0] * 12)
+    found = resampling.mean_interval([0.0] * 12)
     assert found.value == 0
     assert found.low == 0
     assert 0.2 < found.high < 0.3
@@ -85,7 +92,7 @@ def test_pairs_of_one_sample_are_tested_as_mcnemar_does(pairs: list[tuple[bool, 
     gained = sum(b and not a for a, b in pairs)
     lost = sum(a and not b for a, b in pairs)
     expected = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    assert estimators.paired_p(one, two) == pytest.approx(expected)
+    assert resampling.paired_p(one, two) == pytest.approx(expected)
 
 
 def test_the_paired_test_is_that_of_another_library() -> None:
@@ -95,10 +102,11 @@ def test_the_paired_test_is_that_of_another_library() -> None:
         (one, two), lambda x, y, axis: np.mean(y - x, axis=axis), vectorized=True,
         permutation_type="samples", n_resamples=20_000, rng=2,
     )  # fmt: skip
-    found = estimators.paired_p(one.tolist(), two.tolist())
+    found = resampling.paired_p(one.tolist(), two.tolist())
     assert found == pytest.approx(other.pvalue, abs=0.02)
 
 
+@pytest.mark.usefixtures("fewer_resamples")
 def test_means_of_unequal_numbers_are_not_called_different() -> None:
     """A majority of nine solves more of what is easy than one try: that is no difference."""
     rng = np.random.default_rng(0)
@@ -106,7 +114,7 @@ def test_means_of_unequal_numbers_are_not_called_different() -> None:
     for _ in range(200):
         easy = rng.beta(2, 1, 300)
         one, nine = rng.binomial(1, easy), rng.binomial(9, easy) / 9
-        found.append(estimators.paired_p(one.tolist(), nine.tolist()))
+        found.append(resampling.paired_p(one.tolist(), nine.tolist()))
     assert 0.01 < np.mean(np.array(found) < 0.05) < 0.1
 
 
@@ -114,7 +122,7 @@ def test_a_paired_difference_is_narrower_than_an_unpaired_one() -> None:
     rng = np.random.default_rng(0)
     one = rng.random(200)
     two = one + rng.normal(0.1, 0.01, 200)
-    found = estimators.paired_difference(list(one), list(two))
+    found = resampling.paired_difference(list(one), list(two))
     assert found.value == pytest.approx(0.1, abs=0.01)
     assert found.high - found.low < 0.01
 
@@ -123,7 +131,7 @@ def test_a_paired_difference_is_narrower_than_an_unpaired_one() -> None:
 @pytest.mark.parametrize("n", [1, 30, 500])
 def test_differences_that_are_all_alike_still_have_an_interval(difference: float, n: int) -> None:
     one = np.random.default_rng(0).random(n)
-    found = estimators.paired_difference(list(one), list(one + difference))
+    found = resampling.paired_difference(list(one), list(one + difference))
     unseen = binomtest(0, n).proportion_ci(method="wilson").high
     assert found.value == pytest.approx(difference)
     assert found.low == pytest.approx((1 - unseen) * difference - unseen)

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from eval.figures.estimators import wilson
-from eval.figures.figures import figures
-from eval.samples import Sample
+from eval.figures.figures import figures_of
+from eval.samples import EvalSample
 from its.answers import Sample as Sampled
 from its.answers import Unread
 from its.answers.algebra.judge import Judge
@@ -24,16 +24,18 @@ def test_wilson_against_published_values() -> None:
 
 
 def test_the_score_is_a_mean_over_problems() -> None:
-    def sample(key: str, index: int, correct: bool, answer: str = "1", **more: object) -> Sample:
-        return Sample(key, index, 0, "1", "q", answer=answer, correct=correct, **more)  # type: ignore[arg-type]
+    def sample(
+        key: str, index: int, correct: bool, answer: str = "1", **more: object
+    ) -> EvalSample:
+        return EvalSample(key, index, 0, "1", "q", answer=answer, correct=correct, **more)  # type: ignore[arg-type]
 
-    found = figures(
+    found = figures_of(
         "m",
         [
             sample("a", 0, True, tokens=10),
             sample("a", 1, False, answer="2", tokens=20, finish_reason="length"),
             sample("b", 0, True, tokens=30),
-            Sample("b", 1, 0, "1", "q", error="timeout"),
+            EvalSample("b", 1, 0, "1", "q", error="timeout"),
         ],
         lambda: lambda _: Unread.EXHAUSTED,
     )
@@ -49,7 +51,7 @@ def test_each_problem_has_the_whole_patience_of_a_judge() -> None:
     """One judge for all would tire of the first problems, and split what is equal in the rest."""
     spellings = ("sqrt(8)", "2*sqrt(2)")
     samples = [
-        Sample(f"{problem}", index, 0, "2*sqrt(2)", "q", answer=answer, correct=True)
+        EvalSample(f"{problem}", index, 0, "2*sqrt(2)", "q", answer=answer, correct=True)
         for problem in range(4)
         for index, answer in enumerate(spellings)
     ]
@@ -65,4 +67,4 @@ def test_each_problem_has_the_whole_patience_of_a_judge() -> None:
 
         return judge
 
-    assert figures("m", samples, judges).agreement == 1
+    assert figures_of("m", samples, judges).agreement == 1

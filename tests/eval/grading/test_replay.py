@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.conftest import command
+from tests.eval.harness import its_eval
 
 TEXTS = {
     "p1": {"a": r"\boxed{1/2}", "b": r"\boxed{0.5}", "c": r"\boxed{3}"},
@@ -22,7 +22,7 @@ def test_the_vote_stands_beside_each_model(tmp_path: Path) -> None:
     again = {**rows[0], "text": r"\boxed{9}"}
     file = tmp_path / "outputs.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in [*rows, again]))
-    ended = command("eval", "replay", file)
+    ended = its_eval("replay", file)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[2:] == [
         "| a | 2 | 1 (50.0%) | 1 (50.0%) |",
@@ -34,9 +34,9 @@ def test_the_vote_stands_beside_each_model(tmp_path: Path) -> None:
 
 def test_bad_usage(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"model": "a"}\n')
-    ended = command("eval", "replay", tmp_path / "bad.jsonl")
+    ended = its_eval("replay", tmp_path / "bad.jsonl")
     assert ended.returncode == 2
     assert "line 1: not {problem_id" in ended.stderr
-    ended = command("eval", "replay", tmp_path / "bad.jsonl", "--method", "best")
+    ended = its_eval("replay", tmp_path / "bad.jsonl", "--method", "best")
     assert ended.returncode == 2
     assert "there are: majority" in ended.stderr

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from eval.pages import html
-from eval.samples import RunFolder, Sample
+from eval.samples import EvalSample, RunFolder
 from its.answers.algebra.workers import Workers
 from tests.conftest import command, require_or_skip
+from tests.eval.harness import its_eval
 
 NAMES = ("gsm8k-vote3-of-three-members", "gsm8k-none")
 SETTINGS = {"task": "gsm8k", "problems": 20, "samples": 4, "temperature": 0.7, "seed": 0}
@@ -27,14 +28,14 @@ def runs(tmp_path: Path) -> list[Path]:
     for name in NAMES:
         folder = RunFolder(tmp_path / name)
         about = {"command": f"its-eval run gsm8k --model {name}", "commit": "0123456789ab"}
-        folder.open({**SETTINGS, "model": name}, about, fresh=True)
+        folder.start({**SETTINGS, "model": name}, about, fresh=True)
         for problem in range(20):
             for index in range(4):
                 right = rng.random() < 0.3 + 0.03 * problem
                 answer = "7" if right else str(rng.randrange(8, 11))
                 known = {"strategy": "random", "persona": f"You keep bees. {HOSTILE}"}
                 folder.append(
-                    Sample(
+                    EvalSample(
                         f"p{problem}", index, 0, "7", f"What is 3 + 4? {HOSTILE}",
                         text=f"It is \\boxed{{{answer}}}.", answer=answer, correct=right,
                         finish_reason="stop", tokens=rng.randrange(50, 900), thinking_tokens=20,
@@ -48,7 +49,7 @@ def runs(tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def page(runs: list[Path], tmp_path: Path) -> Path:
     out = tmp_path / "report.html"
-    ended = command("eval", "report", *runs, "--html", out, "--title", "Two <runs>")
+    ended = its_eval("report", *runs, "--html", out, "--title", "Two <runs>")
     assert ended.returncode == 0, ended.stderr
     return out
 
@@ -78,7 +79,7 @@ def test_runs_of_one_name_are_told_apart(runs: list[Path]) -> None:
     twin = runs[0].parent / "other" / runs[0].name
     shutil.copytree(runs[0], twin)
     with Workers() as graders:
-        page = html.gather([runs[0], twin, runs[1]], "t", graders)
+        page = html.read_page([runs[0], twin, runs[1]], "t", graders)
     assert [row.run for row in page.rows] == [str(runs[0]), str(twin), runs[1].name]
 
 
@@ -96,7 +97,7 @@ def test_a_matrix_is_drawn(tmp_path: Path, runs: list[Path]) -> None:
     runs[0].rename(folder / "none-none")
     (folder / "matrix.json").write_text(json.dumps({"cells": cells, "contrasts": [contrast]}))
     out = tmp_path / "matrix.html"
-    ended = command("eval", "report", folder, "--html", out)
+    ended = its_eval("report", folder, "--html", out)
     assert ended.returncode == 0, ended.stderr
     text = out.read_text("utf-8")
     assert "trained with" in text

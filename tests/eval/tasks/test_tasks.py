@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eval.errors import EvalError
 from eval.tasks import arith
 from eval.tasks.hub import HUB_SETS, HubSet, columns, gpqa, gsm8k, olympiad
-from eval.tasks.load import Task, TaskError, load, read_file, write_file
+from eval.tasks.load import Task, load, read_file, write_file
 from eval.tasks.problem import Problem
 from its.answers import parse
-from tests.conftest import command
-from tests.eval.harness import problems
+from tests.eval.harness import its_eval, problems
 
 ROW = columns("problem", "answer", "id")
 
@@ -38,7 +38,7 @@ def test_a_task_with_odd_ends_of_lines_is_read_as_it_was_written(tmp_path: Path)
 def test_a_bad_file_names_its_line(tmp_path: Path, text: str, reason: str) -> None:
     file = tmp_path / "p.jsonl"
     file.write_text(text)
-    with pytest.raises(TaskError, match=reason) as error:
+    with pytest.raises(EvalError, match=reason) as error:
         read_file(file)
     assert str(file) in str(error.value)
 
@@ -55,10 +55,10 @@ def test_a_public_set_is_read_by_the_hubs_library(
     monkeypatch.setitem(HUB_SETS, "aime24", HubSet(str(folder), "train", 3, ROW))
     assert [p.id for p in load("aime24", data=None, seed=0).problems] == ["p0", "p1", "p2"]
     monkeypatch.setitem(HUB_SETS, "aime24", HubSet(str(folder), "train", 30, ROW))
-    with pytest.raises(TaskError, match="3 rows where 30 were expected"):
+    with pytest.raises(EvalError, match="3 rows where 30 were expected"):
         load("aime24", data=None, seed=0)
     monkeypatch.setitem(HUB_SETS, "aime24", HubSet(str(tmp_path / "no"), "train", 30, ROW))
-    with pytest.raises(TaskError, match="--data FILE"):
+    with pytest.raises(EvalError, match="--data FILE"):
         load("aime24", data=None, seed=0)
 
 
@@ -96,10 +96,10 @@ def test_public_rows_are_read() -> None:
 
 def test_a_task_is_written_for_decontamination(tmp_path: Path) -> None:
     out = tmp_path / "arith.jsonl"
-    ended = command("eval", "task", "arith", "--out", out)
+    ended = its_eval("task", "arith", "--out", out)
     assert ended.returncode == 0, ended.stderr
     written = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(written) == 200
     assert set(written[0]) == {"id", "problem", "answer"}
     assert "SHA-256" in ended.stderr
-    assert command("eval", "task", "nothing", "--out", out).returncode == 2
+    assert its_eval("task", "nothing", "--out", out).returncode == 2
