@@ -16,11 +16,11 @@ from rich.table import Table
 from its.manifest import CoDesign
 from its.urls import fault
 
-from . import models
-from .checks import ConfigError
-from .config import load
-from .progress import download_bar
-from .settings import Settings
+from .config.checks import ConfigError
+from .config.load import load
+from .config.settings import Settings
+from .tools import models
+from .tools.progress import download_bar
 
 RULE = """
 A checkpoint trained with a context must be asked with one, of any kind; one trained without must be
@@ -58,7 +58,8 @@ def serve(
     hung_up: list[int] = []
     # Until the server listens for it, SIGHUP would end the process; the imports take a second.
     signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
-    from . import server, tracing
+    from .serving import server
+    from .telemetry import tracing
 
     settings = _load(config)
     _warn(settings)
@@ -112,7 +113,7 @@ def init(
 
     An engine is asked for its models and, if it is SGLang on this machine, for their manifests.
     """
-    from . import init as writer
+    from .tools import init as writer
 
     urls = [_url("--engine", url) for url in engine or [writer.DEFAULT_ENGINE]]
     try:
@@ -144,7 +145,7 @@ def conformance(
 
     Any OpenAI-compatible server will do, the proxy itself too.
     """
-    from .conformance import run
+    from .tools.conformance import run
 
     lacks = False
     for result in run(_url("--base-url", base_url), model, _secret(api_key)):
@@ -180,7 +181,7 @@ def demo(
     ] = models.DEFAULT,
 ) -> None:
     """Start a real model on the CPU, put the proxy in front, ask, vote and evaluate."""
-    from .demo import DemoError, run
+    from .tools.demo import DemoError, run
 
     try:
         run(_model_file(model), once=once, port=port or 0)

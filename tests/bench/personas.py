@@ -26,10 +26,10 @@ from starlette.routing import Route
 from its.personas.bank import load
 from its.strategies import EVEN, Shelf
 from its.types import Layout
-from proxy.metrics import Metrics
-from proxy.personas import Contexts
-from proxy.settings import Member, StoreSettings
-from proxy.store import Stored, open_store
+from proxy.config.settings import Member, StoreSettings
+from proxy.contexts.personas import Contexts
+from proxy.contexts.store import Stored, open_store
+from proxy.telemetry.metrics import Metrics
 from tests.scripted import completion
 
 ROOT = Path(__file__).parent.parent.parent

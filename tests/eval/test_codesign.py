@@ -21,7 +21,7 @@ from eval.codesign import power, problems
 from eval.codesign.plan import PlanError, read
 from eval.codesign.step import Command
 from eval.codesign.steps import steps
-from proxy.tables import EngineTable
+from proxy.config.tables import EngineTable
 from tests.conftest import PLAIN, ROOT, command
 
 PLANS = ROOT / "eval" / "codesign"

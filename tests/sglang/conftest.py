@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from its.cache import folder
-from proxy import models
-from proxy.app import create_app
-from proxy.config import load
+from proxy.api.app import create_app
+from proxy.config.load import load
+from proxy.tools import models
 from tests.conftest import MEMBERS, ROOT
 from tests.scripted import serving
 

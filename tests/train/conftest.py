@@ -14,7 +14,7 @@ from its import manifest
 from its.personas import bank
 from its.strategies import Shelf
 from its.types import Layout
-from proxy import models
+from proxy.tools import models
 from sft import gguf_tokenizer
 from sft.build_job import Asked, Limit, build_all
 from sft.compose import Contexts

@@ -16,7 +16,7 @@ import pytest
 from gguf import MODEL_ARCH
 from rich.console import Console
 
-from proxy import models
+from proxy.tools import models
 from sft import gguf_model, gguf_vocabulary
 from sft.export import ExportError, export
 from tests.conftest import ROOT
@@ -42,7 +42,7 @@ KEY = "tests"
 def served(model: Path) -> Iterator[httpx.Client]:
     """Serve a GGUF file as the proxy's embedded engine does."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "proxy.embedded", model],
+        [sys.executable, "-m", "proxy.engines.embedded", model],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
     try:
