@@ -99,7 +99,7 @@ class _Steps:
     def _power(self) -> Step:
         contexts = sum(name != "none" for name in self.plan.strategies)
         found = self.out / "power.json"
-        sizes = ("--problems", self.plan.data.test_problems, "--both", contexts**2)
+        sizes = ("--problems", self.plan.data.test_problems, "--both", max(contexts, 1) ** 2)
         words = _python("eval.codesign.power", *sizes, "--one", max(contexts, 1)).words
         return Step("power", "power", (Command(words, output=found),), keep=(found,))
 
