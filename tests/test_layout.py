@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,47 @@ def test_imports_point_one_way(package: str) -> None:
         for name in imports(path):
             top = name.split(".")[0]
             assert top not in PACKAGES or top in ALLOWED[package], f"{path} imports {name}"
+
+
+def room_of(path: Path, package: str) -> str:
+    """Return the room that a module stands in; one at the top of the package is its own."""
+    return path.relative_to(ROOT / package).with_suffix("").parts[0]
+
+
+def neighbours(path: Path, package: str) -> Iterator[str]:
+    """Yield the rooms of its package that a module imports from, wherever the import stands."""
+    names = {part.name.removesuffix(".py") for part in (ROOT / package).iterdir()}
+    here = [package, *path.relative_to(ROOT / package).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            found = here[: len(here) - node.level + 1]
+            found += node.module.split(".") if node.module else []
+            places = [[*found, alias.name] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            places = [[*(node.module or "").split("."), alias.name] for alias in node.names]
+        elif isinstance(node, ast.Import):
+            places = [alias.name.split(".") for alias in node.names]
+        else:
+            continue
+        for place in places:
+            if len(place) > 1 and place[0] == package and place[1] in names:
+                yield place[1]
+
+
+ROOMS = ("proxy", "sft")
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_two_rooms_import_each_other(package: str) -> None:
+    graph: dict[str, set[str]] = {}
+    for path in modules(package):
+        room = room_of(path, package)
+        graph.setdefault(room, set()).update(set(neighbours(path, package)) - {room})
+    assert any(graph.values()), "no import was seen: this test would pass on anything"
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"{package}: rooms import each other in a circle: {error.args[1]}")
 
 
 ALGEBRA = ROOT / "its" / "answers" / "algebra"
