@@ -23,7 +23,7 @@ NO_OVERRIDE = Override()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MemberPrompt:
     """A member, how it is asked, and the context chosen for one question (`None` for none)."""
 
     member: Member

@@ -11,7 +11,7 @@ FRESH_SECONDS = 1.0
 _LOG = logging.getLogger("its.proxy")
 
 
-class Look:
+class Readiness:
     """Asks `engines`; one look serves everybody who asks while it runs and a second after."""
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
