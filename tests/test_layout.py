@@ -18,7 +18,7 @@ ALLOWED = {
     "sft": {"its"},
     "eval": {"its"},
 }
-WITH_ROOMS = ("its", "proxy", "eval")
+WITH_ROOMS = ("its", "its/answers", "proxy", "sft", "eval")
 """Packages and folders whose rooms are checked for cycles."""
 
 WORLD = {
