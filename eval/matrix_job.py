@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from its.files import write_whole
+from its.files import atomic_write
 
 from .ask import Patience
 from .compare import Comparison
@@ -69,7 +69,7 @@ def _measured(job: Job) -> dict[str, float]:
     unordered = shares(job.folder)  # as answers came; the bootstrap wants the same order each time
     found = {key: unordered[key] for key in ids}
     line = " ".join(f"{found[key]:.17g}" for key in ids)
-    write_whole(kept, json.dumps({"settings": job.settings, "shares": line}, indent=2) + "\n")
+    atomic_write(kept, json.dumps({"settings": job.settings, "shares": line}, indent=2) + "\n")
     return found
 
 
@@ -96,7 +96,7 @@ def _job(plan: Plan, task: Task, cell: Cell, folder: Path) -> Job:
 
 def save(found: Mapping[Cell, Mapping[str, float]], path: Path) -> None:
     """Write the matrix as JSON."""
-    write_whole(path, json.dumps(result(found), indent=2) + "\n")
+    atomic_write(path, json.dumps(result(found), indent=2) + "\n")
 
 
 def show(found: Mapping[Cell, Mapping[str, float]], console: Console) -> None:

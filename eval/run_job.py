@@ -15,7 +15,7 @@ from typing import Any
 import openai
 
 from its.answers.algebra.workers import Workers
-from its.files import write_whole
+from its.files import atomic_write
 
 from . import report
 from . import run as runner
@@ -132,7 +132,7 @@ def _summarise(job: Job) -> None:
         return  # it was interrupted before it began
     with Workers() as graders:
         found = report.summary(job.folder, graders, job.prices)
-    write_whole(job.folder / "summary.json", json.dumps(found, indent=2) + "\n")
+    atomic_write(job.folder / "summary.json", json.dumps(found, indent=2) + "\n")
 
 
 def commit() -> str | None:

@@ -17,7 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from its.files import write_whole
+from its.files import atomic_write
 
 from ..run_job import commit
 from .guard import ENDS_WITHIN
@@ -84,7 +84,7 @@ class Run:
                 f"{file} is another plan or of another {plan.train.file}: choose another --out, or"
                 " delete that folder"
             )
-        write_whole(file, text)
+        atomic_write(file, text)
 
     def _step(self, step: Step, title: str) -> None:
         record, wanted = self.results / f"{step.name}.json", digest(step, self.out)
@@ -103,7 +103,7 @@ class Run:
             "results": {str(path.relative_to(self.out)): _small(path) for path in step.keep
                         if path.is_relative_to(self.out)},
         }  # fmt: skip
-        write_whole(record, _placeless(json.dumps(about, indent=2), self.out) + "\n")
+        atomic_write(record, _placeless(json.dumps(about, indent=2), self.out) + "\n")
         self.console.print(f"{title}: {seconds / 60:.1f} min", markup=False)
 
     def _restore(self, record: Path) -> None:
@@ -112,7 +112,7 @@ class Run:
             path = self.out / name
             if found is not None and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, json.dumps(found, indent=2) + "\n")
+                atomic_write(path, json.dumps(found, indent=2) + "\n")
 
     def _done(self, step: Step) -> None:
         for path, text in step.files.items():

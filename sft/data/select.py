@@ -10,7 +10,7 @@ from ..errors import DataError
 from .decontaminate import Overlap, TestQuestions, normal
 from .examples import Columns, Shape, TrainingExample, recognise
 from .raw import Bad, Fields, Raw, digest
-from .sources import FILTERS, Source
+from .sets import FILTERS, Source
 
 Fits: TypeAlias = Callable[[TrainingExample], bool]
 
