@@ -35,7 +35,7 @@ class InitError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundModel:
     """A served model, or a checkpoint: `folder` is where its manifest may be read."""
 
     engine: str
@@ -44,7 +44,7 @@ class Found:
     manifest: Manifest | None
 
 
-def ask_engine(url: str) -> list[Found]:
+def ask_engine(url: str) -> list[FoundModel]:
     """Return the models of the engine at `url` (up to /v1), with their manifests where readable.
 
     SGLang says by `/get_model_info` where its weights lie; on this machine the manifest is there.
@@ -65,10 +65,10 @@ def ask_engine(url: str) -> list[Found]:
     if not names:
         raise InitError(f"{url}: serves no model")
     folder = Path(place) if isinstance(place, str) else None
-    return [Found(f"{root}/v1", name, folder, _manifest(folder)) for name in names]
+    return [FoundModel(f"{root}/v1", name, folder, _manifest(folder)) for name in names]
 
 
-def look_at(folder: Path, engine: str) -> Found:
+def look_at(folder: Path, engine: str) -> FoundModel:
     """Return the checkpoint in `folder`, to be served by `engine` under its folder's name.
 
     Raises:
@@ -78,10 +78,10 @@ def look_at(folder: Path, engine: str) -> Found:
         known = manifest.read(folder)
     except ManifestError as error:
         raise InitError(str(error)) from error
-    return Found(engine, folder.resolve().name, folder.resolve(), known)
+    return FoundModel(engine, folder.resolve().name, folder.resolve(), known)
 
 
-def render(found: Sequence[Found]) -> str:
+def render(found: Sequence[FoundModel]) -> str:
     """Return the configuration (TOML)."""
     urls = list(dict.fromkeys(each.engine for each in found))
     names = _names(found)
@@ -109,7 +109,7 @@ def render(found: Sequence[Found]) -> str:
     return tomlkit.dumps(document)
 
 
-def _member(found: Found, engine: str) -> Table:
+def _member(found: FoundModel, engine: str) -> Table:
     table = tomlkit.table()
     table.update({"engine": engine, "model": found.model})
     if found.manifest is None:
@@ -127,7 +127,7 @@ def _member(found: Found, engine: str) -> Table:
     return table
 
 
-def _names(found: Sequence[Found]) -> list[str]:
+def _names(found: Sequence[FoundModel]) -> list[str]:
     """Return a bare TOML key for each model, no two alike."""
     names: list[str] = []
     for each in found:
