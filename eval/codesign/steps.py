@@ -1,12 +1,12 @@
 """What a plan does, step by step."""
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tomlkit
 import yaml
 
 from its.strategies import LETTERS
@@ -168,29 +168,37 @@ class _Steps:
         words = _python("proxy", "serve", "--config", config, "--port", self.plan.port)
         return ServerProcess("proxy", words, f"http://127.0.0.1:{self.plan.port}/health", 60)
 
-    def _panels(self, checkpoints: list[Checkpoint], kind: str, more: str = "") -> str:
+    def _panels(
+        self, checkpoints: list[Checkpoint], kind: str, panels: Mapping[str, object] | None = None
+    ) -> str:
         """Return the proxy's configuration: a member may be asked otherwise than it was trained."""
-        text = f'[server.log]\nlevel = "warning"\n[personas]\n{self._own(kind)}'
-        for number, checkpoint in enumerate(checkpoints, 1):
-            name, known = checkpoint.name, ""
-            if checkpoint.strategy is not None:
-                known = f"manifest = {_toml(str(self._folder(checkpoint)))}\n"
-            text += (
-                f'[engines.{name}]\nbase_url = "http://127.0.0.1:{self.plan.port + number}/v1"\n'
-                f"max_queue = 100000\n{self._in_flight()}"
-                f'[members.{name}]\nengine = "{name}"\nmodel = "{name}"\n'
-                f"{known}"
-                f'strategy = "{checkpoint.strategy or "none"}"\nallow_mismatch = true\n'
-            )
-        return text + more
+        own = {"bank": str(self.problems / "numbers.jsonl")} if kind == "numbers" else {}
+        engines = {
+            checkpoint.name: {
+                "base_url": f"http://127.0.0.1:{self.plan.port + number}/v1",
+                "max_queue": 100_000, **self._in_flight(),
+            }
+            for number, checkpoint in enumerate(checkpoints, 1)
+        }  # fmt: skip
+        members = {checkpoint.name: self._member(checkpoint) for checkpoint in checkpoints}
+        return tomlkit.dumps({
+            "server": {"log": {"level": "warning"}}, "personas": own, "engines": engines,
+            "members": members, **({"panels": panels} if panels else {}),
+        })  # fmt: skip
 
-    def _in_flight(self) -> str:
+    def _member(self, checkpoint: Checkpoint) -> dict[str, object]:
+        known: dict[str, object] = {}
+        if checkpoint.strategy is not None:
+            known["manifest"] = str(self._folder(checkpoint))
+        return {
+            "engine": checkpoint.name, "model": checkpoint.name, **known,
+            "strategy": checkpoint.strategy or "none", "allow_mismatch": True,
+        }  # fmt: skip
+
+    def _in_flight(self) -> dict[str, int]:
         """Let the proxy pass on all that the harness keeps in flight; its own limit is lower."""
         wanted = self.plan.measure.concurrency
-        return f"max_concurrency = {wanted}\n" if wanted > ENGINE_CONCURRENCY else ""
-
-    def _own(self, kind: str) -> str:
-        return f"bank = {_toml(self.problems / 'numbers.jsonl')}\n" if kind == "numbers" else ""
+        return {"max_concurrency": wanted} if wanted > ENGINE_CONCURRENCY else {}
 
     def _cells(self, checkpoint: Checkpoint, kind: str) -> Step:
         place = self.out / "cells" / kind
@@ -217,8 +225,7 @@ class _Steps:
             keys["data"] = str(test)
         if how.top_p is not None:
             keys["top_p"] = how.top_p
-        lines = [f"{key} = {_toml(value)}" for key, value in keys.items()]
-        return "\n".join([*lines, "[train]", *(f"{k} = {_toml(v)}" for k, v in rows.items()), ""])
+        return tomlkit.dumps({**keys, "train": rows})
 
     def _test(self) -> Path | None:
         if self.plan.data.arithmetic:
@@ -235,11 +242,11 @@ class _Steps:
     def _vote(self, kind: str) -> Step:
         assert self.plan.vote
         place, voters, vote = self.out / "vote" / kind, self._voters(kind), self.plan.vote
-        members = _toml([checkpoint.name for checkpoint in voters])
-        panels = "".join(
-            f"[panels.{name}]\nmembers = {members}\nearly_stop = {_toml(early)}\n"
+        members = [checkpoint.name for checkpoint in voters]
+        panels = {
+            name: {"members": members, "early_stop": early}
             for name, early in ((VOTE, False), (EARLY, True))
-        )
+        }
         config = place / "panels.toml"
         greedy = ("--temperature", 0)
         top_p = () if self.plan.measure.top_p is None else ("--top-p", self.plan.measure.top_p)
@@ -297,8 +304,3 @@ def _filled(line: str, **words: object) -> str:
     for key, value in words.items():
         line = line.replace(f"{{{key}}}", shlex.quote(str(value)))
     return line
-
-
-def _toml(value: object) -> str:
-    """Return a value as TOML has it, which is as JSON has texts, numbers, lists and booleans."""
-    return json.dumps(str(value) if isinstance(value, Path) else value)
