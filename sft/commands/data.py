@@ -20,7 +20,7 @@ from .options import (
     MaxTokens,
     Mix,
     Notes,
-    Placement,
+    PlacementOption,
     Rows,
     Seed,
     Temperature,
@@ -30,14 +30,14 @@ from .options import (
     shelf_of,
 )
 
-SetName = StrEnum("SetName", list(PUBLIC))  # type: ignore[misc]  # the tables are the source
-FilterName = StrEnum("FilterName", list(FILTERS))  # type: ignore[misc]
+SetOption = StrEnum("SetOption", list(PUBLIC))  # type: ignore[misc]  # the tables are the source
+FilterOption = StrEnum("FilterOption", list(FILTERS))  # type: ignore[misc]
 
 
 def build(
     strategy: How,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder that is made.")],
-    set_: Annotated[SetName | None, typer.Option("--set", help="A named training set.")] = None,
+    set_: Annotated[SetOption | None, typer.Option("--set", help="A named training set.")] = None,
     source: Annotated[
         str | None,
         typer.Option(metavar="NAME|FILE", help=f"{', '.join(SOURCES)}, or a JSONL file."),
@@ -54,7 +54,7 @@ def build(
         int | None, typer.Option(min=1, help="Rows to draw; else the set's own number, or all.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the rows and chooses the contexts.")] = 0,
-    placement: Where = Placement.before,
+    placement: Where = PlacementOption.before,
     mix: Mix = None,
     notes: Notes = None,
     bank: Bank = None,
@@ -66,7 +66,7 @@ def build(
         ),
     ] = "bank",
     filter_: Annotated[
-        list[FilterName] | None, typer.Option("--filter", help="Keep only such rows.")
+        list[FilterOption] | None, typer.Option("--filter", help="Keep only such rows.")
     ] = None,
     decontaminate: Annotated[
         list[Path] | None,
@@ -142,7 +142,7 @@ def build(
 def compose(
     file: Rows,
     strategy: How,
-    placement: Where = Placement.before,
+    placement: Where = PlacementOption.before,
     seed: Seed = 0,
     mix: Mix = None,
     notes: Notes = None,

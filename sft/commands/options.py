@@ -22,10 +22,10 @@ CLI = CommandLine("its-sft")
 ERRORS = (OSError, ValueError)
 """What is said in one line: `sft.errors` are ValueErrors, and so are those of `its`."""
 
-Strategy = StrEnum("Strategy", list(STRATEGIES))  # type: ignore[misc]  # the table is the source
+StrategyOption = StrEnum("StrategyOption", list(STRATEGIES))  # type: ignore[misc]  # the table is the source
 
 
-class Placement(StrEnum):
+class PlacementOption(StrEnum):
     """Where the context stands in the user message."""
 
     before = "before"
@@ -33,8 +33,8 @@ class Placement(StrEnum):
 
 
 Rows = Annotated[Path, typer.Argument(help="JSONL rows with a `problem` or a `question`.")]
-How = Annotated[Strategy, typer.Option(help="How each question's context is chosen.")]
-Where = Annotated[Placement, typer.Option(help="Where the context stands.")]
+How = Annotated[StrategyOption, typer.Option(help="How each question's context is chosen.")]
+Where = Annotated[PlacementOption, typer.Option(help="Where the context stands.")]
 Seed = Annotated[int, typer.Option(help="Chooses the contexts.")]
 Mix = Annotated[
     str | None,
@@ -61,7 +61,7 @@ MaxConcurrency = Annotated[
 
 
 def shelf_of(
-    strategy: Strategy, mix: str | None, notes: Path | None, personas: Path | None = None
+    strategy: StrategyOption, mix: str | None, notes: Path | None, personas: Path | None = None
 ) -> Shelf:
     """Return what the strategy chooses from."""
     if strategy.value == "retrieved" and notes is None:

@@ -62,7 +62,7 @@ class Columns:
     thinking: str | None = None
 
 
-Shape: TypeAlias = Callable[[Fields], TrainingExample | Bad]
+RowShape: TypeAlias = Callable[[Fields], TrainingExample | Bad]
 
 
 def think(reasoning: str, answer: str) -> str:
@@ -112,7 +112,7 @@ def box_gsm8k(example: TrainingExample) -> TrainingExample | Bad:
 
 def recognise(
     fields: Fields, columns: Columns, ignored: frozenset[str] = frozenset()
-) -> Shape | Bad:
+) -> RowShape | Bad:
     """Say what shape a file's first row has; all its rows must have that one.
 
     `ignored` are the fields that may be lost; any other one that is not used makes a row bad.
@@ -146,7 +146,7 @@ def _used(columns: Columns) -> frozenset[str]:
     return frozenset(name for name in names if name)
 
 
-def _strict(shape: Shape, used: frozenset[str], ignored: frozenset[str]) -> Shape:
+def _strict(shape: RowShape, used: frozenset[str], ignored: frozenset[str]) -> RowShape:
     """Return `shape` that refuses rows with other fields than those."""
     known = used | {"id", "uuid"}
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from its.strategies import LETTERS
-from sft.commands.data import SetName
+from sft.commands.data import SetOption
 from sft.data.sets import PUBLIC, SOURCES
 from sft.errors import TrainingError
 from sft.training.estimates import Estimate
@@ -89,7 +89,7 @@ def test_a_name_that_the_table_has_not_is_told_with_near_ones(name: str, told: s
 def test_a_set_is_declared_once() -> None:
     """Builds, sources and recipes know each set by its entry in `SETS`, and by nothing else."""
     for name, known in PUBLIC.items():
-        assert name in SetName.__members__
+        assert name in SetOption.__members__
         assert known.source == SOURCES[known.source.name if known.source else ""]
         assert {f"r1-distill-qwen-1.5b-{name}-{letter}" for letter in LETTERS.values()} < set(
             every()
