@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
-from its.files import whole
+from its.files import atomic_open
 
 from ..errors import DataError
 
@@ -135,7 +135,7 @@ class Journal:
 
     def finish(self) -> None:
         """Write `OUT` in the order of the rows, whole or not at all, and drop the journal."""
-        with whole(self._out) as file:
+        with atomic_open(self._out) as file:
             for offset in self._offsets:
                 if offset != NONE:
                     self._file.seek(offset)
