@@ -215,6 +215,11 @@ def test_the_vote_stands_undecided_if_the_judge_says_nothing() -> None:
     assert (done.said, done.verdict.decided) == ("so \\boxed{1}", False)
 
 
+def test_a_draft_whose_judge_failed_is_not_the_worst() -> None:
+    done = drive(*case("best_of", options={"judge": "j"}), judged({"boxed{2}": "Score: 1"}))
+    assert (done.said, done.verdict.decided) == ("so \\boxed{1}", False)
+
+
 def test_a_judge_that_is_cut_short_has_said_nothing() -> None:
     def says(call: Call) -> str | Reply | None:
         if call.role == "answer":
