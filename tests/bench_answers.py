@@ -12,7 +12,7 @@ from its.answers import cluster, compare, parse
 from its.answers.algebra.workers import Workers
 from its.methods import Majority
 from its.types import Ballot, Call, Completion
-from proxy.server import SWITCH_SECONDS
+from proxy.serving.server import SWITCH_SECONDS
 
 HOSTILE = rf"\frac{{1}}{{{'(' * 6}x+%d{')' * 6}}}" + "+x" * 60
 

@@ -14,9 +14,9 @@ from typing import NoReturn, Protocol
 import httpx
 import pytest
 
-from proxy.app import create_app
-from proxy.config import load
-from proxy.connection import Connection
+from proxy.api.app import create_app
+from proxy.config.load import load
+from proxy.serving.connection import Connection
 from tests.scripted import Engine, serving
 
 ROOT = Path(__file__).parent.parent

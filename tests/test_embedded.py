@@ -16,8 +16,8 @@ import httpx
 import openai
 import pytest
 
-from proxy.embedded import EmbeddedEngine
-from sft import gguf_tokenizer
+from proxy.engines.embedded import EmbeddedEngine
+from sft.checkpoints import gguf_tokenizer
 from tests.conftest import PLAIN, ROOT, command, require_or_skip
 
 pytestmark = pytest.mark.engine
@@ -134,7 +134,7 @@ def _readable(pid: int) -> bytes:
 
 def test_an_engine_without_a_key_does_not_start(model: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "proxy.embedded", model],
+        [sys.executable, "-m", "proxy.engines.embedded", model],
         input="\n", capture_output=True, text=True, cwd=ROOT, timeout=60,
     )  # fmt: skip
     assert ended.returncode == 1

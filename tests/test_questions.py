@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, command
-from tests.proxy.test_cli import serving
+from tests.proxy.asking import serving
 
 pytestmark = [pytest.mark.engine, pytest.mark.download]
 MODEL = "qwen2.5-coder-0.5b"

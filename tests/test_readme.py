@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy.config import load
+from proxy.config.load import load
 from tests.conftest import ROOT, command
 from tests.scripted import Engine, says
 

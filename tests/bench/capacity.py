@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from proxy.store import RedisStore, Stored
+from proxy.contexts.store import RedisStore, Stored
 from tests.bench.loopback import WAITS_SECONDS
 from tests.bench.proxy import KEY, MEMBER, PANEL, cpu_ms, load, process, rss_mb
 

@@ -26,10 +26,10 @@ from starlette.routing import Route
 from its.personas.bank import load
 from its.strategies import EVEN, Shelf
 from its.types import Layout
-from proxy.metrics import Metrics
-from proxy.personas import Contexts
-from proxy.settings import Member, StoreSettings
-from proxy.store import Stored, open_store
+from proxy.config.settings import Member, StoreSettings
+from proxy.contexts.personas import ContextChooser
+from proxy.contexts.store import Stored, open_store
+from proxy.telemetry.metrics import Metrics
 from tests.scripted import completion
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,7 +44,7 @@ async def in_memory() -> float:
 
     member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), EVEN,
                     CoDesign.UNVERIFIED)  # fmt: skip
-    contexts = Contexts(Shelf(load()), 0, None, Metrics())
+    contexts = ContextChooser(Shelf(load()), 0, None, Metrics())
     await contexts.ask(member, "How many?")
     began = time.process_time()
     for _ in range(HITS):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from proxy.metrics import Metrics
+from proxy.telemetry.metrics import Metrics
 from tests.conftest import ROOT, require_or_skip
 from tests.docker import size
 from tests.docker.panels import checked

@@ -4,16 +4,13 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import MEMBERS, PLAIN, ROOT, command
+from tests.conftest import MEMBERS, command
+from tests.proxy.asking import serving
 from tests.scripted import Engine, says
 
 
@@ -22,33 +19,6 @@ def config(tmp_path: Path, engine_url: str) -> Path:
     file = tmp_path / "panels.toml"
     file.write_text(MEMBERS.replace("{engine}", engine_url), "utf-8")
     return file
-
-
-@contextmanager
-def serving(
-    config: Path, *args: str, started: Callable[[subprocess.Popen[str]], None] = lambda _: None
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `its-proxy serve` until the block ends; yield the process and its base URL.
-
-    `started` is called at once, while it is not serving yet.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--port", "0", *args],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **PLAIN},
-    )
-    try:
-        started(process)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("serving on http://"), process.communicate(timeout=10)
-        yield process, line.removeprefix("serving on ").strip()
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -21,7 +21,7 @@ from its.methods import Majority
 from proxy import grading
 from proxy.grading import Graders, Grading
 from tests.conftest import MEMBERS, Proxy
-from tests.proxy.test_member import ASK, CHAT, wait_until
+from tests.proxy.asking import ASK, CHAT, wait_until
 from tests.scripted import Engine, says, says_after
 
 pytestmark = pytest.mark.anyio

@@ -52,7 +52,7 @@ def main() -> None:
     run(folder, "sft", "recipes", "smoke-cpu", "smoke-cpu-lora")
     rows = ("--source", ROOT / "sft/smoke.jsonl", "--rows", 64)
     run(folder, "sft", "build", *rows, "--strategy", STRATEGY, "--out", "data/smoke-r")
-    from proxy import models
+    from proxy.tools import models
 
     model = models.find("smollm2-135m", lambda message, done, total: None)
     run(folder, "sft", "convert", model, "models/smollm2-135m", "--dtype", "float32")

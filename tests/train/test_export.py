@@ -16,9 +16,10 @@ import pytest
 from gguf import MODEL_ARCH
 from rich.console import Console
 
-from proxy import models
-from sft import gguf_model, gguf_vocabulary
-from sft.export import ExportError, export
+from proxy.tools import models
+from sft.checkpoints import gguf_model, gguf_vocabulary
+from sft.checkpoints.export import export
+from sft.errors import CheckpointError
 from tests.conftest import ROOT
 
 Run = Callable[..., Any]
@@ -42,7 +43,7 @@ KEY = "tests"
 def served(model: Path) -> Iterator[httpx.Client]:
     """Serve a GGUF file as the proxy's embedded engine does."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "proxy.embedded", model],
+        [sys.executable, "-m", "proxy.engines.embedded", model],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
     try:
@@ -327,7 +328,7 @@ def test_what_llama_cpp_would_compute_otherwise_is_refused(
     folder = make(tmp_path / "model", "qwen2", smollm)
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-    with pytest.raises(ExportError, match=re.escape(told)):
+    with pytest.raises(CheckpointError, match=re.escape(told)):
         export(folder, tmp_path / "model.gguf", "f16", Console(quiet=True))
     assert not list(tmp_path.glob("*.gguf*")), "nothing half is left"
 
@@ -339,5 +340,7 @@ def test_weights_that_f16_cannot_hold_are_refused(smollm: Any, tmp_path: Path) -
     weights = load_file(folder / "model.safetensors")
     weights["model.layers.0.mlp.up_proj.weight"][0, 0] = 1e6
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ExportError, match=re.escape("blk.0.ffn_up.weight: has values that f16")):
+    with pytest.raises(
+        CheckpointError, match=re.escape("blk.0.ffn_up.weight: has values that f16")
+    ):
         export(folder, tmp_path / "model.gguf", "f16", Console(quiet=True))

@@ -1,0 +1,1 @@
+"""Values and ASGI steps that every other room uses."""

@@ -1,0 +1,230 @@
+"""Fields that could bring a question past its context. One table serves every endpoint.
+
+A member with a manifest is a checkpoint that was trained in a known way: its question must arrive
+with a context as its manifest says. The fields below could replace the composed text, cut it, put
+other turns before it, or change the weights. On such a member they are a 400, unless it says
+`allow_mismatch`; on others they are forwarded, and `co_design` stays `unverified`.
+
+Not in the table, because the context stays where it is: `continue_final_message` and
+`add_generation_prompt` (about the last turn), `suffix`, `echo`, `best_of`, `tools`, `documents`,
+`extra_key`, `cache_salt`, `routed_dp_rank`, and every sampling parameter.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from its.manifest import CoDesign
+
+from ..config.settings import Member
+from .errors import BadRequest
+
+Endpoint: TypeAlias = Literal["chat", "completions", "responses", "tokenize", "other"]
+Uses: TypeAlias = Callable[[Any], bool]
+
+TEMPLATE_KWARGS = frozenset({
+    "chat_template", "conversation", "messages", "max_length", "tokenize", "tokenizer_kwargs",
+    "truncation",
+})  # fmt: skip
+"""Arguments of `apply_chat_template` among the variables of a template: engines pass both on."""
+
+MOST_MADE = 10_000
+MOST_ID = 200
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None
+
+
+def _is_not_text(prompt: Any) -> bool:
+    return isinstance(prompt, list) and not all(isinstance(text, str) for text in prompt)
+
+
+def _names_template(kwargs: Any) -> bool:
+    return isinstance(kwargs, dict) and not TEMPLATE_KWARGS.isdisjoint(kwargs)
+
+
+def _truncates(value: Any) -> bool:
+    return value not in (None, False, "disabled")
+
+
+def _hides(items: Any) -> bool:
+    return isinstance(items, list) and any(
+        isinstance(item, dict) and _is_hidden(item) for item in items
+    )
+
+
+def _is_hidden(item: Mapping[str, Any]) -> bool:
+    """Tell whether an item stands for text that the proxy cannot see, or would take the context.
+
+    In OpenAI's schema the type of an `item_reference` may be left out, and so may a message's:
+    what has neither type nor role is a reference. A role on any other item is ignored by engines;
+    the context, which goes into the first item with the role of a user, would be lost there.
+    """
+    kind = item.get("type")
+    if kind is None or kind == "message":
+        return item.get("role") is None
+    return kind in ("item_reference", "compaction") or "role" in item
+
+
+class Guard(NamedTuple):
+    """Why a field is guarded, which values of it, and on which endpoints (`()`: on all)."""
+
+    why: str
+    uses: Uses = _is_set
+    only: tuple[Endpoint, ...] = ()
+
+
+_TOKENS = "stands for other tokens than the composed text"
+_WEIGHTS = "asks other weights than the manifest describes"
+_EARLIER = "puts earlier turns before the question, and they may have no context"
+_CACHE = "takes the prompt's state from elsewhere"
+_CUT = "may cut the context off"
+_ANSWERING: tuple[Endpoint, ...] = ("chat", "completions", "responses")
+_ASKING: tuple[Endpoint, ...] = (*_ANSWERING, "tokenize")
+
+GUARDS: Mapping[str, Guard] = {
+    "input_ids": Guard(_TOKENS),
+    "input_embeds": Guard(_TOKENS),
+    "prompt_embeds": Guard(_TOKENS),
+    "prompt_token_ids": Guard(_TOKENS),
+    "prompt": Guard(
+        "holds token ids, which cannot carry a context", _is_not_text, ("completions",)
+    ),
+    "lora_path": Guard(_WEIGHTS),
+    "lora_id": Guard(_WEIGHTS),
+    "lora": Guard(_WEIGHTS),
+    "adapters": Guard(_WEIGHTS),
+    "chat_template": Guard("replaces the template that the checkpoint was trained with"),
+    "chat_template_kwargs": Guard("names the template or its input", _names_template),
+    "truncate_prompt_tokens": Guard(_CUT, _is_set, _ASKING),
+    "truncation": Guard(_CUT, _truncates, _ASKING),
+    "session_id": Guard(_EARLIER),
+    "session_params": Guard(_EARLIER),
+    "conversation": Guard(_EARLIER, only=_ANSWERING),
+    "previous_response_id": Guard(_EARLIER, only=_ANSWERING),
+    "previous_input_messages": Guard(_EARLIER, only=_ANSWERING),
+    "input": Guard(
+        "has an item that the proxy cannot see, or a role on one that is no message",
+        _hides,
+        ("responses",),
+    ),
+    "bootstrap_host": Guard(_CACHE),
+    "bootstrap_port": Guard(_CACHE),
+    "bootstrap_room": Guard(_CACHE),
+    "kv_transfer_params": Guard(_CACHE),
+}
+STORED_PROMPT = Guard("is a prompt stored at the engine, without a context", only=("responses",))
+"""`prompt` means something else on the Responses API than on completions."""
+
+CODE = ("custom_logit_processor", "logits_processors")
+"""The client's own code, run by the engine: refused on every member without `allow_fields`."""
+
+
+def check_fields(
+    body: Mapping[str, Any], member: Member, endpoint: Endpoint, known_response: bool = False
+) -> bool:
+    """Refuse guarded fields that the member does not take; tell whether one goes around a context.
+
+    `known_response`: `previous_response_id` names a response that was made with the context in it.
+
+    Raises:
+        BadRequest: a field is used that the member does not take.
+    """
+    for name in CODE:
+        if body.get(name) is not None and name not in member.allow_fields:
+            told = (
+                f"runs the client's code; its operator can allow it with allow_fields = [{name!r}]"
+            )
+            raise _refused(member, name, told)
+    if member.manifest is None:
+        return False
+    used = [
+        (name, guard)
+        for name, guard in _TABLES[endpoint].items()
+        if name in body and guard.uses(body[name])
+        and not (known_response and name == "previous_response_id")
+    ]  # fmt: skip
+    if used and not member.allow_mismatch:
+        name, guard = used[0]
+        raise _refused(member, name, f"{guard.why}; {_REMEDIES.get(name, _REMEDY)}")
+    return bool(used)
+
+
+_REMEDY = "the member is asked as its manifest says, unless it has allow_mismatch = true"
+_REMEDIES = {
+    "prompt": "send text, or a list of texts",
+    "conversation": "send the whole conversation in `input`",
+    "previous_response_id": (
+        "only a response that this proxy has made for this model and key may be continued; send the"
+        " whole conversation in `input`"
+    ),
+    "input": "send the messages themselves",
+}
+
+
+def _refused(member: Member, name: str, why: str) -> BadRequest:
+    return BadRequest(
+        f"the model {member.name!r} does not take `{name}`: it {why}",
+        param=name,
+        code="field_not_allowed",
+    )
+
+
+def _table(endpoint: Endpoint) -> Mapping[str, Guard]:
+    found = {
+        name: guard for name, guard in GUARDS.items() if not guard.only or endpoint in guard.only
+    }
+    return {**found, "prompt": STORED_PROMPT} if endpoint == "responses" else found
+
+
+_ENDPOINTS: tuple[Endpoint, ...] = (*_ASKING, "other")
+_TABLES: Mapping[Endpoint, Mapping[str, Guard]] = {each: _table(each) for each in _ENDPOINTS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    member: Member
+    client: str
+    co_design: CoDesign
+
+
+class Made:
+    """The responses that an engine made for members with a manifest: the last `MOST_MADE`.
+
+    A later request may continue one by its id: its context is in the conversation that the engine
+    keeps. Another key's response is unknown, and so is one made for other settings of the member.
+    """
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[str, _Made] = OrderedDict()
+
+    def add(self, response_id: Any, member: Member, client: str, co_design: CoDesign) -> None:
+        """Remember a response."""
+        if not isinstance(response_id, str) or not 0 < len(response_id) <= MOST_ID:
+            return
+        self._made[response_id] = _Made(member, client, co_design)
+        self._made.move_to_end(response_id)
+        if len(self._made) > MOST_MADE:
+            self._made.popitem(last=False)
+
+    def find(self, response_id: Any, member: Member, client: str) -> CoDesign | None:
+        """Return how the response was made; `None`: it is not known."""
+        made = self._made.get(response_id) if isinstance(response_id, str) else None
+        if made is None or made.client != client or made.member != member:
+            return None
+        return made.co_design
+
+
+def table() -> str:
+    """Return the guarded fields as Markdown."""
+    rows = [f"| `{name}` | {_where(guard)} | {guard.why} |" for name, guard in GUARDS.items()]
+    stored = f"| `prompt` | {_where(STORED_PROMPT)} | {STORED_PROMPT.why} |"
+    return "\n".join(["| field | endpoints | it |", "|---|---|---|", *rows, stored]) + "\n"
+
+
+def _where(guard: Guard) -> str:
+    if guard.only == _ASKING:
+        return "all that carry a question"
+    return ", ".join(guard.only) or "all"

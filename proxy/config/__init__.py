@@ -1,0 +1,1 @@
+"""From the TOML file to frozen, checked settings."""

@@ -1,0 +1,286 @@
+"""`panels.toml`: read, checked as a whole, frozen. An unknown key is an error.
+
+`tables.ConfigFile` is the file as written; `_Resolver` looks up names, reads secrets and
+manifests, holds every member to the co-design rule, and returns `Settings`.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from its.answers import KINDS
+from its.manifest import CoDesign, Manifest, ManifestError, check, read
+from its.methods import METHODS
+from its.strategies import EVEN, mix_fault
+from its.types import Layout
+
+from .checks import Checks, ConfigError
+from .personas import PersonaResolver
+from .settings import (
+    QUEUED,
+    Client,
+    EngineSettings,
+    Limits,
+    LogSettings,
+    Member,
+    Panel,
+    PersonaSettings,
+    Settings,
+)
+from .tables import ConfigFile, EngineTable, KeyTable, MemberTable, PanelTable, ServerTable
+
+MOST_GRADERS = 4
+"""Grading processes where the file names no number: each holds about 70 MB."""
+
+
+def load(path: Path, *, refuse_mismatch: bool = True) -> Settings:
+    """Read and check the configuration at `path`.
+
+    Without `refuse_mismatch`, members that break their co-design are let through, to be shown.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key of it is wrong.
+    """
+    return _Resolver(path, _parse(path), refuse_mismatch).settings()
+
+
+def _parse(path: Path) -> ConfigFile:
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(path, "", f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "", f"is not TOML: {error}") from error
+    try:
+        return msgspec.convert(raw, ConfigFile)
+    except msgspec.ValidationError as error:
+        reason, _, at = str(error).partition(" - at `$")
+        raise ConfigError(path, _key(raw, at.rstrip("`")), reason) from error
+
+
+def _key(raw: Mapping[str, Any], at: str) -> str:
+    """Turn msgspec's path into the file's own key: it writes `[...]` for the name in a table."""
+    table, entry_wrong, rest = at.removeprefix(".").partition("[...]")
+    if not entry_wrong:
+        return table
+    # msgspec does not say which entry it was, so each is converted alone.
+    kinds = {"engines": EngineTable, "members": MemberTable, "panels": PanelTable, "keys": KeyTable}
+    for name, entry in raw.get(table, {}).items():
+        try:
+            msgspec.convert(entry, kinds.get(table, ServerTable))
+        except msgspec.ValidationError:
+            return f"{table}.{name}{rest}"
+    return table + rest
+
+
+class _Resolver(Checks):
+    """Turns a parsed file into settings; every complaint names the file and the key."""
+
+    def __init__(self, path: Path, file: ConfigFile, refuse_mismatch: bool) -> None:
+        super().__init__(path)
+        self.file, self.refuse_mismatch = file, refuse_mismatch
+
+    def settings(self) -> Settings:
+        file = self.file
+        self._check_names()
+        return Settings(
+            host=file.server.host,
+            port=file.server.port,
+            graders=self._graders(file.server),
+            drain_seconds=file.server.drain_seconds,
+            cors_origins=self.origins("server.cors_origins", file.server.cors_origins),
+            allowed_hosts=self.hosts("server.allowed_hosts", file.server.allowed_hosts),
+            limits=self._limits(file.server),
+            log=LogSettings(**msgspec.structs.asdict(file.server.log)),
+            clients=self._clients(),
+            engines={name: self._engine(name, table) for name, table in file.engines.items()},
+            members={name: self._member(name, table) for name, table in file.members.items()},
+            panels={name: self._panel(name, table) for name, table in file.panels.items()},
+            personas=self._personas(),
+        )
+
+    def _personas(self) -> PersonaSettings:
+        resolver = PersonaResolver(self.path, self.file.engines)
+        return resolver.personas(self.file.personas)
+
+    def _check_names(self) -> None:
+        if not self.file.members:
+            raise self.fail("members", "at least one is needed")
+        for name in self.file.panels.keys() & self.file.members.keys():
+            raise self.fail(f"panels.{name}", "a member has the same name")
+
+    def _limits(self, server: ServerTable) -> Limits:
+        self.port("server.port", server.port)
+        for key in ("retries", "retry_seconds", "drain_seconds"):
+            self.at_least(f"server.{key}", getattr(server, key), 0)
+        for key in ("max_messages", "max_depth"):
+            self.at_least(f"server.{key}", getattr(server, key), 1)
+        for key in ("max_body_mb", "read_seconds", "max_seconds"):
+            self.above_0(f"server.{key}", getattr(server, key))
+        return Limits(
+            body=int(server.max_body_mb * 1e6),
+            messages=server.max_messages,
+            depth=server.max_depth,
+            read_seconds=server.read_seconds,
+            seconds=server.max_seconds,
+            retries=server.retries,
+            retry_seconds=server.retry_seconds,
+        )
+
+    def _clients(self) -> tuple[Client, ...]:
+        clients: dict[str, Client] = {}
+        for client in (self._client(name, key) for name, key in self.file.keys.items()):
+            if other := clients.get(client.secret):
+                raise self.fail(f"keys.{client.name}.secret", f"is the secret of keys.{other.name}")
+            clients[client.secret] = client
+        return tuple(clients.values())
+
+    def _graders(self, server: ServerTable) -> int:
+        self.at_least("server.graders", server.graders, 1)
+        return server.graders or min(_cores(), MOST_GRADERS)
+
+    def _client(self, name: str, key: KeyTable) -> Client:
+        at = f"keys.{name}"
+        self.at_least(f"{at}.max_concurrency", key.max_concurrency, 1)
+        for model in key.models or []:
+            self.known(f"{at}.models", model, {**self.file.members, **self.file.panels}, "model")
+        models = None if key.models is None else frozenset(key.models)
+        secret = self.secret(f"{at}.secret", key.secret)
+        return Client(name, secret, models, key.max_concurrency, key.metrics)
+
+    def _engine(self, name: str, table: EngineTable) -> EngineSettings:
+        at = f"engines.{name}"
+        if (table.base_url is None) == (table.embedded is None):
+            raise self.fail(at, "needs either base_url or embedded")
+        self.at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
+        self.at_least(f"{at}.max_queue", table.max_queue, 0)
+        self.above_0(f"{at}.timeout_s", table.timeout_s)
+        base_url = table.base_url
+        if base_url is not None:
+            base_url = self.engine_url(f"{at}.base_url", base_url)
+        embedded, queued = None, table.max_queue
+        if queued is None:
+            queued = QUEUED * table.max_concurrency
+        if table.embedded is not None:
+            embedded = self.path.parent / table.embedded
+            if not embedded.is_file():
+                raise self.fail(f"{at}.embedded", f"no file {embedded}")
+            if table.api_key is not None:
+                raise self.fail(f"{at}.api_key", "the proxy makes an embedded engine's key itself")
+        return EngineSettings(
+            name=name,
+            base_url=base_url,
+            embedded=embedded,
+            api_key=self.secret(f"{at}.api_key", table.api_key) if table.api_key else None,
+            max_concurrency=table.max_concurrency,
+            max_queue=QUEUED * table.max_concurrency
+            if table.max_queue is None
+            else table.max_queue,
+            timeout_s=table.timeout_s,
+            forward_headers=self.forwarded(f"{at}.forward_headers", table.forward_headers),
+        )
+
+    def _member(self, name: str, table: MemberTable) -> Member:
+        at = f"members.{name}"
+        self.known(f"{at}.engine", table.engine, self.file.engines, "engine")
+        manifest = self._manifest(f"{at}.manifest", table.manifest)
+        strategy = table.strategy or (manifest.test_strategy if manifest else None)
+        if strategy is None:
+            raise self.fail(f"{at}.strategy", "is needed where the member has no manifest")
+        if strategy == "retrieved" and self.file.personas.notes is None:
+            raise self.fail("personas.notes", f"is needed by {at}, whose strategy is 'retrieved'")
+        layout = manifest.layout if manifest else Layout()
+        verdict = check(manifest, strategy, layout)
+        if verdict is CoDesign.MISMATCH and self.refuse_mismatch and not table.allow_mismatch:
+            trained = manifest.train.strategy if manifest else "?"
+            raise self.fail(
+                f"{at}.strategy",
+                f"the checkpoint was trained with {trained!r} contexts and would be asked with"
+                f" {strategy!r}: a context in one stage only degrades the result. Choose a fitting"
+                " strategy, or set allow_mismatch = true for an ablation",
+            )
+        return Member(
+            name=name,
+            engine=table.engine,
+            model=table.model,
+            strategy=strategy,
+            layout=layout,
+            manifest=manifest,
+            thinking=table.thinking,
+            allow_mismatch=table.allow_mismatch,
+            allow_fields=frozenset(table.allow_fields),
+            mix=self._mix(at, table, manifest),
+            own_co_design=verdict,
+        )
+
+    def _panel(self, name: str, table: PanelTable) -> Panel:
+        at = f"panels.{name}"
+        if not table.members:
+            raise self.fail(f"{at}.members", "at least one is needed")
+        for member in table.members:
+            self.known(f"{at}.members", member, self.file.members, "member")
+        if len(set(table.members)) < len(table.members):
+            raise self.fail(f"{at}.members", "a member stands twice; use samples to ask it more")
+        self.known(f"{at}.method", table.method, METHODS, "method")
+        self.known(f"{at}.answers", table.answers, dict.fromkeys(KINDS), "kind of answers")
+        if table.json_keys and table.answers not in ("auto", "json"):
+            raise self.fail(f"{at}.json_keys", 'is for answers = "json" or "auto" only')
+        for key in ("samples", "max_samples", "max_calls", "quorum"):
+            self.at_least(f"{at}.{key}", getattr(table, key), 1)
+        planned = self._planned(at, table)
+        if table.quorum is not None and table.quorum > planned:
+            raise self.fail(f"{at}.quorum", f"is {table.quorum}, but only {planned} are asked")
+        self.above_0(f"{at}.deadline_s", table.deadline_s)
+        return Panel(
+            name=name,
+            members=tuple(table.members),
+            method=table.method,
+            samples=table.samples,
+            max_samples=table.max_samples,
+            max_calls=table.max_calls,
+            quorum=table.quorum,
+            deadline_s=table.deadline_s,
+            early_stop=table.early_stop,
+            answers=table.answers,
+            json_keys=tuple(table.json_keys),
+            stream_mode=table.stream_mode,
+        )
+
+    def _planned(self, at: str, table: PanelTable) -> int:
+        """Return how many calls the panel makes where a request does not say."""
+        planned = len(table.members) * table.samples
+        if table.samples > table.max_samples:
+            raise self.fail(f"{at}.samples", f"is more than max_samples = {table.max_samples}")
+        if planned > table.max_calls:
+            raise self.fail(
+                f"{at}.max_calls",
+                f"is {table.max_calls}, but {len(table.members)} members with samples ="
+                f" {table.samples} make {planned} calls. Raise max_calls, or ask for less",
+            )
+        return planned
+
+    def _mix(self, at: str, table: MemberTable, manifest: Manifest | None) -> Mapping[str, float]:
+        trained = manifest.train.mix if manifest else None
+        mix = table.mix or trained or EVEN
+        if wrong := mix_fault(mix):
+            raise self.fail(f"{at}.mix", wrong)
+        return mix
+
+    def _manifest(self, key: str, name: str | None) -> Manifest | None:
+        if name is None:
+            return None
+        try:
+            return read(self.path.parent / name)
+        except ManifestError as error:
+            raise self.fail(key, str(error)) from error
+
+
+def _cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,179 @@
+"""What the running proxy knows: resolved, checked and frozen (`config` makes it from a file)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from its.manifest import CoDesign, Manifest, check
+from its.notes import Notes
+from its.personas.bank import Bank
+from its.types import Layout
+
+StreamMode: TypeAlias = Literal["verdict", "leader"]
+PersonaSource: TypeAlias = Literal["store", "generate", "bank"]
+
+SOURCES: tuple[PersonaSource, ...] = get_args(PersonaSource)
+"""In the only order that makes sense: what is kept, what is written, what is always there."""
+
+QUEUED = 8
+"""How many wait for a slot of an engine or a key, for each call that may run."""
+
+SELF = "self"
+"""Stands for the member's own engine and model, where personas are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Whoever holds a key; `models` is `None` where all are allowed.
+
+    `max_concurrency` bounds the engine calls that run at once for all its requests.
+    """
+
+    name: str
+    secret: str = field(repr=False)
+    models: frozenset[str] | None
+    max_concurrency: int | None
+    metrics: bool
+
+    def may_use(self, model: str) -> bool:
+        """Tell whether the key allows `model`."""
+        return self.models is None or model in self.models
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """A model server: at `base_url`, or started here from the file `embedded`."""
+
+    name: str
+    base_url: str | None
+    embedded: Path | None
+    api_key: str | None = field(repr=False)
+    max_concurrency: int
+    max_queue: int
+    timeout_s: float
+    forward_headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A checkpoint on an engine, and how it is asked."""
+
+    name: str
+    engine: str
+    model: str
+    strategy: str
+    layout: Layout
+    manifest: Manifest | None
+    thinking: bool
+    allow_mismatch: bool
+    allow_fields: frozenset[str]
+    mix: Mapping[str, float]
+    own_co_design: CoDesign
+
+    def co_design(self, strategy: str, layout: Layout) -> CoDesign:
+        """Return the verdict on another strategy or layout than the member's own."""
+        return check(self.manifest, strategy, layout)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A model name made of several members, and how their answers become one.
+
+    `max_samples` (of each member) and `max_calls` (of all) bound one request.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    method: str
+    samples: int
+    max_samples: int
+    max_calls: int
+    quorum: int | None
+    deadline_s: float
+    early_stop: bool
+    answers: str
+    json_keys: tuple[str, ...]
+    stream_mode: StreamMode
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may be: bytes, messages, nesting, seconds, and repeated engine calls."""
+
+    body: int
+    messages: int
+    depth: int
+    read_seconds: float
+    seconds: float
+    retries: int
+    retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`bodies` writes what was asked and answered into the log: for debugging only."""
+
+    format: Literal["console", "json"]
+    level: Literal["debug", "info", "warning", "error"]
+    bodies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """Who writes personas, and how it is asked; `sampling` is JSON with sorted keys."""
+
+    engine: str
+    model: str | None
+    sampling: bytes
+    deadline_s: float
+    max_concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where written personas are kept; `rows` bounds a SQLite store."""
+
+    url: str = field(repr=False)
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaSettings:
+    """Where contexts come from, first source first; the last one is always the bank."""
+
+    seed: int
+    order: tuple[PersonaSource, ...]
+    generator: Generator | None
+    store: StoreSettings | None
+    bank: Bank | None
+    """The user's own; `None`: ours."""
+    notes: Notes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the proxy runs on."""
+
+    host: str
+    port: int
+    graders: int
+    drain_seconds: int
+    cors_origins: tuple[str, ...]
+    allowed_hosts: frozenset[str]
+    limits: Limits
+    log: LogSettings
+    clients: tuple[Client, ...]
+    engines: Mapping[str, EngineSettings]
+    members: Mapping[str, Member]
+    panels: Mapping[str, Panel]
+    personas: PersonaSettings
+
+    def engines_behind(self, client: Client) -> set[str]:
+        """Return the names of the engines that serve the models which a key may use."""
+        if client.models is None:
+            return set(self.engines)
+        panels = [panel for name, panel in self.panels.items() if client.may_use(name)]
+        names = {member for panel in panels for member in panel.members}
+        names |= {name for name in self.members if client.may_use(name)}
+        return {self.members[name].engine for name in names}

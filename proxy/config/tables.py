@@ -1,0 +1,109 @@
+"""The tables of `panels.toml` as they are written; docs/config.md says what each key means."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from its.manifest import StrategyName
+from its.notes import NOTES_EACH
+
+from .settings import PersonaSource, StreamMode
+
+
+class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file; a key it does not know is an error."""
+
+
+class LogTable(ConfigTable, frozen=True):
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    bodies: bool = False
+
+
+class ServerTable(ConfigTable, frozen=True):
+    host: str = "127.0.0.1"
+    port: int = 8000
+    graders: int | None = None
+    max_body_mb: float = 8.0
+    max_messages: int = 4096
+    max_depth: int = 64
+    read_seconds: float = 30.0
+    max_seconds: float = 3600.0
+    retries: int = 2
+    retry_seconds: float = 10.0
+    drain_seconds: int = 30
+    cors_origins: list[str] = []
+    allowed_hosts: list[str] = []
+    log: LogTable = LogTable()
+
+
+class KeyTable(ConfigTable, frozen=True):
+    secret: str
+    models: list[str] | None = None
+    max_concurrency: int | None = None
+    metrics: bool = False
+
+
+class EngineTable(ConfigTable, frozen=True):
+    base_url: str | None = None
+    embedded: str | None = None
+    api_key: str | None = None
+    max_concurrency: int = 256
+    max_queue: int | None = None
+    timeout_s: float = 1800.0
+    forward_headers: list[str] = []
+
+
+class MemberTable(ConfigTable, frozen=True):
+    engine: str
+    model: str
+    manifest: str | None = None
+    strategy: StrategyName | None = None
+    thinking: bool = False
+    allow_mismatch: bool = False
+    allow_fields: list[Literal["custom_logit_processor", "logits_processors"]] = []
+    mix: dict[str, float] | None = None
+
+
+class PanelTable(ConfigTable, frozen=True):
+    members: list[str]
+    method: str = "majority"
+    samples: int = 1
+    max_samples: int = 64
+    max_calls: int = 192
+    quorum: int | None = None
+    deadline_s: float = 1800.0
+    early_stop: bool = True
+    answers: str = "auto"
+    json_keys: list[str] = []
+    stream_mode: StreamMode = "verdict"
+
+
+class GenerateTable(ConfigTable, frozen=True):
+    engine: str
+    model: str | None = None
+    max_tokens: int = 120
+    temperature: float = 0.8
+    deadline_s: float = 20.0
+    max_concurrency: int = 16
+    extra: dict[str, Any] = {}
+
+
+class PersonasTable(ConfigTable, frozen=True):
+    seed: int = 0
+    order: list[PersonaSource] | None = None
+    generate: GenerateTable | None = None
+    store: str | None = None
+    store_rows: int = 1_000_000
+    bank: str | None = None
+    notes: str | None = None
+    notes_each: int = NOTES_EACH
+
+
+class ConfigFile(ConfigTable, frozen=True):
+    engines: dict[str, EngineTable]
+    members: dict[str, MemberTable]
+    server: ServerTable = ServerTable()
+    keys: dict[str, KeyTable] = {}
+    panels: dict[str, PanelTable] = {}
+    personas: PersonasTable = PersonasTable()

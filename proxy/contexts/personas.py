@@ -1,0 +1,180 @@
+"""Where contexts come from at run time, and whether they fit how a member was trained.
+
+Memory stands before all other sources: choosing by relevance alone costs more than all else that
+a request needs. Whatever the source, a member trained with a context is never asked without one.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+from its import strategies
+from its.manifest import CoDesign
+from its.recent import Recent, text_size
+from its.strategies import Shelf
+from its.types import Context, Layout
+
+from ..base.errors import BadRequest
+from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
+from ..config.settings import Member
+from ..telemetry.metrics import Metrics
+from .writer import Writer
+
+MEMORY = 32 << 20
+"""Bytes of contexts kept in memory, with the questions that they stand beside."""
+
+FOREVER = float("inf")
+
+MemoryKey: TypeAlias = tuple[str, int, str, str]
+
+
+class Completing:
+    """How the members of one panel are asked; each is known as soon as its context is written.
+
+    `known` has all of them, those that are not written yet without a context.
+    """
+
+    def __init__(
+        self, known: dict[str, MemberPrompt], tasks: Mapping[str, asyncio.Task[MemberPrompt]]
+    ) -> None:
+        self.known, self._tasks = known, tasks
+
+    async def of(self, name: str) -> MemberPrompt:
+        """Return how the member `name` is asked, once that is known."""
+        if task := self._tasks.get(name):
+            self.known[name] = await asyncio.shield(task)  # other calls of the member wait for it
+        return self.known[name]
+
+    async def close(self) -> None:
+        """End what is not written yet; nobody waits for it."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+class ContextChooser:
+    """Chooses contexts from `shelf`, written anew by `writer`; `seed` is the configured one."""
+
+    def __init__(self, shelf: Shelf, seed: int, writer: Writer | None, metrics: Metrics) -> None:
+        self._shelf, self._seed, self._writer, self._metrics = shelf, seed, writer, metrics
+        self._memory: Recent[MemoryKey, tuple[Context, float]] = Recent(MEMORY)
+
+    async def ask(
+        self, member: Member, question: str | None, override: Override = NO_OVERRIDE
+    ) -> MemberPrompt:
+        """Return how `member` is asked `question`; `None` where a request has no user message.
+
+        Raises:
+            BadRequest: the override breaks the member's co-design, or nothing can carry a context.
+        """
+        return await self.complete(self.plan(member, question, override), question)
+
+    def plan(self, member: Member, question: str | None, override: Override) -> MemberPrompt:
+        """Return how `member` is asked, without a context that must still be chosen.
+
+        Raises:
+            BadRequest: as `ask`.
+        """
+        strategy = override.strategy or member.strategy
+        layout, co_design = member.layout, member.own_co_design
+        if override is not NO_OVERRIDE:
+            layout = Layout(override.placement or layout.placement, layout.separator)
+            co_design = _checked_co_design(member, strategy, layout)
+        seed = self._seed if override.seed is None else override.seed
+        asked = MemberPrompt(member, strategy, layout, seed, None, co_design)
+        if strategy == "none":
+            if override.persona is not None:
+                raise BadRequest(
+                    f"the model {member.name!r} is asked without a context; a persona needs a"
+                    " strategy",
+                    param="input_time.persona",
+                )
+            return asked
+        if question is None:
+            raise BadRequest(
+                f"the model {member.name!r} is asked with a context, which needs a user message",
+                param="messages",
+            )
+        if override.persona is not None:
+            return replace(asked, context=Context(override.persona, strategy, "client", None, seed))
+        if strategy == "retrieved" and self._shelf.notes is None:
+            raise BadRequest(
+                "the strategy 'retrieved' needs personas.notes in the proxy's configuration",
+                param="input_time.strategy",
+            )
+        return asked
+
+    async def complete(self, asked: MemberPrompt, question: str | None) -> MemberPrompt:
+        """Return `asked` with its context, which may have to be written first."""
+        if asked.context is not None or asked.strategy == "none" or question is None:
+            return asked
+        context, usage = await self._choose(asked.strategy, asked.seed, asked.member, question)
+        return replace(asked, context=context, usage=usage)
+
+    async def complete_all(
+        self, planned: Mapping[str, MemberPrompt], question: str | None
+    ) -> "Completing":
+        """Complete every one of `planned`, each for itself where something must be written."""
+        if self._writer is None:  # no task is worth its cost where nothing waits
+            known = {name: await self.complete(each, question) for name, each in planned.items()}
+            return Completing(known, {})
+        tasks = {
+            name: asyncio.create_task(self.complete(each, question))
+            for name, each in planned.items()
+        }
+        return Completing(dict(planned), tasks)
+
+    async def finish(self) -> None:
+        """Wait for what is being written; that has a time limit of its own."""
+        if self._writer is not None:
+            await self._writer.finish()
+
+    async def close(self) -> None:
+        """End what is being written."""
+        if self._writer is not None:
+            await self._writer.close()
+
+    async def _choose(
+        self, strategy: str, seed: int, member: Member, question: str
+    ) -> tuple[Context, Mapping[str, int] | None]:
+        key = (strategy, seed, member.name, question)
+        found = self._memory.get(key)
+        if found is not None and found[1] > time.monotonic():
+            self._metrics.persona_memory(True)
+            return found[0], None
+        self._metrics.persona_memory(False)
+        context, usage, until = await self._new(strategy, seed, member, question)
+        size = text_size(question, context.persona) + sys.getsizeof(context)
+        self._memory.keep(key, (context, until), size)
+        return context, usage
+
+    async def _new(
+        self, strategy: str, seed: int, member: Member, question: str
+    ) -> tuple[Context, Mapping[str, int] | None, float]:
+        shelf = replace(self._shelf, mix=member.mix)
+        pick = strategies.choose(strategy, question, shelf=shelf, seed=seed, member=member.name)
+        assert pick is not None, "only `none` has no context"
+        if self._writer is None or pick.prompt is None:
+            self._metrics.persona(pick.source)
+            return pick.context(seed), None, FOREVER
+        served = await self._writer.serve(pick, question, member, seed)
+        kept = served.stored
+        context = Context(kept.persona, pick.strategy, kept.source, kept.domain, seed)
+        return context, served.usage, FOREVER if served.until is None else served.until
+
+
+def _checked_co_design(member: Member, strategy: str, layout: Layout) -> CoDesign:
+    verdict = member.co_design(strategy, layout)
+    if verdict is CoDesign.MISMATCH and not member.allow_mismatch and member.manifest:
+        train = member.manifest.train
+        raise BadRequest(
+            f"the model {member.name!r} was trained with {train.strategy!r} contexts"
+            f" {train.placement} the question; strategy {strategy!r}, placement"
+            f" {layout.placement!r} would break its co-design",
+            param="input_time",
+            code="co_design_mismatch",
+        )
+    return verdict

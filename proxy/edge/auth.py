@@ -1,0 +1,49 @@
+"""Who may ask, and which model."""
+
+import hmac
+from collections.abc import Collection, Sequence
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..base.errors import BadRequest, Unauthorized
+from ..base.record import record_of
+from ..config.settings import Client
+from . import hosts
+
+OPEN_PATHS = frozenset({"/health", "/ready"})
+
+
+class Auth:
+    """Holds every path but the open ones to a key; without keys, keeps web pages out.
+
+    `origins` are the pages that may ask a proxy without keys; with `insecure` it is served under
+    any name.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Collection[str], *, insecure: bool) -> None:
+        self.app, self._origins, self._insecure = app, origins, insecure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        settings = scope["state"]["generation"].settings
+        record = record_of(scope)
+        if len(record.authorizations) > 1:
+            raise BadRequest("There are several `Authorization` headers. Send one.")
+        if not settings.clients:
+            hosts.require_allowed_host(
+                record, settings.allowed_hosts, self._origins, insecure=self._insecure
+            )
+            return await self.app(scope, receive, send)
+        record.client = client = _client(settings.clients, record.authorizations)
+        if client is None and scope["path"] not in OPEN_PATHS:
+            raise Unauthorized("a valid key is needed: `Authorization: Bearer KEY`")
+        await self.app(scope, receive, send)
+
+
+def _client(clients: Sequence[Client], authorizations: Sequence[bytes]) -> Client | None:
+    scheme, _, secret = (authorizations[0] if authorizations else b"").partition(b" ")
+    given = secret.strip() if scheme.lower() == b"bearer" else b""
+    # All keys are compared, so that the time taken says nothing about any of them.
+    found = [client for client in clients if hmac.compare_digest(client.secret.encode(), given)]
+    return found[0] if found else None

@@ -1,0 +1,1 @@
+"""Talking to engines: connections, limits, retries, refusals, the embedded engine."""

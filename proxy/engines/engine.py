@@ -1,0 +1,331 @@
+"""The engines: what is sent to them, how often it is tried, and what their failures mean.
+
+No client's key reaches an engine, no engine's key reaches anybody else, and no address is named.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..base.errors import UNREADABLE, TooMany, UpstreamError
+from ..base.guards import Made
+from ..config.settings import EngineSettings
+from ..telemetry.metrics import Metrics
+from . import refusals
+from .http1 import HttpError, Pool, Response
+from .limits import Full, Retries, Slots
+from .stream_options import StreamOptions
+
+READY_SECONDS = 2.0
+DETAIL_LENGTH = 500
+MOST_REFUSAL = 1_000_000
+PASSED_STATUS = frozenset({400, 404, 409, 410, 413, 415, 422, 424, 429, 451, 503})
+"""What an engine says of the request itself, or of its own load; the rest is our 502.
+
+Not 401, 402 and 403: they are about *our* key or account at the engine. A client that saw them
+would look for the fault in its own key.
+"""
+
+RETRIED_STATUS = frozenset({429, 502, 503, 504})
+CHAT = "/v1/chat/completions"
+
+_LOG = logging.getLogger("its.proxy")
+
+
+Body: TypeAlias = bytes | Callable[[], Sequence[bytes]]
+"""A call's body, or what makes its pieces; they are made when the call has its slot."""
+
+
+class EngineError(Exception):
+    """An engine call that failed: `kind` as in `its.types.Failure`.
+
+    `told` is the engine's own `code`, `type` and `param`, `passed` the headers of its refusal
+    that the client gets too. `blames_options`: it refused because of `stream_options`.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        status: int | None = None,
+        *,
+        told: Mapping[str, Any] | None = None,
+        passed: Mapping[str, str] | None = None,
+        blames_options: bool = False,
+    ) -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self.status = kind, detail, status
+        self.told, self.passed, self.blames_options = told or {}, passed or {}, blames_options
+        self.settled = False
+        """Our own retries are used up, so that the client's SDK must not begin again."""
+
+    @property
+    def retryable(self) -> bool:
+        """Nothing was generated, and the next attempt may fare better."""
+        return self.kind == "refused" or (self.kind == "status" and self.status in RETRIED_STATUS)
+
+    @property
+    def retry_seconds(self) -> float | None:
+        """What the engine asks to wait; `None` where it does not say."""
+        return refusals.seconds(self.passed)
+
+    def settle(self, retries: Retries) -> None:
+        """Decide, once nothing is tried again, whether the client's SDK may.
+
+        It repeats 429 and 5xx twice on its own. Three calls of it with three attempts of ours
+        each would be nine. It may go on only where we repeated nothing: after a failure that we
+        never repeat, without retries of ours (`server.retries = 0`, or the SDK has used them), and
+        after a 429 that asks for a longer wait than we may make.
+        """
+        wait = self.retry_seconds
+        too_long = self.status == 429 and wait is not None and wait > retries.seconds
+        may_repeat = self.retryable and retries.number > 0 and not too_long
+        self.settled = retries.repeated or may_repeat
+
+    def for_client(self, *, paid: bool = False) -> UpstreamError:
+        """Return the error that a client of one member sees."""
+        # In all three cases the engine may well have generated what was lost.
+        paid = paid or self.settled or self.kind in {"timeout", "broken", "protocol"}
+        if self.kind == "timeout":
+            return UpstreamError(self.detail, status=504, code="engine_timeout", paid=paid)
+        status = self.status if self.status in PASSED_STATUS else None
+        theirs = status is not None and status < 500
+        return UpstreamError(
+            self.detail,
+            status=status or 502,
+            code=f"engine_{self.kind}",
+            told=self.told if theirs else None,
+            passed=self.passed,
+            paid=paid,
+        )
+
+
+class Engine:
+    """An OpenAI-compatible server at `base_url` (which ends in `/v1`)."""
+
+    def __init__(self, settings: EngineSettings, base_url: str, metrics: Metrics) -> None:
+        self.name, self.embedded = settings.name, settings.embedded is not None
+        self._metrics = metrics
+        gauge = metrics.queue(settings.name)
+        size, queue = settings.max_concurrency, settings.max_queue
+        self._slots = Slots(f"engine {settings.name!r}", size, queue, gauge)
+        self._key = settings.api_key
+        self._seconds = settings.timeout_s
+        self._pool = Pool(base_url)
+        self._root = urlsplit(base_url).path.rstrip("/").removesuffix("/v1")
+        authorization = f"authorization: Bearer {self._key}\r\n" if self._key else ""
+        self._headers = f"content-type: application/json\r\n{authorization}".encode()
+        self.forward_headers = tuple(name.encode() for name in settings.forward_headers)
+        self.stream_options = StreamOptions()
+        self.made = Made()
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def post(self, path: str, body: Body, headers: bytes, retries: Retries) -> "EngineCall":
+        """Return an `async with` block that sends `body` and yields the response: a 200.
+
+        Tried again, within `retries`, only while nothing was generated: an engine that cannot be
+        reached, or that answers 429, 502, 503 or 504.
+
+        Raises:
+            EngineError: for everything else, also while the response is being read.
+            TooMany: the key that asks has no slot and no place in its queue.
+        """
+        return EngineCall(self, path, body, headers, retries)
+
+    async def complete(self, path: str, body: Body, headers: bytes, retries: Retries) -> bytes:
+        """Return the JSON of a completion that is not streamed, as the engine wrote it."""
+        async with self.post(path, body, headers, retries) as response:
+            raw = await response.read()
+        self.check(raw)
+        return raw
+
+    def check(self, raw: bytes) -> None:
+        """Refuse what is no completion.
+
+        Raises:
+            EngineError: it is not JSON with a choice.
+        """
+        try:
+            _CHOICES.decode(raw)
+        except UNREADABLE as error:
+            raise self._no_completion() from error
+
+    def completion(self, raw: bytes) -> dict[str, Any]:
+        """Return a completion, read in full.
+
+        Raises:
+            EngineError: it is not JSON with a choice.
+        """
+        self.check(raw)
+        try:
+            found: dict[str, Any] = msgspec.json.decode(raw)
+        except UNREADABLE as error:
+            raise self._no_completion() from error
+        return found
+
+    def _no_completion(self) -> EngineError:
+        detail = f"engine {self.name!r} sent something else than a chat completion"
+        return EngineError("protocol", detail)
+
+    def check_json(self, raw: bytes) -> None:
+        """Refuse what is no JSON.
+
+        Raises:
+            EngineError: it is something else.
+        """
+        try:
+            _ANY.decode(raw)
+        except UNREADABLE as error:
+            detail = f"engine {self.name!r} sent something else than JSON"
+            raise EngineError("protocol", detail) from error
+
+    async def send(self, path: str, body: Body, headers: bytes, retries: Retries) -> Response:
+        """Try once: return the response, whose slots `release` frees.
+
+        Raises:
+            EngineError: the engine cannot be reached, has no slot, or does not answer 200.
+            TooMany: the key that asks has no slot and no place in its queue.
+        """
+        await self._take(retries)
+        response = None
+        try:
+            target, lines = (self._root + path).encode(), self._headers + headers
+            sent = body if isinstance(body, bytes) else body()
+            response = await self._pool.send(b"POST", target, lines, sent, self._seconds)
+            if response.status == 200:
+                return response
+            raise await self._refusal(response)
+        except BaseException as error:
+            self.release(response, retries)
+            if isinstance(error, HttpError):
+                raise self.translate(error) from error
+            raise
+
+    async def _take(self, retries: Retries) -> None:
+        """Take a slot of the key that asks, then one of this engine; never the other way round."""
+        if retries.key is not None:
+            try:
+                await retries.key.take(retries)
+            except Full as full:
+                raise TooMany(str(full), code="key_busy") from None
+        try:
+            await self._slots.take(retries)
+        except BaseException as error:
+            if retries.key is not None:
+                retries.key.give()
+            if isinstance(error, Full):
+                raise EngineError("busy", str(error), 429, passed={"retry-after": "1"}) from None
+            raise
+
+    def release(self, response: Response | None, retries: Retries) -> None:
+        """Give back what `send` took."""
+        self._slots.give()
+        if retries.key is not None:
+            retries.key.give()
+        if response is not None:
+            response.release()
+
+    def count(self, error: EngineError) -> None:
+        """Count a failed call. Its text may quote the question: it is for `debug` only."""
+        self._metrics.engine_error(self.name, error.kind)
+        _LOG.debug("engine call failed (%s): %s", error.kind, error.detail)
+
+    async def fault(self) -> str | None:
+        """Ask whether the engine answers; return what is wrong, or `None`.
+
+        Listing models is cheap; SGLang's `/health` runs a generation.
+        """
+        target, said = f"{self._root}/v1/models".encode(), ""
+        for _ in range(2):  # a GET may be sent again where a kept connection was being closed
+            try:
+                with await self._pool.send(
+                    b"GET", target, self._headers, b"", READY_SECONDS
+                ) as got:
+                    await got.read(MOST_REFUSAL)
+                    return None if got.status == 200 else f"answers {got.status} to GET /v1/models"
+            except HttpError as error:
+                said = str(error)
+                if error.kind != "broken":
+                    break
+        return said
+
+    def translate(self, error: HttpError) -> EngineError:
+        """Return what an error of the transport means; the engine's address stays unsaid."""
+        return EngineError(error.kind, f"engine {self.name!r} {error}")
+
+    def quote(self, text: str) -> str:
+        """Return an engine's words, not too many; they may repeat the key that it was sent."""
+        # The key goes first: cut in two, it would not be found.
+        return (text.replace(self._key, "***") if self._key else text)[:DETAIL_LENGTH]
+
+    async def _refusal(self, response: Response) -> EngineError:
+        raw = await response.read(MOST_REFUSAL)
+        told = {
+            name: self.quote(value) if isinstance(value, str) else value
+            for name, value in refusals.told(raw).items()
+        }
+        return EngineError(
+            "status",
+            f"engine {self.name!r} answered {response.status}: {self.quote(refusals.text(raw))}",
+            response.status,
+            told=told,
+            passed=refusals.passed(response.headers),
+            blames_options=refusals.blames_stream_options(raw),
+        )
+
+
+class EngineCall:
+    """A call in progress: an `async with` block that holds a slot and a connection."""
+
+    __slots__ = ("_body", "_engine", "_headers", "_path", "_response", "_retries")
+
+    def __init__(
+        self, engine: Engine, path: str, body: Body, headers: bytes, retries: Retries
+    ) -> None:
+        self._engine, self._retries = engine, retries
+        self._path, self._body, self._headers = path, body, headers
+        self._response: Response | None = None
+
+    async def __aenter__(self) -> Response:
+        while True:
+            try:
+                call = self._path, self._body, self._headers, self._retries
+                self._response = await self._engine.send(*call)
+            except EngineError as failure:
+                self._engine.count(failure)
+                again = failure.retryable and await self._retries.wait(failure.retry_seconds)
+                if not again:
+                    failure.settle(self._retries)
+                    raise
+            else:
+                return self._response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self._engine.release(self._response, self._retries)
+        if isinstance(error, HttpError):
+            failure = self._engine.translate(error)
+            self._engine.count(failure)
+            raise failure from error
+        if isinstance(error, EngineError):  # what the reader of the response found wrong with it
+            self._engine.count(error)
+
+
+class _HasChoices(msgspec.Struct):
+    """Checks that the whole body is JSON and has a choice, without building it."""
+
+    choices: list[msgspec.Raw]
+
+    def __post_init__(self) -> None:
+        if not self.choices:
+            raise ValueError("no choices")
+
+
+_ANY = msgspec.json.Decoder(msgspec.Raw)
+_CHOICES = msgspec.json.Decoder(_HasChoices)

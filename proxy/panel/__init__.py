@@ -1,0 +1,1 @@
+"""The driver of methods: asks the members of a panel and settles on one answer."""

@@ -1,0 +1,126 @@
+"""What is counted, for Prometheus. Names of models and panels come from the configuration only,
+so that no client can make a new series.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+
+import prometheus_client as prometheus
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from its.answers.faults import FAULTS
+
+from ..base.outcome import Outcome
+
+CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
+SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+
+def quarter(votes: int, planned: int) -> str:
+    """Return the share of the votes rounded down to a quarter: a client chooses how many there are.
+
+    It is "0", "0.25", "0.5", "0.75" or, where all agree, "1".
+    """
+    return f"{4 * votes // planned / 4:g}"
+
+
+class Metrics:
+    """One application's series."""
+
+    def __init__(self) -> None:
+        self.registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=self.registry)
+        counter, histogram = self._counter, self._histogram
+        self._requests = counter("requests", "Requests answered", "model", "status")
+        self._seconds = histogram("request_seconds", "Until the last byte", "model")
+        self._first = histogram("first_byte_seconds", "Until a stream's first byte", "model")
+        self._engine_errors = counter("engine_errors", "Failed engine calls", "engine", "kind")
+        self._votes = counter("votes", "Verdicts by agreement", "panel", "agreement")
+        self._abstained = counter("abstentions", "Completions without an answer", "panel")
+        self._saved = counter("early_stop_saved_calls", "Calls cancelled as settled", "panel")
+        self._undecided = counter("undecided_expressions", "Too large to compare", "panel")
+        memory = counter("persona_memory", "Contexts looked up in memory", "result")
+        self._memory = {True: memory.labels("hit").inc, False: memory.labels("miss").inc}
+        self._sources = cache(counter("personas", "Contexts by source", "source").labels)
+        self._faults = counter("persona_faults", "Written personas that were refused", "fault")
+        self.in_flight = self._gauge("in_flight", "Requests running")
+        self.tasks = self._gauge("tasks", "asyncio tasks")
+        self._queue = self._gauge("queue", "Calls that wait for a slot of an engine", "engine")
+        self._key_queue = self._gauge("key_queue", "Calls that wait for a slot of a key", "key")
+        self.registry.register(_AnswerFaults())
+        self._of_request = cache(self._request_series)
+
+    def request(self, model: str, status: int, seconds: float, first: float | None) -> None:
+        """Count a request; `first` is the time to the first byte of a stream."""
+        count, observe, observe_first = self._of_request(model, status)
+        count()
+        observe(seconds)
+        if first is not None:
+            observe_first(first)
+
+    def persona_memory(self, hit: bool) -> None:
+        self._memory[hit]()
+
+    def persona(self, source: str) -> None:
+        """Count a context that was not in memory."""
+        self._sources(source).inc()
+
+    def persona_fault(self, fault: str) -> None:
+        """Count what was wrong with a persona that a model wrote."""
+        self._faults.labels(fault).inc()
+
+    def engine_error(self, engine: str, kind: str) -> None:
+        self._engine_errors.labels(engine, kind).inc()
+
+    def verdict(self, panel: str, outcome: Outcome) -> None:
+        self._votes.labels(panel, quarter(outcome.votes, outcome.planned)).inc()
+        abstained = sum(ballot.answer is None for ballot in outcome.verdict.ballots)
+        self._abstained.labels(panel).inc(abstained)
+        self._saved.labels(panel).inc(len(outcome.cancelled))
+        self._undecided.labels(panel).inc(outcome.undecided)
+
+    def queue(self, engine: str) -> prometheus.Gauge:
+        """Return the number of calls that wait for `engine`."""
+        return self._queue.labels(engine)
+
+    def key_queue(self, key: str) -> prometheus.Gauge:
+        """Return the number of calls that wait for a slot of `key`."""
+        return self._key_queue.labels(key)
+
+    def render(self) -> bytes:
+        """Return Prometheus' text format."""
+        return prometheus.generate_latest(self.registry)
+
+    def _request_series(
+        self, model: str, status: int
+    ) -> tuple[Callable[[], None], Callable[[float], None], Callable[[float], None]]:
+        return (
+            self._requests.labels(model, status).inc,
+            self._seconds.labels(model).observe,
+            self._first.labels(model).observe,
+        )
+
+    def _counter(self, name: str, about: str, *labels: str) -> prometheus.Counter:
+        return prometheus.Counter(f"its_{name}", about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, *labels: str) -> prometheus.Histogram:
+        full = f"its_{name}"
+        return prometheus.Histogram(full, about, labels, registry=self.registry, buckets=SECONDS)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> prometheus.Gauge:
+        return prometheus.Gauge(f"its_{name}", about, labels, registry=self.registry)
+
+
+class _AnswerFaults(Collector):
+    """What was wrong with model text that nobody foresaw, as `its.answers` counts it."""
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "its_answer_faults",
+            "Errors met while answers were read or compared",
+            labels=["step", "error"],
+        )
+        for (step, error), count in FAULTS.counts.items():
+            family.add_metric([step, error], count)
+        return [family]
