@@ -13,7 +13,7 @@ from its.types import Message, Placement
 
 from ..base import guards
 from ..base.errors import UNREADABLE, BadRequest
-from ..base.guards import Endpoint
+from ..base.guards import EndpointKind
 from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
 from ..config.settings import Limits, Panel
 
@@ -206,7 +206,7 @@ def check_for_member(request: Request) -> None:
 
 
 def check_guarded(
-    request: Request, asked: MemberPrompt, endpoint: Endpoint = "chat"
+    request: Request, asked: MemberPrompt, endpoint: EndpointKind = "chat"
 ) -> MemberPrompt:
     """Refuse guarded fields; one that the member allows shows in the co-design.
 
@@ -238,17 +238,6 @@ def check_for_panel(request: Request, panel: Panel) -> None:
         raise BadRequest("a panel votes over text and answers in text", param=field)
     if body.get("rid") is not None and not isinstance(body["rid"], str):
         raise BadRequest("`rid` must be one text on a panel", param="rid")
-
-
-def member_body(request: ChatRequest, asked: MemberPrompt) -> bytes:
-    """Return what the engine receives: the request as it came, with the composed messages."""
-    return msgspec.json.encode(
-        {
-            **request.body,
-            "model": asked.member.model,
-            "messages": prompts.compose(request.messages, asked.context, asked.layout),
-        }
-    )
 
 
 def _check_samples(samples: int | None, panel: Panel) -> None:
