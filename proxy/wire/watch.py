@@ -106,7 +106,10 @@ class Watch:
                 self._last = [b"".join(self._last)[-MOST_LAST:]]
                 self._last_size = MOST_LAST
         self._whole = data.endswith(b"\n\n") or seen.endswith(_EVENT_ENDS)
-        self._tail = b"" if self._whole else seen[-_KEPT:]
+        if self._whole:
+            self._tail = b""
+        else:  # a tail that is cut begins within a line: nothing may match at its beginning
+            self._tail = seen if len(seen) <= _KEPT else b"\\" + seen[-_KEPT:]
 
     def _ends(self, seen: bytes) -> bool:
         """Tell whether `[DONE]`, or a mark of the kind, stands at the beginning of a line.
