@@ -16,6 +16,7 @@ from ..base.errors import UNREADABLE, BadRequest
 from ..base.guards import EndpointKind
 from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
 from ..config.settings import Limits, Panel
+from . import fields
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
@@ -218,26 +219,14 @@ def check_guarded(
 
 
 def check_for_panel(request: Request, panel: Panel) -> None:
-    """Refuse what has no meaning when several answers become one (the rows of `fields.PANEL`).
+    """Refuse what has no meaning when several answers become one (the rows of `fields.CHAT`).
 
     Raises:
         BadRequest: such a field has a value that means something, or the request asks for more
             samples or calls than the panel allows.
     """
-    body, members = request.body, len(panel.members)
     _check_samples(request.extras.samples, panel)
-    if body.get("n") not in (None, 1):
-        raise BadRequest("`n` above 1 has no meaning on a panel: it gives one verdict", param="n")
-    if body.get("functions") and members > 1:
-        raise BadRequest(
-            "`functions` cannot be voted over. Use `tools`, or ask one of the panel's members.",
-            param="functions",
-        )
-    if body.get("audio") is not None or body.get("modalities") not in (None, [], ["text"]):
-        field = "audio" if body.get("audio") is not None else "modalities"
-        raise BadRequest("a panel votes over text and answers in text", param=field)
-    if body.get("rid") is not None and not isinstance(body["rid"], str):
-        raise BadRequest("`rid` must be one text on a panel", param="rid")
+    fields.check_for_panel(request.body, panel)
 
 
 def _check_samples(samples: int | None, panel: Panel) -> None:
