@@ -18,7 +18,7 @@ import pytest
 
 from proxy.config.load import load
 from proxy.engines.embedded import EmbeddedServer
-from sft import gguf_tokenizer
+from sft.checkpoints import gguf_tokenizer
 from tests.conftest import PLAIN, ROOT, command, require_or_skip
 
 pytestmark = pytest.mark.engine
