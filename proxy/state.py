@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from its.personas import bank
 from its.strategies import Shelf
 
-from .base.errors import NotFound
+from .base.errors import ApiError
 from .base.record import Record
 from .config.settings import (
     QUEUED,
@@ -61,12 +61,13 @@ class Generation:
         """Return the member or the panel behind a model name; `client` is the request's key.
 
         Raises:
-            NotFound: there is none, or the key may not use it. The key cannot tell which.
+            ApiError: there is none, or the key may not use it. The key cannot tell which.
         """
         target = self.settings.members.get(name) or self.settings.panels.get(name)
         if target is None or (client is not None and not client.may_use(name)):
-            raise NotFound(
+            raise ApiError(
                 f"there is no model {name[:100]!r}; /v1/models lists those that there are",
+                status=404,
                 param="model",
                 code="model_not_found",
             )
@@ -189,7 +190,7 @@ class Service:
         return self._stores[settings]
 
     async def _open(self, settings: EngineSettings) -> Engine:
-        server = SERVERS[settings.kind](settings)
+        server = SERVERS[settings.server](settings)
         await server.start()
         return Engine(settings, server, self.metrics)
 

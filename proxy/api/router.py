@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..base import asgi
-from ..base.errors import BadRequest, MethodNotAllowed
+from ..base.errors import BadRequest
 from ..base.record import record_of
 from ..config.settings import Member, Panel
 from ..telemetry.tracing import request_span
@@ -24,7 +24,7 @@ class RelayRouter:
         if endpoint is None or scope["type"] != "http":
             return await self.app(scope, receive, send)
         if scope["method"] != "POST":
-            raise MethodNotAllowed(f"{scope['method'][:20]} is not allowed on {scope['path']}")
+            raise asgi.method_not_allowed(scope["method"], scope["path"])
         await _relayed(endpoint, scope, receive)
 
 

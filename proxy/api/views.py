@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response
 from its import prompts
 from its.urls import is_loopback
 
-from ..base.errors import ApiError, Forbidden, MethodNotAllowed, NotFound
+from ..base import asgi
+from ..base.errors import ApiError
 from ..base.record import record_of
 from ..config.settings import Member, Panel
 from ..state import Generation
@@ -63,9 +64,10 @@ async def metrics(request: Request) -> Response:
     """Show the counts, in Prometheus' text format; they name every model and engine."""
     client = record_of(request.scope).client
     if client is not None and not client.metrics:
-        raise Forbidden(
+        raise ApiError(
             f"The key {client.name!r} may not read /metrics. Its operator can set"
             f" keys.{client.name}.metrics = true.",
+            status=403,
             code="metrics_not_allowed",
         )
     counts = _generation(request).metrics
@@ -154,11 +156,9 @@ async def http_error(request: Request, error: Exception) -> Response:
     path, method = request.url.path, request.method
     if error.status_code == 405:
         allow = (error.headers or {}).get("allow", "")
-        refusal: ApiError = MethodNotAllowed(
-            f"{method[:20]} is not allowed on {path[:100]}", allow=allow
-        )
+        refusal = asgi.method_not_allowed(method, path, allow)
     else:
-        refusal = NotFound(f"there is nothing at {path[:100]}", code="not_found")
+        refusal = ApiError(f"there is nothing at {path[:100]}", 404, code="not_found")
     return await api_error(request, refusal)
 
 
@@ -166,5 +166,5 @@ async def api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     record_of(request.scope).error = error.reason  # for the log; `Edge` sees a response only
     return Response(
-        error.encode(), error.http_status, dict(error.headers), media_type="application/json"
+        error.encode(), error.status, dict(error.headers), media_type="application/json"
     )

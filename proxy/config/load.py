@@ -160,11 +160,11 @@ class _Resolver(Checks):
         self.at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
         self.at_least(f"{at}.max_queue", table.max_queue, 0)
         self.above_0(f"{at}.timeout_s", table.timeout_s)
-        kind, place = self._place(at, table)
+        server, place = self._place(at, table)
         queued = table.max_queue
         return EngineSettings(
             name=name,
-            kind=kind,
+            server=server,
             place=place,
             api_key=self.secret(f"{at}.api_key", table.api_key) if table.api_key else None,
             max_concurrency=table.max_concurrency,

@@ -48,7 +48,7 @@ class EngineSettings:
     """A model server; `place` is its address up to /v1, or the model file it is started on."""
 
     name: str
-    kind: ServerKind
+    server: ServerKind
     place: str
     api_key: str | None = field(repr=False)
     max_concurrency: int

@@ -134,7 +134,7 @@ class Engine:
             try:
                 await retries.key.take(retries)
             except Full as full:
-                raise TooMany(str(full), code="key_busy") from None
+                raise TooMany(str(full)) from None
         try:
             await self._slots.take(retries)
         except BaseException as error:
