@@ -23,7 +23,8 @@ from its.strategies import Pick
 from its.types import Message
 
 from ..config.settings import QUEUED, SELF, Generator, Member, PersonaSettings
-from ..engines.engine import CHAT, Engine, EngineError
+from ..engines.engine import CHAT, Engine
+from ..engines.errors import EngineError
 from ..engines.limits import Retries
 from ..telemetry.metrics import Metrics
 from .store import Store, Stored, StoreError
