@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from .files import write_whole
+from .files import atomic_write
 from .strategies import STRATEGIES, mix_fault
 from .types import Layout, Placement
 
@@ -58,7 +58,7 @@ class Dataset(msgspec.Struct, frozen=True):
 
     `rows` were drawn; `rows_trained` of them the trainer held, `rows_held_out` it did not learn.
     `sha256` is of `train.jsonl`; `tokens_sha256` of the token ids and labels that the trainer held
-    (`sft.seen.tokens_sha256` defines it).
+    (`sft.training.seen.tokens_sha256` defines it).
     """
 
     name: str
@@ -205,7 +205,7 @@ def write(manifest: Manifest, path: Path) -> None:
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    write_whole(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    atomic_write(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
 def schema() -> dict[str, Any]:
