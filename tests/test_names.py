@@ -17,8 +17,6 @@ MAKERS = {"Enum", "StrEnum", "IntEnum", "Flag", "NamedTuple", "namedtuple", "New
 ALLOWED: dict[str, str] = {
     "Comparer": "each of the two Protocols is the part of the grader that its module uses",
     "Ask": "to be renamed in proxy/panel or its/personas",
-    "Scores": "to be renamed in its/personas or eval/figures",
-    "Step": "to be renamed in its/answers or eval/codesign",
 }
 """Names that stand twice, each with the reason."""
 
