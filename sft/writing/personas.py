@@ -20,6 +20,7 @@ from its.personas.prompts import load
 from its.strategies import Pick, Shelf
 from its.types import Message
 
+from ..errors import DataError
 from ..rows import MEMBER, QuestionRow, read
 from .journal import Journal, WrittenPersona
 from .pace import Pace, in_parallel
@@ -41,14 +42,24 @@ class EngineGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class PersonaEngine:
+    """The engine that writes personas, and how it is asked: at most `most` calls at once."""
+
+    url: str
+    model: str
+    sampling: Mapping[str, Any]
+    key: str | None
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class WritingJob:
     """What decides the texts: the rows' contexts, and who writes them how."""
 
     strategy: str
     seed: int
     shelf: Shelf
-    model: str
-    sampling: Mapping[str, Any]
+    engine: PersonaEngine
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -57,8 +68,9 @@ class WritingJob:
         names = strategies.MIXABLE if mix else [self.strategy]
         prompts = {name: load(name).sha256 for name in names}
         return {
-            "strategy": self.strategy, "seed": self.seed, "mix": mix, "model": self.model,
-            "sampling": dict(self.sampling), "prompts": prompts, "bank": self.shelf.bank.sha256,
+            "strategy": self.strategy, "seed": self.seed, "mix": mix, "model": self.engine.model,
+            "sampling": dict(self.engine.sampling), "prompts": prompts,
+            "bank": self.shelf.bank.sha256,
         }  # fmt: skip
 
 
@@ -102,7 +114,7 @@ class EngineClient:
 
     def __init__(self, client: httpx.AsyncClient, job: WritingJob, pace: Pace) -> None:
         self._client, self._pace = client, pace
-        self._fixed = {"model": job.model, **job.sampling}
+        self._fixed = {"model": job.engine.model, **job.engine.sampling}
 
     async def ask(self, messages: Sequence[Message], seed: int) -> Reply:
         """Return one reply, tried again while the engine is busy or away.
@@ -168,14 +180,10 @@ async def run(
 
 
 async def _one(row: QuestionRow, job: WritingJob, ask: Ask) -> WrittenPersona:
-    pick = strategies.choose(
-        job.strategy, row.question, shelf=job.shelf, seed=job.seed, member=MEMBER
-    )
-    prompt, domain = writable(pick)
+    pick, prompt, domain = _pick(job, row.question)
     seed = seeds.derive("persona", job.seed, MEMBER)
     bank = job.shelf.bank
     written = await write(prompt, row.question, bank.domain(domain), ask=ask, seed=seed)
-    assert pick is not None
     return WrittenPersona(
         row=row.number,
         question_sha256=row.question_sha256,
@@ -184,22 +192,28 @@ async def _one(row: QuestionRow, job: WritingJob, ask: Ask) -> WrittenPersona:
         source="generate" if written.persona else "bank",
         domain=domain,
         persona=written.persona or pick.text,
-        model=job.model,
+        model=job.engine.model,
         prompt_sha256=load(prompt).sha256,
         faults=list(written.faults),
         tokens=written.usage["total_tokens"],
     )
 
 
-def writable(pick: Pick | None) -> tuple[str, str]:
-    """Return prompt and domain of what a model can write.
+def check_writable(job: WritingJob) -> None:
+    """Check that the strategy leaves something to write, before anything is asked.
 
     Raises:
-        ValueError: the strategy leaves nothing to write.
+        DataError: it does not.
     """
+    _pick(job, "?")
+
+
+def _pick(job: WritingJob, question: str) -> tuple[Pick, str, str]:
+    """Return what the bank would give to a question, and the prompt and domain to write it by."""
+    pick = strategies.choose(job.strategy, question, shelf=job.shelf, seed=job.seed, member=MEMBER)
     if pick is None or pick.prompt is None or pick.domain is None:
-        raise ValueError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
-    return pick.prompt, pick.domain
+        raise DataError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
+    return pick, pick.prompt, pick.domain
 
 
 def _reply(raw: bytes) -> Reply:
