@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from its.cli import bar
+from its.variety import variety
 
 from ..cli import CLI
-from ..rows import count
-from .journal import Journal
+from ..rows import questions, read
+from .journal import Journal, PersonaFile
 from .pace import Pace
 from .personas import EngineClient, EngineGone, Summary, WritingJob, check_writable, run
 
@@ -26,41 +27,59 @@ async def write_all(job: WritingJob, file: Path, out: Path) -> bool:
     """Write the personas of `file` to `out`; tell whether all rows have one.
 
     Raises:
-        DataError: the strategy leaves nothing to write, a row has no question, or there is a
-            journal of another job.
+        DataError: the strategy leaves nothing to write, a row has no question, there are no rows,
+            or what stands at `out` is of another job.
     """
     check_writable(job)
-    server = job.engine
     console = Console(stderr=True)
-    total, pace = count(file), Pace(server.most)
-    limits = httpx.Limits(max_connections=server.most, max_keepalive_connections=server.most)
-    headers = {"content-type": "application/json"}
-    if server.key:
-        headers["authorization"] = f"Bearer {server.key}"
+    wanted = questions(file)
     with Journal(out, job.identity) as journal:
-        before = journal.count
+        before = sum(question in journal for question in wanted)
+        if before == len(wanted):
+            console.print(
+                f"{out} has the personas of all {before:,} questions: nothing to write. Delete it"
+                " to have them written anew", style="green", markup=False, soft_wrap=True,
+            )  # fmt: skip
+            journal.finish(read(file))
+            return True
         if before:
-            console.print(f"going on after {before:,} of {total:,} rows")
-        async with httpx.AsyncClient(
-            base_url=server.url, headers=headers, limits=limits, timeout=CALL_SECONDS,
-            trust_env=False,
-        ) as client:  # fmt: skip
-            engine = EngineClient(client, job, pace)
-            with _bar(total, before, pace) as on_row:
-                try:
-                    summary = await run(job, file, journal, engine, pace, on_row)
-                except EngineGone as error:
-                    CLI.say(
-                        f"the engine at {server.url} {error}. What was written is kept in"
-                        f" {journal.path}; run the same command again to go on from there",
-                        "red",
-                    )
-                    return False
-        complete = journal.count >= total
+            console.print(f"going on after {before:,} of {len(wanted):,} rows")
+        try:
+            summary = await _ask_all(job, file, journal, before, len(wanted))
+        except EngineGone as error:
+            CLI.say(
+                f"the engine at {job.engine.url} {error}. What was written is kept in"
+                f" {journal.path}; run the same command again to go on from there",
+                "red",
+            )
+            return False
+        complete = all(question in journal for question in wanted)
         if complete:
-            journal.finish()
+            journal.finish(read(file))
     _print_summary(console, summary, out if complete else journal.path)
+    if complete:
+        distinct, effective = variety(PersonaFile(out).texts())
+        console.print(
+            f"{distinct:,} different personas, {effective:,.1f} effective: a set in which each of"
+            " so many stands equally often would vary as much", soft_wrap=True,
+        )  # fmt: skip
     return complete
+
+
+async def _ask_all(
+    job: WritingJob, file: Path, journal: Journal, before: int, total: int
+) -> Summary:
+    server = job.engine
+    pace = Pace(server.most)
+    limits = httpx.Limits(max_connections=server.most, max_keepalive_connections=server.most)
+    headers = {"authorization": f"Bearer {server.key}"} if server.key else {}
+    async with httpx.AsyncClient(
+        base_url=server.url, headers=headers, limits=limits, timeout=CALL_SECONDS, trust_env=False
+    ) as client:
+        engine = EngineClient(client, job, pace)
+        await engine.require_there()
+        with _bar(total, before, pace) as on_row:
+            return await run(job, file, journal, engine, pace, on_row)
 
 
 @contextmanager
