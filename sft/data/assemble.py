@@ -29,7 +29,7 @@ from .notices import Notices
 from .raw import Bad, Raw, digest
 from .record import DatasetRecord, Origin
 from .select import RowSpec, Selection
-from .tokens import Tokens
+from .tokens import TokenCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class BuildSpec:
     wanted: RowSpec
     contexts: ContextOptions
     out: Path
-    tokens: Tokens | None = None
+    tokens: TokenCounter | None = None
     max_tokens: int | None = None
     """The limit of tokens a row, counted by `tokens`."""
     writer: Sequence[object] = ()

@@ -26,7 +26,7 @@ from .raw import Raw, file_rows, hub_rows
 from .record import DatasetRecord
 from .select import Fits, RowSpec, Selection, select
 from .sets import PUBLIC, SOURCES, Source
-from .tokens import Room, Tokens
+from .tokens import Room, TokenCounter
 
 STEP = 64
 """Rows between two updates of the bar: an update costs more than a row."""
@@ -66,7 +66,7 @@ def build(options: BuildOptions, how: ContextOptions, out: Path) -> bool:
     console = Console(stderr=True)
     wanted, source, path = wanted_of(options, how.seed)
     writer = [options.engine.model, options.engine.sampling] if options.engine else []
-    tokens = Tokens(options.tokenizer) if options.tokenizer else None
+    tokens = TokenCounter(options.tokenizer) if options.tokenizer else None
     spec = BuildSpec(wanted, how, out, tokens, options.max_tokens, writer)
     personas = PersonaFile(options.personas) if options.personas else None
     raw = open_rows(source, path)

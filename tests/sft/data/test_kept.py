@@ -12,7 +12,7 @@ from its.personas import bank
 from sft.data import record as records
 from sft.data.build import build
 from sft.data.examples import Columns
-from sft.data.tokens import Tokens
+from sft.data.tokens import TokenCounter
 from sft.errors import DataError
 from tests.conftest import command
 from tests.sft.data.test_build import asked, contexts, make
@@ -51,7 +51,7 @@ def rows(*lengths: int) -> list[dict[str, Any]]:
 def test_a_row_is_too_long_in_every_strategy_or_in_none(
     save: Callable[..., Path], tmp_path: Path, tokenizer: Path
 ) -> None:
-    file, tokens = save(rows(*range(1, 80))), Tokens(str(tokenizer))
+    file, tokens = save(rows(*range(1, 80))), TokenCounter(str(tokenizer))
     longest = max(tokens.length(persona.text) for persona in bank.load().personas)
     kept: dict[str, list[str]] = {}
     for strategy in strategies.STRATEGIES:
@@ -133,11 +133,11 @@ def test_a_template_that_deletes_the_thinking_does_not_shorten_a_row(tokenizer: 
         {"role": "user", "content": "Q?"},
         {"role": "assistant", "content": "<think> a b c d </think> so"},
     ]
-    whole = Tokens(str(tokenizer)).count(chat)
+    whole = TokenCounter(str(tokenizer)).count(chat)
     (tokenizer / "chat_template.jinja").write_text(
         TEMPLATE.replace("m.content", "m.content.split('</think>')[-1]")
     )
-    assert Tokens(str(tokenizer)).count(chat) >= whole
+    assert TokenCounter(str(tokenizer)).count(chat) >= whole
 
 
 def test_held_out_rows_stand_beside_the_others(save: Callable[..., Path], tmp_path: Path) -> None:
