@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..cli import CLI
 from ..errors import CheckpointError
 from ..training import environment
-from .options import CLI, ERRORS
+from .options import ERRORS
 
 
 class Dtype(StrEnum):
