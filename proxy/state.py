@@ -20,8 +20,9 @@ from .config.settings import (
     Settings,
     StoreSettings,
 )
+from .contexts.careful import CarefulStore
 from .contexts.personas import ContextChooser
-from .contexts.store import Store, open_store
+from .contexts.store import open_store
 from .contexts.writer import Writer
 from .engines.engine import Engine
 from .engines.kinds import SERVERS
@@ -82,7 +83,7 @@ class Service:
         self._graders = Graders(settings.graders)
         self._keys: dict[tuple[str, int], Slots] = {}
         self._running: dict[EngineSettings, Engine] = {}
-        self._stores: dict[StoreSettings, Store] = {}
+        self._stores: dict[StoreSettings, CarefulStore] = {}
         self._retired: list[Generation] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
@@ -140,6 +141,7 @@ class Service:
                 raise
             old, self._now = self._now, generation
             generation.readiness.report()
+            await generation.contexts.open()
             self._retired.append(old)
             if not old.running:
                 self._retire(old)
@@ -184,9 +186,9 @@ class Service:
             writer = Writer(settings, engines, store, shelf.bank, self.metrics)
         return ContextChooser(shelf, settings.seed, writer, self.metrics)
 
-    def _store(self, settings: StoreSettings) -> Store:
+    def _store(self, settings: StoreSettings) -> CarefulStore:
         if settings not in self._stores:
-            self._stores[settings] = open_store(settings)
+            self._stores[settings] = CarefulStore(open_store(settings))
         return self._stores[settings]
 
     async def _open(self, settings: EngineSettings) -> Engine:

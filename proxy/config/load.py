@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from its.answers import KINDS
+from its.finite import not_finite
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
 from its.methods import METHODS
 from its.strategies import EVEN, mix_fault
@@ -56,6 +57,8 @@ def _parse(path: Path) -> ConfigFile:
         raise ConfigError(path, "", f"cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from error
+    if key := not_finite(raw):
+        raise ConfigError(path, key, "must be a finite number, not nan or inf")
     try:
         return msgspec.convert(raw, ConfigFile)
     except msgspec.ValidationError as error:

@@ -125,12 +125,16 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """Who writes personas, and how it is asked; `sampling` is JSON with sorted keys."""
+    """Who writes personas, and how it is asked; `sampling` is JSON with sorted keys.
+
+    A text waits for its turn for `max_wait_s`, and is given up after `deadline_s` of writing.
+    """
 
     engine: str
     model: str | None
     sampling: bytes
     deadline_s: float
+    max_wait_s: float
     max_concurrency: int
 
 

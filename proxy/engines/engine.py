@@ -18,7 +18,7 @@ from .errors import EngineError
 from .http1 import HttpError, Pool, Response
 from .limits import Full, Retries, Slots
 from .responses import KnownResponses
-from .servers import ModelServer
+from .servers import EngineServer
 from .stream_options import StreamOptions
 
 READY_SECONDS = 2.0
@@ -36,7 +36,7 @@ Body: TypeAlias = bytes | Callable[[], Sequence[bytes]]
 class Engine:
     """An OpenAI-compatible server; `server` has been started, and is stopped by `close`."""
 
-    def __init__(self, settings: EngineSettings, server: ModelServer, metrics: Metrics) -> None:
+    def __init__(self, settings: EngineSettings, server: EngineServer, metrics: Metrics) -> None:
         self.name, self._server, self._metrics = settings.name, server, metrics
         gauge = metrics.queue(settings.name)
         size, queue = settings.max_concurrency, settings.max_queue

@@ -18,7 +18,7 @@ Adapter: TypeAlias = Callable[[Mapping[str, Any], Post], Awaitable[bytes]]
 """Answers a request in another way than by passing it on: takes its fields, returns JSON."""
 
 
-class ModelServer(Protocol):
+class EngineServer(Protocol):
     """The server of one engine. `base_url` ends in `/v1`; it is known once it has started."""
 
     base_url: str

@@ -17,6 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from its import manifest
+from its.variety import effective
 
 from ..errors import DataError
 from ..rows import QuestionRow
@@ -252,7 +253,7 @@ def _personas(
         source="notes" if how.strategy == "retrieved" else "bank",
         bank_sha256=None if how.strategy == "retrieved" else how.shelf.bank.sha256,
         distinct=len(said),
-        effective=round(said.total() ** 2 / sum(number**2 for number in said.values()), 1),
+        effective=round(effective(said.values()), 1),
     )
     if written is None:
         return found
