@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from ..base.guards import EndpointKind
 from ..config.settings import EngineSettings
-from .http1 import Response
+from .response import Response
 
 Post: TypeAlias = Callable[[str, bytes], AbstractAsyncContextManager[Response]]
 """Sends a body to a path of the engine."""
