@@ -14,6 +14,7 @@ from its.answers.algebra.workers import Workers
 from its.types import Answer
 
 from ..figures.figures import Prices
+from ..figures.sources import MOST_MIXED
 from ..grading.samples import graded
 from ..samples import EvalSample, RunFolder
 from ..tasks.load import Task
@@ -53,6 +54,7 @@ class Sampling:
 class RunSpec:
     """A run as it was asked for. `timeout` is the seconds of one call, `retries` its repetitions.
 
+    `max_mixed` is the share of contexts that may be from another source than most.
     `fresh` throws away what the folder holds; `stop_on_error` ends at the first failed call.
     """
 
@@ -66,6 +68,7 @@ class RunSpec:
     stop_on_error: bool = False
     fresh: bool = False
     prices: Prices | None = None
+    max_mixed: float = MOST_MIXED
 
 
 @dataclass(frozen=True, slots=True)

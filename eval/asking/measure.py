@@ -18,6 +18,7 @@ from its.files import atomic_write
 from ..commit import commit
 from ..errors import EvalError
 from ..figures.scores import ScoreRows, scores, summary
+from ..figures.sources import mixed_fault, sources_of
 from ..pages.progress import run_bar
 from ..samples import RunFolder
 from .ask_all import RunSpec, Stopped, ask_all, connect
@@ -44,7 +45,8 @@ def measure(spec: RunSpec) -> tuple[RunFolder, ScoreRows]:
 
     Raises:
         EvalError: another run is in the folder, or at work there; the server cannot be asked, a
-            call failed, or somebody interrupted. What was answered until then is kept.
+            call failed, somebody interrupted, or the contexts are of mixed sources. What was
+            answered until then is kept.
     """
     about: dict[str, Any] = {
         "command": shlex.join(sys.argv),
@@ -55,7 +57,9 @@ def measure(spec: RunSpec) -> tuple[RunFolder, ScoreRows]:
     folder = RunFolder(spec.folder)
     try:
         with folder.locked():
-            return folder, _ask_and_summarise(spec, folder, about)
+            found = _ask_and_summarise(spec, folder, about)
+            _require_one_source(spec, folder)
+            return folder, found
     except OSError as error:
         raise EvalError(
             f"cannot write to {spec.folder}: {error.strerror}; what is done is kept", 1
@@ -75,6 +79,13 @@ def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any
         _summarise(spec, folder)
         raise EvalError(f"stopped at the first failed call: {error}", 1) from error
     return _summarise(spec, folder)
+
+
+def _require_one_source(spec: RunSpec, folder: RunFolder) -> None:
+    """Refuse figures of contexts that come from the bank and from a model alike."""
+    fault = mixed_fault(sources_of(folder.samples().values()), spec.max_mixed)
+    if fault:
+        raise EvalError(f"{spec.folder}: {fault}", 1)
 
 
 async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> None:

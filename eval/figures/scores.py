@@ -10,6 +10,7 @@ from ..errors import EvalError
 from ..grading.samples import graded
 from ..samples import EvalSample, RunFolder
 from .figures import Figures, Prices, figures_of, scaling_of
+from .sources import sources_of
 
 EARLY = ", early"
 CANCELLED = "cancelled"
@@ -71,6 +72,7 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
         "partial": len(samples) < settings["problems"] * settings["samples"],
         "models": [{"context": context, **asdict(figures)} for context, figures in found],
         "scaling": scaling_of(samples) if samples else None,
+        "contexts": sources_of(samples),
         "note": NOTE.format(problems=found[-1][1].problems if found else 0),
     }
 

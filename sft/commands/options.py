@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from its.cli import finite
 from its.strategies import EVEN, STRATEGIES, Shelf, mix_fault
 
 from ..cli import CLI
@@ -49,7 +50,9 @@ Bank = Annotated[
     typer.Option(help="Personas to choose from: JSONL of `persona` and `domain`; else our bank."),
 ]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Of one persona.")]
-Temperature = Annotated[float, typer.Option(min=0, help="Of the model that writes personas.")]
+Temperature = Annotated[
+    float, typer.Option(min=0, callback=finite, help="Of the model that writes personas.")
+]
 Extra = Annotated[str, typer.Option(metavar="JSON", help="Further fields of each request.")]
 ApiKey = Annotated[
     str | None, typer.Option(metavar="env:NAME|file:PATH", help="Where the server's key stands.")
