@@ -1,4 +1,4 @@
-"""How the makers of known models recommend to sample from them: one table, each row with its source.
+"""How the makers of known models recommend to sample from them: a table with its sources.
 
 A checkpoint's manifest takes over what its base's makers recommend, unless the training file says
 otherwise. To add a family, add a row to `FAMILIES`; the first one that matches is taken.

@@ -17,7 +17,7 @@ from .tools.catalogue import DEFAULT, MODELS
 if TYPE_CHECKING:
     import socket
 
-    from .config.settings import Settings
+    from .config.settings import Member, Settings
 
 RULE = """
 A checkpoint trained with a context must be asked with one, of any kind; one trained without must be
@@ -202,7 +202,8 @@ def _explain(config: Path) -> None:
 
     settings = _load(config, refuse_mismatch=False)
     table = Table(box=None, pad_edge=False)
-    for name in ("member", "trained with", "asked with", "context stands", "co-design"):
+    heads = ("member", "trained with", "asked with", "context stands", "also added", "co-design")
+    for name in heads:
         table.add_column(name)
     for member in settings.members.values():
         trained = member.manifest.train.strategy if member.manifest else "? (no manifest)"
@@ -210,10 +211,17 @@ def _explain(config: Path) -> None:
         told = member.own_co_design.value
         if member.own_co_design is CoDesign.MISMATCH:
             told += ", allowed" if member.allow_mismatch else ": refused"
-        table.add_row(member.name, trained, member.strategy, stands, told)
+        table.add_row(member.name, trained, member.strategy, stands, _added(member), told)
     console = Console(soft_wrap=True)
     console.print(table)
     console.print(RULE, style="dim")
+
+
+def _added(member: "Member") -> str:
+    """Say what the proxy adds to a question besides the context."""
+    layout = member.layout
+    told = [name for name in ("system", "instruction") if getattr(layout, name) is not None]
+    return ", ".join([*told, *(["sampling"] if member.defaults else [])]) or "-"
 
 
 def _model_file(name: str) -> Path:

@@ -218,7 +218,14 @@ class _Resolver(Checks):
             allow_fields=frozenset(table.allow_fields),
             mix=self._mix(at, table, manifest),
             own_co_design=verdict,
+            system_mismatch=table.system_mismatch,
+            defaults=self._defaults(at, table),
         )
+
+    def _defaults(self, at: str, table: MemberTable) -> bool:
+        if table.defaults and table.manifest is None:
+            raise self.fail(f"{at}.defaults", "needs a manifest, whose `test` has the sampling")
+        return table.defaults
 
     def _panel(self, name: str, table: PanelTable) -> Panel:
         at = f"panels.{name}"

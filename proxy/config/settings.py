@@ -15,6 +15,9 @@ StreamMode: TypeAlias = Literal["verdict", "leader"]
 ServerKind: TypeAlias = Literal["base_url", "embedded"]
 """The key of `[engines.NAME]` that says where an engine is, and so how it is started."""
 
+SystemMismatch: TypeAlias = Literal["refuse", "warn"]
+"""What becomes of a request with another system text than a member was trained with."""
+
 PersonaSource: TypeAlias = Literal["store", "generate", "bank"]
 
 SOURCES: tuple[PersonaSource, ...] = get_args(PersonaSource)
@@ -61,7 +64,10 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A checkpoint on an engine, and how it is asked."""
+    """A checkpoint on an engine, and how it is asked.
+
+    `defaults`: where a request says nothing about sampling, the manifest's `test` does.
+    """
 
     name: str
     engine: str
@@ -74,6 +80,8 @@ class Member:
     allow_fields: frozenset[str]
     mix: Mapping[str, float]
     own_co_design: CoDesign
+    system_mismatch: SystemMismatch = "refuse"
+    defaults: bool = False
 
     def co_design(self, strategy: str, layout: Layout) -> CoDesign:
         """Return the verdict on another strategy or layout than the member's own."""

@@ -7,7 +7,7 @@ import msgspec
 from its.manifest import StrategyName
 from its.notes import NOTES_EACH
 
-from .settings import PersonaSource, StreamMode
+from .settings import PersonaSource, StreamMode, SystemMismatch
 
 
 class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +62,8 @@ class MemberTable(ConfigTable, frozen=True):
     thinking: bool = False
     allow_mismatch: bool = False
     allow_fields: list[Literal["custom_logit_processor", "logits_processors"]] = []
+    system_mismatch: SystemMismatch = "refuse"
+    defaults: bool = False
     mix: dict[str, float] | None = None
 
 

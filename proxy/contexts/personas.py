@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from its import strategies
+from its import prompts, strategies
 from its.manifest import CoDesign
 from its.recent import Recent, text_size
 from its.strategies import Shelf
@@ -85,10 +85,16 @@ class ContextChooser:
         strategy = override.strategy or member.strategy
         layout, co_design = member.layout, member.own_co_design
         if override is not NO_OVERRIDE:
-            layout = Layout(override.placement or layout.placement, layout.separator)
+            layout = replace(layout, placement=override.placement or layout.placement)
             co_design = _checked_co_design(member, strategy, layout)
         seed = self._seed if override.seed is None else override.seed
         asked = MemberPrompt(member, strategy, layout, seed, None, co_design)
+        if question is None and layout.instruction:
+            raise BadRequest(
+                f"the model {member.name!r} is asked with an instruction, which needs a user"
+                " message",
+                param="messages",
+            )
         if strategy == "none":
             if override.persona is not None:
                 raise BadRequest(
@@ -112,9 +118,13 @@ class ContextChooser:
         return asked
 
     async def complete(self, asked: MemberPrompt, question: str | None) -> MemberPrompt:
-        """Return `asked` with its context, which may have to be written first."""
+        """Return `asked` with its context, which may have to be written first.
+
+        It is chosen for the question without the member's instruction, as in training.
+        """
         if asked.context is not None or asked.strategy == "none" or question is None:
             return asked
+        question = prompts.bare(question, asked.layout)
         context, usage = await self._choose(asked.strategy, asked.seed, asked.member, question)
         return replace(asked, context=context, usage=usage)
 

@@ -117,7 +117,7 @@ def test_parts_around_an_image() -> None:
 SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 SAY = "Put the answer into \\boxed{}."
 LAYOUTS = [
-    Layout(place, "\n\n", None, SAY, said)  # type: ignore[arg-type]
+    Layout(place, "\n\n", None, SAY, said)
     for place in ("before", "after")
     for said in ("before", "after")
 ]
