@@ -202,8 +202,7 @@ def _explain(config: Path) -> None:
 
     settings = _load(config, refuse_mismatch=False)
     table = Table(box=None, pad_edge=False)
-    heads = ("member", "trained with", "asked with", "context stands", "also added", "co-design")
-    for name in heads:
+    for name in ("member", "trained with", "asked with", "context stands", "co-design"):
         table.add_column(name)
     for member in settings.members.values():
         trained = member.manifest.train.strategy if member.manifest else "? (no manifest)"
@@ -211,17 +210,27 @@ def _explain(config: Path) -> None:
         told = member.own_co_design.value
         if member.own_co_design is CoDesign.MISMATCH:
             told += ", allowed" if member.allow_mismatch else ": refused"
-        table.add_row(member.name, trained, member.strategy, stands, _added(member), told)
+        table.add_row(member.name, trained, member.strategy, stands, told)
     console = Console(soft_wrap=True)
     console.print(table)
+    for member in settings.members.values():
+        for what, text in _added(member):
+            console.print(f"{member.name}: adds {what}: {text}", markup=False, highlight=False)
     console.print(RULE, style="dim")
 
 
-def _added(member: "Member") -> str:
+def _added(member: "Member") -> list[tuple[str, str]]:
     """Say what the proxy adds to a question besides the context."""
+    from .base.sampling import defaults
+
     layout = member.layout
-    told = [name for name in ("system", "instruction") if getattr(layout, name) is not None]
-    return ", ".join([*told, *(["sampling"] if member.defaults else [])]) or "-"
+    texts = [
+        ("the system text", layout.system),
+        (f"the instruction, {layout.instruction_placement} the question", layout.instruction),
+        ("sampling, where a request leaves it open",
+         ", ".join(f"{name} {value}" for name, value in defaults(member, {}).items())),
+    ]  # fmt: skip
+    return [(what, text) for what, text in texts if text]
 
 
 def _model_file(name: str) -> Path:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..tasks.hub import INSTRUCTION
 from .files import axolotl_file, matrix_plan, proxy_config
 from .places import Checkpoint, Places
 from .plan import ExperimentPlan
@@ -74,7 +75,9 @@ class _Steps:
 
     def _build(self, checkpoint: Checkpoint) -> ExperimentStep:
         data, place = self.plan.data, self.out / "data" / checkpoint.data
-        rows = ("--source", self.places.problems / "train.jsonl") if data.arithmetic else data.build
+        rows: tuple[object, ...] = data.build
+        if data.arithmetic:  # so the harness asks the base, which has no manifest
+            rows = ("--source", self.places.problems / "train.jsonl", "--instruction", INSTRUCTION)
         own = self.places.bank(checkpoint.kind) if checkpoint.strategy != "none" else None
         bank = ("--bank", own) if own else ()
         words = _python(

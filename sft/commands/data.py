@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from its.types import Layout
-
 from ..cli import CLI
 from ..data.sets import FILTERS, PUBLIC, SOURCES
 from .options import (
@@ -16,6 +14,8 @@ from .options import (
     Bank,
     Extra,
     How,
+    Instruction,
+    InstructionWhere,
     MaxConcurrency,
     MaxTokens,
     Mix,
@@ -23,9 +23,11 @@ from .options import (
     PlacementOption,
     Rows,
     Seed,
+    System,
     Temperature,
     Where,
     engine_of,
+    layout_of,
     sampling_of,
     shelf_of,
 )
@@ -55,6 +57,14 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the rows and chooses the contexts.")] = 0,
     placement: Where = PlacementOption.before,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="The system text of every row; else the set's own. '' is none."
+        ),
+    ] = None,
+    instruction: Instruction = None,
+    instruction_placement: InstructionWhere = PlacementOption.after,
     mix: Mix = None,
     notes: Notes = None,
     bank: Bank = None,
@@ -134,7 +144,10 @@ def build(
             None if personas in {"bank", "generate"} else Path(personas), writer,
         )  # fmt: skip
         shelf = shelf_of(strategy, mix, notes, bank)
-        how = ContextOptions(strategy.value, Layout(placement.value), seed, shelf)
+        if system is None and set_ is not None:
+            system = PUBLIC[set_.value].system
+        layout = layout_of(placement, system, instruction, instruction_placement)
+        how = ContextOptions(strategy.value, layout, seed, shelf)
         complete = built(options, how, out)
     raise typer.Exit(0 if complete else 1)
 
@@ -143,6 +156,9 @@ def compose(
     file: Rows,
     strategy: How,
     placement: Where = PlacementOption.before,
+    system: System = None,
+    instruction: Instruction = None,
+    instruction_placement: InstructionWhere = PlacementOption.after,
     seed: Seed = 0,
     mix: Mix = None,
     notes: Notes = None,
@@ -164,7 +180,8 @@ def compose(
 
     with CLI.one_line_errors(*ERRORS):
         shelf = shelf_of(strategy, mix, notes, bank)
-        how = ContextOptions(strategy.value, Layout(placement.value), seed, shelf)
+        layout = layout_of(placement, system, instruction, instruction_placement)
+        how = ContextOptions(strategy.value, layout, seed, shelf)
         written = PersonaFile(personas) if personas else None
         for row in composed(read(file), how, written):
             print(json.dumps(row, ensure_ascii=False))

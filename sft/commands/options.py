@@ -13,6 +13,7 @@ import typer
 
 from its.cli import finite
 from its.strategies import EVEN, STRATEGIES, Shelf, mix_fault
+from its.types import Layout
 
 from ..cli import CLI
 
@@ -35,6 +36,14 @@ class PlacementOption(StrEnum):
 Rows = Annotated[Path, typer.Argument(help="JSONL rows with a `problem` or a `question`.")]
 How = Annotated[StrategyOption, typer.Option(help="How each question's context is chosen.")]
 Where = Annotated[PlacementOption, typer.Option(help="Where the context stands.")]
+System = Annotated[str | None, typer.Option(metavar="TEXT", help="The system text of every row.")]
+Instruction = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Joins every question, by a blank line."),
+]
+InstructionWhere = Annotated[
+    PlacementOption, typer.Option(help="Where the instruction joins the question.")
+]
 Seed = Annotated[int, typer.Option(help="Chooses the contexts.")]
 Mix = Annotated[
     str | None,
@@ -60,6 +69,20 @@ ApiKey = Annotated[
 MaxConcurrency = Annotated[
     int, typer.Option(min=1, help="Never more calls at once; the best number is found.")
 ]
+
+
+def layout_of(
+    placement: PlacementOption,
+    system: str | None,
+    instruction: str | None,
+    instruction_placement: PlacementOption,
+) -> Layout:
+    """Return what stands around each question; an empty text is none."""
+    said = [text if text and text.strip() else None for text in (system, instruction)]
+    return Layout(
+        placement.value, system=said[0], instruction=said[1],
+        instruction_placement=instruction_placement.value,
+    )  # fmt: skip
 
 
 def shelf_of(

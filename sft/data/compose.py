@@ -28,7 +28,8 @@ def compose(
 ) -> Iterator[dict[str, Any]]:
     """Yield each of `rows` with its composed messages.
 
-    `written` are the personas that a model wrote; without them the bank serves.
+    Contexts are picked for the question without the instruction, as in serving. `written` are the
+    personas that a model wrote; without them the bank serves.
 
     Raises:
         DataError: `written` has no persona for a row, or one of another strategy.
@@ -46,9 +47,8 @@ def compose(
 
 
 def _picked(row: QuestionRow, how: ContextOptions) -> Context | None:
-    pick = strategies.choose(
-        how.strategy, row.question, shelf=how.shelf, seed=how.seed, member=MEMBER
-    )
+    question = prompts.bare(row.question, how.layout)
+    pick = strategies.choose(how.strategy, question, shelf=how.shelf, seed=how.seed, member=MEMBER)
     return pick.context(how.seed) if pick else None
 
 

@@ -55,7 +55,8 @@ def test_without_a_system_text_or_an_instruction_it_is_the_identity(
 ) -> None:
     proxy = start(write())
     engine.scripts["n"] = says("7")
-    sent = {"messages": [{"role": "system", "content": "Be brief."}, user("3+4? ")], "top_k": 3}
+    chat = [{"role": "system", "content": "Be brief."}, user("3+4? ")]
+    sent: dict[str, Any] = {"messages": chat, "top_k": 3}
     assert post(proxy, **sent).status_code == 200
     assert engine.bodies("n") == [{"model": "n", **sent}]
 
@@ -99,7 +100,9 @@ def test_a_panel_asks_each_member_as_it_was_trained(
     proxy = start(config)
     for name in "nur":
         engine.scripts[name] = says("7")
-    sent = {"messages": [user("3+4?")], "input_time": {"return_ballots": True}}
+    sent: dict[str, Any] = {
+        "messages": [user("3+4?")], "input_time": {"return_ballots": True},
+    }  # fmt: skip
     ballots = post(proxy, model="vote3", **sent).json()["input_time"]["ballots"]
     persona = {ballot["member"]: ballot["persona"] for ballot in ballots}
     assert engine.bodies("n")[0]["messages"] == [OURS, user(f"3+4?\n\n{SAY}")]
