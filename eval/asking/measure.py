@@ -17,7 +17,7 @@ from its.files import atomic_write
 
 from ..commit import commit
 from ..errors import EvalError
-from ..figures.scores import Scores, scores, summary
+from ..figures.scores import ScoreRows, scores, summary
 from ..figures.sources import mixed_fault, sources_of
 from ..pages.progress import run_bar
 from ..samples import RunFolder
@@ -38,7 +38,7 @@ def settings_of(spec: RunSpec) -> dict[str, Any]:
     }
 
 
-def measure(spec: RunSpec) -> tuple[RunFolder, Scores]:
+def measure(spec: RunSpec) -> tuple[RunFolder, ScoreRows]:
     """Ask what the folder lacks, write `summary.json`; return the run and its figures.
 
     A finished run needs no server, and keeps the record of when it was made.
@@ -66,7 +66,7 @@ def measure(spec: RunSpec) -> tuple[RunFolder, Scores]:
         ) from error
 
 
-def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> Scores:
+def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> ScoreRows:
     if not spec.fresh and folder.is_finished(settings_of(spec)):
         return _summarise(spec, folder)
     try:
@@ -105,7 +105,7 @@ async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> No
         await server.client.close()
 
 
-def _summarise(spec: RunSpec, folder: RunFolder) -> Scores:
+def _summarise(spec: RunSpec, folder: RunFolder) -> ScoreRows:
     if not folder.exists():
         return []  # it was interrupted before it began
     with Workers() as graders:  # those of the run may have ended with a Ctrl-C

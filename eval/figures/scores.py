@@ -14,7 +14,7 @@ from .sources import sources_of
 
 EARLY = ", early"
 CANCELLED = "cancelled"
-Scores: TypeAlias = list[tuple[str, Figures]]
+ScoreRows: TypeAlias = list[tuple[str, Figures]]
 """For each model of a run: the context it was asked with, and its figures."""
 
 NOTE = (
@@ -28,7 +28,7 @@ def early(context: str) -> bool:
     return context.endswith(EARLY)
 
 
-def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Scores:
+def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> ScoreRows:
     """Return the rows of one run: a panel's members, as its ballots show them, then the panel.
 
     Raises:
@@ -60,7 +60,7 @@ def samples_by_model(run: RunFolder, graders: Workers) -> dict[str, list[EvalSam
     return {**members, run.settings()["model"]: samples}
 
 
-def summary(run: RunFolder, found: Scores) -> dict[str, Any]:
+def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
     """Return the run's settings and figures as `summary.json` has them.
 
     Raises:

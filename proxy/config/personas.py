@@ -4,16 +4,19 @@ import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from its import notes, urls
-from its.personas import bank
+from its import urls
 
 from .checks import Checks
 from .settings import SELF, SOURCES, Generator, PersonaSettings, PersonaSource, StoreSettings
 from .tables import GenerateTable, PersonasTable
+
+if TYPE_CHECKING:
+    from its.notes import Notes
+    from its.personas.bank import Bank
 
 _DATABASE = re.compile("(/[0-9]*)?")
 
@@ -107,18 +110,22 @@ class PersonaResolver(Checks):
             raise self.fail("personas.store", f"Redis needs {remedy}")
         return StoreSettings(url, table.store_rows)
 
-    def _bank(self, table: PersonasTable) -> bank.Bank | None:
+    def _bank(self, table: PersonasTable) -> "Bank | None":
         if table.bank is None:
             return None
+        from its.personas import bank
+
         try:
             return bank.read(self.path.parent / table.bank)
         except bank.BankError as error:
             raise self.fail("personas.bank", str(error)) from error
 
-    def _notes(self, table: PersonasTable) -> notes.Notes | None:
+    def _notes(self, table: PersonasTable) -> "Notes | None":
         self.at_least("personas.notes_each", table.notes_each, 1)
         if table.notes is None:
             return None
+        from its import notes
+
         try:
             return notes.load(self.path.parent / table.notes, table.notes_each)
         except notes.NotesError as error:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
-from its.notes import Notes
-from its.personas.bank import Bank
 from its.types import Layout
+
+if TYPE_CHECKING:  # they load numpy, which most configurations do not need
+    from its.notes import Notes
+    from its.personas.bank import Bank
 
 StreamMode: TypeAlias = Literal["verdict", "leader"]
 ServerKind: TypeAlias = Literal["base_url", "embedded"]
@@ -152,9 +154,9 @@ class PersonaSettings:
     order: tuple[PersonaSource, ...]
     generator: Generator | None
     store: StoreSettings | None
-    bank: Bank | None
+    bank: "Bank | None"
     """The user's own; `None`: ours."""
-    notes: Notes | None
+    notes: "Notes | None"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from rich.console import Console
 
 from its.cli import finite
 
+from ..cli import CLI
 from ..errors import CheckpointError
 from ..training import environment
-from .options import CLI, ERRORS
+from .options import ERRORS
 
 
 class Dtype(StrEnum):

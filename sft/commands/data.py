@@ -8,9 +8,9 @@ import typer
 
 from its.types import Layout
 
+from ..cli import CLI
 from ..data.sets import FILTERS, PUBLIC, SOURCES
 from .options import (
-    CLI,
     ERRORS,
     ApiKey,
     Bank,
@@ -193,13 +193,15 @@ def personas(
     """
     import asyncio
 
+    from ..writing.personas import WritingJob
     from ..writing.write import write_all
 
     with CLI.one_line_errors(*ERRORS):
         shelf = shelf_of(strategy, mix, None)
         sampling = sampling_of(max_tokens, temperature, extra)
         writer = engine_of(engine, model, sampling, api_key, max_concurrency)
-        complete = asyncio.run(write_all(file, strategy.value, seed, shelf, writer, out))
+        job = WritingJob(strategy.value, seed, shelf, writer)
+        complete = asyncio.run(write_all(job, file, out))
     raise typer.Exit(0 if complete else 1)
 
 

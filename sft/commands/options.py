@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from its.cli import CommandLine, finite
+from its.cli import finite
 from its.strategies import EVEN, STRATEGIES, Shelf, mix_fault
 
-if TYPE_CHECKING:
-    from ..writing.write import PersonaEngine
+from ..cli import CLI
 
-CLI = CommandLine("its-sft")
+if TYPE_CHECKING:
+    from ..writing.personas import PersonaEngine
 
 ERRORS = (OSError, ValueError)
 """What is said in one line: `sft.errors` are ValueErrors, and so are those of `its`."""
@@ -99,7 +99,7 @@ def engine_of(
     url: str, model: str, sampling: Mapping[str, Any], api_key: str | None, most: int
 ) -> "PersonaEngine":
     """Return the engine that writes personas."""
-    from ..writing.write import PersonaEngine
+    from ..writing.personas import PersonaEngine
 
     key = CLI.secret("--api-key", api_key)
     return PersonaEngine(CLI.url("--engine", url), model, sampling, key, most)

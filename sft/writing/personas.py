@@ -21,6 +21,7 @@ from its.personas.twins import Twins
 from its.strategies import Pick, Shelf
 from its.types import Message
 
+from ..errors import DataError
 from ..rows import MEMBER, QuestionRow, read
 from .journal import Journal, WrittenPersona
 from .pace import Pace, in_parallel
@@ -46,14 +47,24 @@ class EngineGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class PersonaEngine:
+    """The engine that writes personas, and how it is asked: at most `most` calls at once."""
+
+    url: str
+    model: str
+    sampling: Mapping[str, Any]
+    key: str | None
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class WritingJob:
     """What decides the texts: the rows' contexts, and who writes them how."""
 
     strategy: str
     seed: int
     shelf: Shelf
-    model: str
-    sampling: Mapping[str, Any]
+    engine: PersonaEngine
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -62,8 +73,9 @@ class WritingJob:
         names = strategies.MIXABLE if mix else [self.strategy]
         prompts = {name: load(name).sha256 for name in names}
         return {
-            "strategy": self.strategy, "seed": self.seed, "mix": mix, "model": self.model,
-            "sampling": dict(self.sampling), "prompts": prompts, "bank": self.shelf.bank.sha256,
+            "strategy": self.strategy, "seed": self.seed, "mix": mix, "model": self.engine.model,
+            "sampling": dict(self.engine.sampling), "prompts": prompts,
+            "bank": self.shelf.bank.sha256,
         }  # fmt: skip
 
 
@@ -107,7 +119,7 @@ class EngineClient:
 
     def __init__(self, client: httpx.AsyncClient, job: WritingJob, pace: Pace) -> None:
         self._client, self._pace = client, pace
-        self._fixed = {"model": job.model, **job.sampling}
+        self._fixed = {"model": job.engine.model, **job.engine.sampling}
 
     async def require_there(self) -> None:
         """Connect once, before anything is asked; whatever the engine answers will do.
@@ -200,16 +212,12 @@ def _todo(rows: Path, journal: Journal) -> Iterator[QuestionRow]:
 async def _one(
     row: QuestionRow, job: WritingJob, job_sha256: str, ask: Ask, twins: Twins
 ) -> WrittenPersona:
-    pick = strategies.choose(
-        job.strategy, row.question, shelf=job.shelf, seed=job.seed, member=MEMBER
-    )
-    prompt, domain = writable(pick)
+    pick, prompt, domain = _pick(job, row.question)
     seed = seeds.derive("persona", job.seed, MEMBER)
     bank = job.shelf.bank
     written = await write(
         prompt, row.question, bank.domain(domain), ask=ask, seed=seed, twins=twins
     )
-    assert pick is not None
     return WrittenPersona(
         row=row.number,
         question_sha256=row.question_sha256,
@@ -218,7 +226,7 @@ async def _one(
         source="generate" if written.persona else "bank",
         domain=domain,
         persona=written.persona or pick.text,
-        model=job.model,
+        model=job.engine.model,
         prompt_sha256=load(prompt).sha256,
         faults=list(written.faults),
         tokens=written.usage["total_tokens"],
@@ -226,15 +234,21 @@ async def _one(
     )
 
 
-def writable(pick: Pick | None) -> tuple[str, str]:
-    """Return prompt and domain of what a model can write.
+def check_writable(job: WritingJob) -> None:
+    """Check that the strategy leaves something to write, before anything is asked.
 
     Raises:
-        ValueError: the strategy leaves nothing to write.
+        DataError: it does not.
     """
+    _pick(job, "?")
+
+
+def _pick(job: WritingJob, question: str) -> tuple[Pick, str, str]:
+    """Return what the bank would give to a question, and the prompt and domain to write it by."""
+    pick = strategies.choose(job.strategy, question, shelf=job.shelf, seed=job.seed, member=MEMBER)
     if pick is None or pick.prompt is None or pick.domain is None:
-        raise ValueError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
-    return pick.prompt, pick.domain
+        raise DataError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
+    return pick, pick.prompt, pick.domain
 
 
 def _reply(raw: bytes) -> Reply:

@@ -118,7 +118,7 @@ def test_weighted_by_the_tail_asks_for_the_likeliest_tokens_and_keeps_the_surest
     done = drive(*case("weighted", options={"measure": "tail"}), says)
     assert dict(done.calls[0].params) == {"logprobs": True, "top_logprobs": 20}
     assert done.said == "so \\boxed{1}"  # 11 against 9
-    assert drive(*case("weighted", options={"measure": "tail", "keep": 0.3}), says).said == (
+    assert drive(*case("weighted", options={"measure": "tail", "share": 0.3}), says).said == (
         "so \\boxed{2}"
     )
 

@@ -22,7 +22,7 @@ from sft.errors import DataError
 from sft.rows import QuestionRow
 from sft.writing.journal import Journal, WrittenPersona
 from sft.writing.pace import BACK, FIRST, Pace
-from sft.writing.personas import EngineClient, EngineGone, WritingJob, run
+from sft.writing.personas import EngineClient, EngineGone, PersonaEngine, WritingJob, run
 from tests.conftest import PLAIN, ROOT, command
 from tests.scripted import Body, Engine, Waiting, completion, fails, says
 
@@ -330,7 +330,8 @@ def test_no_call_goes_on_after_the_engine_is_gone(rows: Path, out: Path) -> None
         return httpx.Response(404)
 
     async def main() -> None:
-        job, pace = WritingJob("random", 0, Shelf(load_bank()), "w", {}), Pace(8)
+        writer = PersonaEngine("http://e/v1", "w", {}, None, 8)
+        job, pace = WritingJob("random", 0, Shelf(load_bank()), writer), Pace(8)
         transport = httpx.MockTransport(answer)
         async with httpx.AsyncClient(transport=transport, base_url="http://e/v1/") as client:
             with Journal(out, job.identity) as journal:
@@ -362,7 +363,7 @@ def test_an_engine_that_is_gone_ends_it(
     ended = command("sft", *args(rows, out, engine_url))
     assert ended.returncode == 1
     assert "no such model" in ended.stderr
-    assert "the same command goes on" in ended.stderr
+    assert "run the same command again to go on" in ended.stderr
     assert len(engine.received) < ROWS
 
 
