@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import tomlkit
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -80,7 +81,7 @@ def run(model: Path, *, once: bool, port: int) -> None:
 
 def _config(model: Path) -> str:
     def quoted(text: str) -> str:
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return tomlkit.string(text).as_string()
 
     members = "\n".join(
         MEMBER.format(initial=strategy[0], name=quoted(model.stem), strategy=strategy)
