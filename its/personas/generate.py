@@ -13,8 +13,9 @@ import msgspec
 
 from .. import seeds
 from ..types import Message
+from . import conditions
 from .bank import Domain
-from .prompts import load
+from .prompts import Prompt, load
 from .validate import fault
 
 ATTEMPTS = 3
@@ -44,8 +45,11 @@ class Written:
     usage: Mapping[str, int]
 
 
-async def write(prompt: str, question: str, domain: Domain, *, ask: Ask, seed: int) -> Written:
-    """Have a model write a person of `domain` by the prompt named `prompt`.
+async def write(
+    prompt: str, question: str, domain: Domain | None, *, ask: Ask, seed: int
+) -> Written:
+    """Have a model write what the prompt named `prompt` asks for: a person of `domain`, or the
+    question's conditions, which have no domain.
 
     Whatever `ask` raises passes through: what a dead engine means is the caller's to say.
     """
@@ -53,18 +57,28 @@ async def write(prompt: str, question: str, domain: Domain, *, ask: Ask, seed: i
     faults: list[str] = []
     usage = dict.fromkeys(TOKENS, 0)
     for attempt in range(ATTEMPTS):
-        detail = seeds.rng("detail", seed, attempt).choice(by.details)
+        detail = seeds.rng("detail", seed, attempt).choice(by.details) if by.details else ""
         reply = await ask(
-            by.messages(question, domain.name, detail), seeds.derive("persona", seed, attempt)
+            by.messages(question, domain.name if domain else "", detail),
+            seeds.derive("persona", seed, attempt),
         )
         for name in TOKENS:
             usage[name] += reply.usage.get(name, 0)
-        persona = tidy(reply.text)
-        found = fault(persona, question, by, domain)
+        text, found = _judged(reply.text, question, by, domain)
         if found is None:
-            return Written(persona, faults, usage)
+            return Written(text, faults, usage)
         faults.append(found)
     return Written(None, faults, usage)
+
+
+def _judged(said: str, question: str, by: Prompt, domain: Domain | None) -> tuple[str, str | None]:
+    """Return the tidied text, and the first rule that it breaks."""
+    if by.kind == "conditions":
+        text = conditions.tidy(said)
+        return text, conditions.fault(text, question)
+    assert domain is not None, "a person has a domain"
+    text = tidy(said)
+    return text, fault(text, question, by, domain)
 
 
 def reply(raw: bytes) -> Reply:

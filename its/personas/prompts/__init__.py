@@ -1,4 +1,4 @@
-"""The prompts by which a model writes a persona: our own, one file for each kind.
+"""The prompts by which a model writes a context: our own, one file for each kind.
 
 A file's hash is part of every stored persona's key and of a checkpoint's manifest: a changed
 prompt is another prompt.
@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 import msgspec
 
@@ -33,22 +34,26 @@ _NUMBER = re.compile(r"[$€£]?\d[\d.,:/]*(?<![.,:/])(?:\s?%)?")
 
 
 class Example(msgspec.Struct, frozen=True):
-    """A person as we would write them."""
+    """A person, or a list of conditions, as we would write them."""
 
-    domain: str
-    detail: str
     persona: str
+    domain: str = ""
+    detail: str = ""
     question: str = ""
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """What a model is asked for, and two answers that we would like."""
+    """What a model is asked for, and two answers that we would like.
+
+    `kind` decides how a text is tidied and which rules it is held to.
+    """
 
     version: int
     system: str
     ask: str
     details: Sequence[str]
     examples: Sequence[Example]
+    kind: Literal["persona", "conditions"] = "persona"
     sha256: str = ""
 
     @property
@@ -60,18 +65,19 @@ class Prompt(msgspec.Struct, frozen=True):
         chat: list[Message] = [{"role": "system", "content": self.system.strip()}]
         for example in self.examples:
             asked = self._asked(example.question, example.domain, example.detail)
-            chat += [asked, {"role": "assistant", "content": example.persona}]
+            chat += [asked, {"role": "assistant", "content": example.persona.strip()}]
         return [*chat, self._asked(question, domain, detail)]
 
     def _asked(self, question: str, domain: str, detail: str) -> Message:
         text = self.ask.strip().replace("{{domain}}", domain).replace("{{detail}}", detail)
+        shown = redact(question) if self.kind == "persona" else question[:LONGEST_SHOWN]
         # Last: a question may itself hold what looks like a place to fill.
-        return {"role": "user", "content": text.replace("{{question}}", redact(question))}
+        return {"role": "user", "content": text.replace("{{question}}", shown)}
 
 
 @cache
 def load(name: str) -> Prompt:
-    """Read the prompt `name`: `similar`, `unsimilar` or `random`."""
+    """Read the prompt `name`: the name of its file."""
     raw = (files(__package__) / f"{name}.toml").read_bytes()
     prompt = msgspec.convert(tomllib.loads(raw.decode()), Prompt)
     return msgspec.structs.replace(prompt, sha256=hashlib.sha256(raw).hexdigest())
