@@ -1,30 +1,31 @@
 """`its-proxy`: serve panels and members, check a configuration, fetch a model, show it all."""
 
 import json
-import os
 import signal
 import socket
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from its.cli import CommandLine, downloads
 from its.manifest import CoDesign
-from its.urls import fault
 
 from .config.checks import ConfigError
 from .config.load import load
 from .config.settings import Settings
 from .tools import models
-from .tools.progress import download_bar
 
 RULE = """
 A checkpoint trained with a context must be asked with one, of any kind; one trained without must be
 asked without. In one stage only, a context makes the answers worse (arXiv 2508.13654)."""
+
+CLI = CommandLine("its-proxy")
+EXAMPLE = "http://127.0.0.1:30000/v1"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,7 +72,7 @@ def serve(
         tracing.check()
         started = server.run(config, settings, listener, announcement, hung_up, insecure=insecure)
     except (ConfigError, tracing.TracingError) as error:
-        _fail(str(error), 2)
+        CLI.fail(str(error), 2)
     if not started:
         raise typer.Exit(1)
 
@@ -115,7 +116,7 @@ def init(
     """
     from .tools import init as writer
 
-    urls = [_url("--engine", url) for url in engine or [writer.DEFAULT_ENGINE]]
+    urls = [CLI.url("--engine", url, EXAMPLE) for url in engine or [writer.DEFAULT_ENGINE]]
     try:
         if checkpoints:
             found = [writer.look_at(folder, urls[0]) for folder in checkpoints]
@@ -124,11 +125,11 @@ def init(
         with out.open("x", encoding="utf-8") as file:
             file.write(writer.render(found))
     except writer.InitError as error:
-        _fail(str(error), 1)
+        CLI.fail(str(error), 1)
     except FileExistsError:
-        _fail(f"{out} exists; name another with --out, or delete it", 1)
+        CLI.fail(f"{out} exists; name another with --out, or delete it", 1)
     except OSError as error:
-        _fail(f"cannot write {out}: {error.strerror}", 1)
+        CLI.fail(f"cannot write {out}: {error.strerror}", 1)
     check(out)
 
 
@@ -137,7 +138,8 @@ def conformance(
     base_url: Annotated[str, typer.Option(help="The engine, up to /v1.")],
     model: Annotated[str, typer.Option(help="Its name for the model.")],
     api_key: Annotated[
-        str | None, typer.Option(metavar="env:NAME", help="Where the engine's key stands.")
+        str | None,
+        typer.Option(metavar="env:NAME|file:PATH", help="Where the engine's key stands."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a check.")] = False,
 ) -> None:
@@ -148,7 +150,9 @@ def conformance(
     from .tools.conformance import run
 
     lacks = False
-    for result in run(_url("--base-url", base_url), model, _secret(api_key)):
+    for result in run(
+        CLI.url("--base-url", base_url, EXAMPLE), model, CLI.secret("--api-key", api_key)
+    ):
         lacks = lacks or (result.required and not result.passed)
         if as_json:
             print(json.dumps(asdict(result)), flush=True)
@@ -186,32 +190,16 @@ def demo(
     try:
         run(_model_file(model), once=once, port=port or 0)
     except DemoError as error:
-        _fail(str(error), 1)
+        CLI.fail(str(error), 1)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-
-
-def _url(option: str, url: str) -> str:
-    if wrong := fault(url):
-        _fail(f"{option}: {url[:100]!r} {wrong}, as in http://127.0.0.1:30000/v1", 2)
-    return url
-
-
-def _secret(reference: str | None) -> str | None:
-    """Return the key that `--api-key env:NAME` names."""
-    if reference is None:
-        return None
-    kind, _, name = reference.partition(":")
-    if kind != "env" or not os.environ.get(name):
-        _fail("--api-key: must be env:NAME, and the environment must have it", 2)
-    return os.environ[name]
 
 
 def _explain(config: Path) -> None:
     try:
         settings = load(config, hold=False)
     except ConfigError as error:
-        _fail(str(error), 2)
+        CLI.fail(str(error), 2)
     table = Table(box=None, pad_edge=False)
     for name in ("member", "trained with", "asked with", "context stands", "co-design"):
         table.add_column(name)
@@ -229,25 +217,25 @@ def _explain(config: Path) -> None:
 
 def _model_file(name: str) -> Path:
     try:
-        with download_bar() as progress:
+        with downloads() as progress:
             return models.find(name, progress)
     except models.ModelError as error:
-        _fail(str(error), 1)
+        CLI.fail(str(error), 1)
     except KeyboardInterrupt:
-        _fail("interrupted; what has come so far is kept", 130)
+        CLI.fail("interrupted; what has come so far is kept", 130)
 
 
 def _load(config: Path) -> Settings:
     try:
         return load(config)
     except ConfigError as error:
-        _fail(str(error), 2)
+        CLI.fail(str(error), 2)
 
 
 def _warn(settings: Settings) -> None:
     bare = [member.name for member in settings.members.values() if member.manifest is None]
     if bare:
-        _say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
+        CLI.say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -258,17 +246,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
-        _fail(f"cannot listen on {host} port {port}: {error.strerror}", 1)
+        CLI.fail(f"cannot listen on {host} port {port}: {error.strerror}", 1)
     return listener
-
-
-def _say(message: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"its-proxy: {message}", markup=False)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    Console(stderr=True, soft_wrap=True).print(f"its-proxy: {message}", markup=False, style="red")
-    raise typer.Exit(code)
 
 
 def main() -> None:

@@ -1,25 +1,16 @@
 """The command `its-sft build`: where its rows lie, its bars, its summary."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from its.cache import first_seen
+from its.cli import bar
 
 from . import built
 from .build import Order, begin, finish, reserved, rows_of
@@ -35,7 +26,7 @@ from .tokens import Room, Tokens
 from .written import Personas
 
 STEP = 64
-"""Rows between two looks of the bar: a look costs more than a row."""
+"""Rows between two updates of the bar: an update costs more than a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +75,7 @@ def build_all(
     personas = Personas(file) if file else None
     raw = open_rows(source, path, console)
     with reserved(order):
-        with _bar(console, "reading", len(raw)) as on_row:
+        with bar("reading", len(raw), every=STEP) as on_row:
             selection = select(raw, wanted, on_row, _room(order, personas, limit.spare))
         if source is not None:
             _compare(console, source, selection.sha256)
@@ -94,7 +85,7 @@ def build_all(
             personas = _generate(order, raw, selection, server)
             if personas is None:
                 return False
-        with _bar(console, "writing", len(selection.numbers)) as on_row:
+        with bar("writing", len(selection.numbers), every=STEP) as on_row:
             record, notices = finish(order, raw, selection, personas, on_row)
     _tell(console, out, record, selection, notices)
     return True
@@ -194,26 +185,6 @@ def _generate(order: Order, raw: Raw, selection: Selection, server: Server) -> P
             return None
         questions.unlink()
     return Personas(kept)
-
-
-@contextmanager
-def _bar(console: Console, what: str, total: int) -> Iterator[Callable[[], Any]]:
-    """Show progress through `total` rows; yield what to call after each."""
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
-        line, done = progress.add_task(what, total=total), 0
-
-        def on_row() -> None:
-            nonlocal done
-            done += 1
-            if done % STEP == 0:
-                progress.update(line, completed=done)
-
-        yield on_row
-        progress.update(line, completed=done)
 
 
 def _tell(

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from . import environment
-from .options import fail, told
+from .options import CLI, ERRORS
 
 
 class Dtype(StrEnum):
@@ -40,11 +40,11 @@ def export(
     from .export import ExportError
     from .export import export as exported
 
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         try:
             exported(checkpoint, gguf, quantize.value, Console(stderr=True, soft_wrap=True))
         except ExportError as error:
-            fail(str(error))
+            CLI.fail(str(error))
 
 
 def select(
@@ -82,15 +82,15 @@ def select(
 
     engines = dict(each.partition("=")[::2] for each in served or [])
     if wrong := [name for name, url in engines.items() if "://" not in url]:
-        fail(
+        CLI.fail(
             f"--served {wrong[0]}: must be CHECKPOINT=URL, as in checkpoint-60=http://HOST:30000/v1"
         )
     asking = Asking(engines, max_tokens, temperature, samples, concurrency, quantize.value)
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         try:
             best = selected(target, held_out, asking, Console(stderr=True, soft_wrap=True))
         except (EpochError, ExportError) as error:
-            fail(str(error), 1)
+            CLI.fail(str(error), 1)
     print(best)
 
 
@@ -107,11 +107,11 @@ def convert(
     from .convert import ConvertError
     from .convert import convert as converted
 
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         try:
             converted(model, out, dtype.value)
         except ConvertError as error:
-            fail(str(error))
+            CLI.fail(str(error))
 
 
 def card(
@@ -127,9 +127,9 @@ def card(
     """
     from .model_card import CardError, write
 
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         try:
             file = write(checkpoint, licence)
         except CardError as error:
-            fail(str(error))
+            CLI.fail(str(error))
     Console(stderr=True).print(f"{file} written", style="green", markup=False)

@@ -15,6 +15,8 @@ from .compose import Contexts
 from .compose import compose as composed
 from .examples import Columns
 from .options import (
+    CLI,
+    ERRORS,
     ApiKey,
     Bank,
     Extra,
@@ -28,12 +30,8 @@ from .options import (
     Seed,
     Temperature,
     Where,
-    fail,
-    key_of,
-    object_of,
+    sampling_of,
     shelf_of,
-    told,
-    url_of,
 )
 from .rows import read
 from .sources import FILTERS, SETS, SOURCES
@@ -123,18 +121,20 @@ def build(
     """
     from .job import Server
 
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         if personas == "generate" and not (engine and model):
-            fail("--personas generate needs --engine URL and --model NAME")
+            CLI.fail("--personas generate needs --engine URL and --model NAME")
         if max_tokens is not None and tokenizer is None:
-            fail("--max-tokens needs --tokenizer DIR|ID, which counts them: name the base model")
+            CLI.fail(
+                "--max-tokens needs --tokenizer DIR|ID, which counts them: name the base model"
+            )
         server = None
         if personas == "generate" and engine and model:
-            sampling = {
-                "max_tokens": persona_max_tokens, "temperature": temperature, **object_of(extra)
-            }  # fmt: skip
-            writer = url_of("--engine", engine)
-            server = Server(writer, model, sampling, key_of(api_key), max_concurrency)
+            sampling = sampling_of(persona_max_tokens, temperature, extra)
+            writer = CLI.url("--engine", engine)
+            server = Server(
+                writer, model, sampling, CLI.secret("--api-key", api_key), max_concurrency
+            )
         asked = Asked(
             set_.value if set_ else None, source, from_, rows,
             tuple(name.value for name in filter_ or ()), tuple(decontaminate or ()),
@@ -165,7 +165,7 @@ def compose(
 
     The prompt is composed by the code that composes it in the proxy.
     """
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         shelf = shelf_of(strategy, mix, notes, bank)
         how = Contexts(strategy.value, Layout(placement.value), seed, shelf)
         written = Personas(personas) if personas else None
@@ -196,11 +196,11 @@ def personas(
     """
     from .job import Server, write_all
 
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         shelf = shelf_of(strategy, mix, None)
-        sampling = {"max_tokens": max_tokens, "temperature": temperature, **object_of(extra)}
-        writer = url_of("--engine", engine)
-        server = Server(writer, model, sampling, key_of(api_key), max_concurrency)
+        sampling = sampling_of(max_tokens, temperature, extra)
+        writer = CLI.url("--engine", engine)
+        server = Server(writer, model, sampling, CLI.secret("--api-key", api_key), max_concurrency)
         complete = asyncio.run(write_all(file, strategy.value, seed, shelf, server, out))
     raise typer.Exit(0 if complete else 1)
 
@@ -223,10 +223,12 @@ def parity(
     """
     from .parity import ParityError, compare_all
 
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         try:
-            url = url_of("--proxy", proxy)
-            same = compare_all(data, tokenizer, url, model, rows, seed, key_of(api_key))
+            url = CLI.url("--proxy", proxy)
+            same = compare_all(
+                data, tokenizer, url, model, rows, seed, CLI.secret("--api-key", api_key)
+            )
         except ParityError as error:
-            fail(str(error))
+            CLI.fail(str(error))
     raise typer.Exit(0 if same else 1)

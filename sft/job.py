@@ -9,17 +9,10 @@ from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from its import strategies
+from its.cli import bar
 from its.strategies import Shelf
 
 from .compose import MEMBER
@@ -72,7 +65,7 @@ async def write_all(
             trust_env=False,
         ) as client:  # fmt: skip
             engine = Engine(client, job, pace)
-            with _bar(console, total, before, pace) as on_row:
+            with _bar(total, before, pace) as on_row:
                 try:
                     summary = await run(job, file, journal, engine, pace, on_row)
                 except EngineGone as error:
@@ -90,23 +83,14 @@ async def write_all(
 
 
 @contextmanager
-def _bar(
-    console: Console, total: int, before: int, pace: Pace
-) -> Iterator[Callable[[Summary], None]]:
+def _bar(total: int, before: int, pace: Pace) -> Iterator[Callable[[Summary], None]]:
     """Show progress; yield what to call after each row."""
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
     began = time.monotonic()
-    with Progress(*columns, console=console) as progress:
-        line = progress.add_task("personas", total=total, completed=before, speed="")
+    with bar("personas", total, done=before) as advance:
 
         def on_row(summary: Summary) -> None:
-            done = summary.done
-            rate = done / max(time.monotonic() - began, 1e-3)
-            speed = f"{rate:,.1f}/s, {pace.limit} at once"
-            progress.update(line, completed=before + done, speed=speed)
+            rate = summary.done / max(time.monotonic() - began, 1e-3)
+            advance(f"personas, {rate:,.1f}/s, {pace.limit} at once")
 
         yield on_row
 

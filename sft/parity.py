@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import httpx
 from rich.console import Console
-from rich.progress import track
 from rich.text import Text
+
+from its.cli import bar
 
 from . import rows as rows_
 from .rows import Row
@@ -95,11 +96,13 @@ def compare_all(
     if not chosen:
         raise ParityError(f"{data} has no rows")
     differences, tokens = [], 0
-    for row in track(chosen, "comparing", console=Console(stderr=True), transient=True):
-        found, length = compare(row, trained, served)
-        tokens += length
-        if found is not None:
-            differences.append(found)
+    with bar("comparing", len(chosen), transient=True) as advance:
+        for row in chosen:
+            found, length = compare(row, trained, served)
+            tokens += length
+            if found is not None:
+                differences.append(found)
+            advance()
     for difference in differences[:3]:
         console.print(f"line {difference.row}: {difference.what}", style="bold red")
         console.print(difference.shown)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import environment
-from .options import fail, told
+from .options import CLI, ERRORS
 
 FOLDER = Path("sft")
 Config = Annotated[Path, typer.Argument(help="A training file of Axolotl's, as sft/NAME.yml.")]
@@ -56,7 +56,7 @@ def recipes(
     if not (names or write):
         _list(kept)
         return
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         wanted = [
             table.named(Path(name).stem) if name.endswith(".yml") else table.named(name)
             for name in names or []
@@ -89,7 +89,7 @@ def _check(files: list[Path]) -> bool:
         try:
             found = faults(path)
         except CheckError as error:
-            fail(f"--check: {error}")
+            CLI.fail(f"--check: {error}")
         right = right and not found
         for fault in found:
             console.print(f"{path}: {fault}", style="red", markup=False)
@@ -110,11 +110,11 @@ def inspect(
     from .check import CheckError
     from .inspect import show
 
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         try:
             show(config, row, Console(soft_wrap=True))
         except CheckError as error:
-            fail(str(error))
+            CLI.fail(str(error))
 
 
 def train(
@@ -153,16 +153,16 @@ def train(
         flags["rdzv_id"] = configs[0].stem
     said = [f"--{name}={value}" for name, value in flags.items() if value is not None]
     if said and launcher not in (None, Launcher.torchrun):
-        fail(f"{said[0].partition('=')[0]}: is torchrun's; say --launcher torchrun, or nothing")
+        CLI.fail(f"{said[0].partition('=')[0]}: is torchrun's; say --launcher torchrun, or nothing")
     chosen = Launcher.torchrun if said else launcher
     words = ["--launcher", chosen.value] if chosen else []
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         try:
             overrides = {"base_model": base_model} if base_model else {}
             words += ["--", *said] if said else []
             train_all(configs, words, Console(stderr=True, soft_wrap=True), overrides)
         except RunError as error:
-            fail(str(error), 1)
+            CLI.fail(str(error), 1)
 
 
 def merge(config: Config) -> None:
@@ -170,9 +170,9 @@ def merge(config: Config) -> None:
     from .runs import RunError
     from .runs import merge as merged
 
-    with told():
+    with CLI.one_line_errors(*ERRORS):
         try:
             folder = merged(config, Console(stderr=True))
         except RunError as error:
-            fail(str(error), 1)
+            CLI.fail(str(error), 1)
     Console(stderr=True).print(f"{folder}: ready to serve", style="green", markup=False)

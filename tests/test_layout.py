@@ -1,6 +1,8 @@
 """The house rules that a reader relies on, held by the imports themselves."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +55,22 @@ def test_the_core_is_pure() -> None:
         assert "import workers" not in path.read_text("utf-8"), path
         assert "workers import" not in path.read_text("utf-8"), path
         assert "worker import" not in path.read_text("utf-8"), path
+
+
+CLI = ROOT / "its" / "cli"
+TERMINAL = {"typer", "rich"}
+
+
+def test_only_the_command_lines_part_of_the_core_talks_to_a_terminal() -> None:
+    for path in modules("its"):
+        found = {name.split(".")[0] for name in imports(path)}
+        assert not found & TERMINAL or path.parent == CLI, f"{path} imports {found & TERMINAL}"
+
+
+def test_the_core_loads_neither_typer_nor_rich() -> None:
+    """Importing them takes a third of a second, and a server needs neither."""
+    code = f"import sys, its.cli, its.secrets; assert not {TERMINAL} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 
 
 def test_children_take_no_module_of_the_current_folder() -> None:

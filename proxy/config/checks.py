@@ -1,12 +1,11 @@
 """Checks of a configuration's values; every complaint names the file and the key."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from its import urls
+from its import secrets, urls
 
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*|[Xx]-[A-Za-z0-9_-]+\*")
 OUR_HEADERS = frozenset({
@@ -34,21 +33,10 @@ class Checks:
         return ConfigError(self.path, key, reason)
 
     def secret(self, key: str, reference: str) -> str:
-        kind, _, rest = reference.partition(":")
-        if kind == "env":
-            value = os.environ.get(rest, "")
-        elif kind == "file":
-            try:
-                value = (self.path.parent / rest).read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise self.fail(key, f"cannot read the file {rest}") from error
-        else:
-            raise self.fail(key, 'must be "env:NAME" or "file:PATH"; no secret stands in the file')
-        if not value:
-            raise self.fail(key, f"{reference} is empty or not set")
-        if not (value.isascii() and value.isprintable()):
-            raise self.fail(key, f"{reference} holds characters that no header can carry")
-        return value
+        try:
+            return secrets.resolve(reference, self.path.parent)
+        except ValueError as error:
+            raise self.fail(key, str(error)) from error
 
     def known(self, key: str, name: str, table: Mapping[str, Any], what: str) -> None:
         if name not in table:

@@ -115,7 +115,7 @@ def test_an_interrupt_says_how_to_go_on(
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=20)
     assert running.returncode == 130
-    assert "the same command goes on from here" in said
+    assert "run the same command again to go on" in said
     assert "Traceback" not in said
 
 
@@ -231,8 +231,8 @@ def test_an_engine_that_is_gone_ends_it(
         (["--strategy", "mixed", "--mix", "x"], "is not NAME=SHARE"),
         (["--extra", "[]"], "must be a JSON object"),
         (["--engine", "http://h:70000/v1"], "--engine: 'http://h:70000/v1' has a port"),
-        (["--api-key", "sk-123"], "must be env:NAME"),
-        (["--api-key", "env:NOT_THERE"], "the environment has no NOT_THERE"),
+        (["--api-key", "sk-123"], '--api-key: must be "env:NAME" or "file:PATH"'),
+        (["--api-key", "env:NOT_THERE"], "--api-key: env:NOT_THERE is empty or not set"),
     ],
 )
 def test_what_cannot_be_asked_for(rows: Path, out: Path, more: list[str], reason: str) -> None:

@@ -190,7 +190,7 @@ def with_hub(url: str, home: Path) -> dict[str, str]:
 FETCH = """
 import dataclasses, sys
 from pathlib import Path
-from proxy import models
+from proxy.tools import models
 from tests.proxy.tools.test_models import Bar, TINY
 hub = models.Hub("org/tiny", "tiny-q4_k_m.gguf")
 try:

@@ -1,0 +1,9 @@
+"""What the three command lines share: errors in one line, progress bars, options that are checked.
+
+typer and rich are imported inside the functions, so that importing `its` stays cheap.
+"""
+
+from .command_line import CommandLine
+from .progress import Advance, bar, downloads
+
+__all__ = ["Advance", "CommandLine", "bar", "downloads"]

@@ -1,0 +1,90 @@
+"""How a command line talks to its user: one line for each error, and options that are checked."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from .. import secrets, urls
+
+BROKEN_PIPE = 141
+"""What a shell shows for a program that SIGPIPE ended: the reader of a pipe has left."""
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """A program's command line; `name` begins each line that it prints on standard error."""
+
+    name: str
+
+    def say(self, message: str, style: str = "") -> None:
+        """Print one line on standard error."""
+        from rich.console import Console
+
+        # `soft_wrap`: rich would break the line at the terminal's width, and at 80 in a log file.
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(f"{self.name}: {message}", style=style, markup=False)
+
+    def fail(self, message: str, status: int = 2) -> NoReturn:
+        """End the command with one line on standard error.
+
+        Raises:
+            typer.Exit: always, with `status`.
+        """
+        import typer
+
+        self.say(message, "red")
+        raise typer.Exit(status)
+
+    @contextmanager
+    def one_line_errors(
+        self,
+        *kinds: type[Exception],
+        status: int = 2,
+        interrupted: str = "interrupted; run the same command again to go on",
+    ) -> Iterator[None]:
+        """Turn the errors `kinds`, Ctrl-C and a closed pipe into one line and an exit status.
+
+        An error with a `status` of its own ends the command with that one instead.
+
+        Raises:
+            typer.Exit: one of them was raised.
+        """
+        try:
+            yield
+        except BrokenPipeError:
+            # Python would print a second error when it flushes standard output at its exit.
+            os._exit(BROKEN_PIPE)
+        except KeyboardInterrupt:
+            self.fail(interrupted, INTERRUPTED)
+        except kinds as error:
+            self.fail(str(error), getattr(error, "status", status))
+
+    def url(self, option: str, url: str, example: str = "http://127.0.0.1:8000/v1") -> str:
+        """Return the address of a server; end the command if it is none."""
+        if fault := urls.fault(url):
+            self.fail(f"{option}: {url[:100]!r} {fault}, as in {example}")
+        return url
+
+    def secret(self, option: str, reference: str | None) -> str | None:
+        """Return the secret that the option's `env:NAME` or `file:PATH` names."""
+        if reference is None:
+            return None
+        try:
+            return secrets.resolve(reference)
+        except ValueError as error:
+            self.fail(f"{option}: {error}")
+
+    def json_object(self, option: str, text: str) -> dict[str, Any]:
+        """Return the JSON object that the option holds."""
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            self.fail(f"{option}: not JSON: {error}")
+        if not isinstance(value, dict):
+            self.fail(f"{option}: must be a JSON object, as in '{{\"top_p\": 0.9}}'")
+        return value
