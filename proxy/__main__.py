@@ -14,6 +14,7 @@ from rich.table import Table
 
 from its.cli import CommandLine, downloads
 from its.manifest import CoDesign
+from its.strategies import adds_context
 
 from .config.checks import ConfigError
 from .config.load import load
@@ -205,7 +206,7 @@ def _explain(config: Path) -> None:
         table.add_column(name)
     for member in settings.members.values():
         trained = member.manifest.train.strategy if member.manifest else "? (no manifest)"
-        stands = f"{member.layout.placement} the question" if member.strategy != "none" else "-"
+        stands = f"{member.layout.placement} the question" if adds_context(member.strategy) else "-"
         told = member.own_co_design.value
         if member.own_co_design is CoDesign.MISMATCH:
             told += ", allowed" if member.allow_mismatch else ": refused"

@@ -66,7 +66,7 @@ def fault(text: str, question: str, prompt: Prompt, domain: Domain) -> str | Non
     `question` is what the context will stand beside, whether or not the model saw it; its first
     `LONGEST_READ` characters are compared.
     """
-    for name, breaks in _RULES.items():
+    for name, breaks in RULES.items():
         if breaks(text):
             return name
     examples = [example.persona for example in prompt.examples]
@@ -86,7 +86,7 @@ def _against_question(text: str, question: str) -> str | None:
         return "paraphrase of the question"
     if _names(text) & _names(question):
         return "name of the question"
-    if _numbers(text) & _numbers(question):
+    if numbers(text) & numbers(question):
         return "number of the question"
     return None
 
@@ -116,7 +116,7 @@ def _length(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-_RULES: dict[str, Callable[[str], object]] = {
+RULES: dict[str, Callable[[str], object]] = {
     "empty": lambda text: not text,
     "disclaimer": _DISCLAIMER.search,
     "answer": _ANSWER.search,
@@ -151,7 +151,7 @@ def _names(text: str) -> set[str]:
     return {w for w in said if w[0].isupper() and len(w) > 1 and w.lower() not in small | _COMMON}
 
 
-def _numbers(text: str) -> set[str]:
+def numbers(text: str) -> set[str]:
     return {word.lower() for word in _NUMBER.findall(text)}
 
 

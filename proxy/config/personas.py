@@ -10,6 +10,7 @@ import msgspec
 
 from its import notes, urls
 from its.personas import bank
+from its.strategies import Need
 
 from .checks import Checks
 from .settings import SELF, SOURCES, Generator, PersonaSettings, Source, StoreSettings
@@ -51,7 +52,9 @@ class PersonaResolver(Checks):
             generator=generator,
             store=store,
             bank=self._bank(table),
-            notes=self._notes(table),
+            notes=self._notes("notes", table.notes),
+            examples=self._notes("examples", table.examples),
+            concepts=self._notes("concepts", table.concepts),
         )
 
     def _generator(self, table: Generate) -> Generator:
@@ -109,14 +112,13 @@ class PersonaResolver(Checks):
         except bank.BankError as error:
             raise self.fail("personas.bank", str(error)) from error
 
-    def _notes(self, table: Personas) -> notes.Notes | None:
-        self.at_least("personas.notes_each", table.notes_each, 1)
-        if table.notes is None:
+    def _notes(self, key: Need, name: str | None) -> notes.Notes | None:
+        if name is None:
             return None
         try:
-            return notes.load(self.path.parent / table.notes, table.notes_each)
+            return notes.load(self.path.parent / name)
         except notes.NotesError as error:
-            raise self.fail("personas.notes", str(error)) from error
+            raise self.fail(f"personas.{key}", str(error)) from error
 
 
 def _redis_fault(url: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 from its.manifest import CoDesign, Manifest, check
 from its.notes import Notes
 from its.personas.bank import Bank
+from its.strategies import Options
 from its.types import Layout
 
 StreamMode: TypeAlias = Literal["verdict", "leader"]
@@ -68,7 +69,7 @@ class Member:
     thinking: bool
     allow_mismatch: bool
     allow_fields: frozenset[str]
-    mix: Mapping[str, float]
+    options: Options
     own_co_design: CoDesign
 
     def co_design(self, strategy: str, layout: Layout) -> CoDesign:
@@ -149,6 +150,8 @@ class PersonaSettings:
     bank: Bank | None
     """The user's own; `None`: ours."""
     notes: Notes | None
+    examples: Notes | None
+    concepts: Notes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from typing import Any, Literal
 import msgspec
 
 from its.manifest import StrategyName
-from its.notes import NOTES_EACH
 
 from .settings import Source, StreamMode
 
@@ -62,7 +61,7 @@ class MemberTable(Table, frozen=True):
     thinking: bool = False
     allow_mismatch: bool = False
     allow_fields: list[Literal["custom_logit_processor", "logits_processors"]] = []
-    mix: dict[str, float] | None = None
+    strategy_options: dict[str, Any] | None = None
 
 
 class PanelTable(Table, frozen=True):
@@ -97,7 +96,8 @@ class Personas(Table, frozen=True):
     store_rows: int = 1_000_000
     bank: str | None = None
     notes: str | None = None
-    notes_each: int = NOTES_EACH
+    examples: str | None = None
+    concepts: str | None = None
 
 
 class File(Table, frozen=True):

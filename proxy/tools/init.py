@@ -85,7 +85,7 @@ def render(found: Sequence[Found]) -> str:
     voters = [
         name
         for name, each in zip(names, found, strict=True)
-        if each.manifest and each.manifest.train.strategy != "none"
+        if each.manifest and each.manifest.train.has_context
     ]
     if len(voters) >= FEWEST_FOR_A_VOTE:
         told = ", ".join(json.dumps(name) for name in voters)
@@ -112,7 +112,7 @@ def _member(name: str, each: Found, engine: int) -> list[str]:
         *lines,
         f"manifest = {json.dumps(str(each.folder))}",
         f"# trained with {train.strategy!r} contexts, so asked with {asked!r} ones"
-        if train.strategy != "none"
+        if train.has_context
         else "# trained without contexts, so asked without",
     ]
 

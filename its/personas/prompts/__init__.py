@@ -29,6 +29,7 @@ _FORMULA = re.compile(
     r"|\$(?![^$]*[a-z]{3} [a-z]{2})[^$]+\$",  # two words in a row are prose between two prices
     re.DOTALL,
 )
+_TAG = re.compile(r"<\s*/?\s*question\s*>?", re.IGNORECASE)
 _OPENINGS = ("$$", r"\[", r"\(", "[asy]")
 _NUMBER = re.compile(r"[$€£]?\d[\d.,:/]*(?<![.,:/])(?:\s?%)?")
 
@@ -71,6 +72,7 @@ class Prompt(msgspec.Struct, frozen=True):
     def _asked(self, question: str, domain: str, detail: str) -> Message:
         text = self.ask.strip().replace("{{domain}}", domain).replace("{{detail}}", detail)
         shown = redact(question) if self.kind == "persona" else question[:LONGEST_SHOWN]
+        shown = _TAG.sub(" ", shown)  # a question must not end its own tag
         # Last: a question may itself hold what looks like a place to fill.
         return {"role": "user", "content": text.replace("{{question}}", shown)}
 
