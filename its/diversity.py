@@ -5,7 +5,7 @@ with it would measure variety, not relevance. So both stand in one table.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from random import Random
@@ -43,8 +43,8 @@ class Variety:
     largest: float
 
     @classmethod
-    def of(cls, texts: Iterable[object]) -> "Variety":
-        """Count `texts`; of none, all is 0."""
+    def of(cls, texts: Iterable[str] | Mapping[str, int]) -> "Variety":
+        """Count `texts`, or take how often each stands; of none, all is 0."""
         said = Counter(texts)
         rows = said.total()
         squares = sum(number**2 for number in said.values())

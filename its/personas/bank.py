@@ -20,14 +20,9 @@ from ..asks import asks_for_a_number
 from ..bm25 import BM25, Scores
 from ..words import LONGEST_READ, words
 
-_SIGNS = {
-    "add sum": re.compile(r"\d\)* ?\+ ?\(*\d"),
-    "subtract difference": re.compile(r"\d\)* [-\u2212] \(*\d"),
-    "multiply product": re.compile(r"\d\)* ?[*×] ?\(*\d|\d\)* x \(*\d"),
-    "divide quotient": re.compile(r"\d\)* ?÷ ?\(*\d|\d\)* / \(*\d"),
-    "percent": re.compile(r"\d ?%"),
-}
-"""What a bare sum asks for, in the words of the key words: "12 + 7" has none of its own."""
+_SUM = re.compile(r"\d\)* ?[+*×÷%] ?\(*\d?|\d\)* [-\u2212/x] \(*\d")
+_OF_A_SUM = " arithmetic numbers total"
+"""Words that stand for the signs of a bare sum: "12 + 7" has none of its own."""
 
 QUERY_WORDS = 256
 """A question's words that are ranked; a persona cannot fit the far end of a long document."""
@@ -93,8 +88,8 @@ class Bank:
         Of a question longer than `LONGEST_READ` characters the beginning counts.
         """
         question = question[:LONGEST_READ]
-        signs = " ".join(said for said, sign in _SIGNS.items() if sign.search(question))
-        query = list(dict.fromkeys(words(f"{signs} {question}")))[:QUERY_WORDS]
+        said = question + _OF_A_SUM if _SUM.search(question) else question
+        query = list(dict.fromkeys(words(said)))[:QUERY_WORDS]
         return self._ranker.scores(query)
 
     def rank(self, question: str) -> Scores:

@@ -3,7 +3,7 @@
 import re
 
 TITLE = "Key conditions:"
-LONGEST = 300
+LONGEST = 600
 """Characters of one condition."""
 
 MOST = 12

@@ -22,7 +22,7 @@ _END = re.compile(
     r"(?<=[^\sA-Z\d][.!?])(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bDr\.)(?<!\bSt\.)\s+"
     r"|(?<=\d[.!?])\s+(?=[A-Z])|(?<=[.?!]\$)\s+|\n+"
 )
-_DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|$)", re.DOTALL)
+DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|$)", re.DOTALL)
 _VERBS = r"(?:find|compute|calculate|determine|evaluate|solve|prove|show|express|simplify|what|how"
 _ASKS = re.compile(
     rf"\?\s*$|^{_VERBS}|which|who|when|where|why|give|enter|write|please)\b", re.IGNORECASE
@@ -53,7 +53,7 @@ def pick(question: str, shelf: Shelf, rng: Random, options: Conditions) -> Pick:
 
 def extract(question: str, most: int) -> list[str]:
     """Return up to `most` conditions, word for word as the question has them."""
-    text = _DRAWING.sub(" ", question[:LONGEST_READ])
+    text = DRAWING.sub(" ", question[:LONGEST_READ])
     sentences = [" ".join(part.split()) for part in _END.split(text)]
     sentences = [sentence for sentence in sentences if _HAS_WORDS.search(sentence)]
     given = [part for sentence in sentences for part in _given(sentence)]

@@ -26,7 +26,7 @@ class Language(Options, frozen=True, forbid_unknown_fields=True):
 def pick(question: str, shelf: Shelf, rng: Random, options: Language) -> Pick:
     """A language is drawn, then a person who is described in it."""
     chosen = rng.choice(languages.load(rng.choice(options.languages)))
-    return Pick(chosen.persona, "language", "bank", chosen.domain)
+    return Pick(chosen.persona, "language", "languages", chosen.domain)
 
 
 STRATEGY = Strategy("language", "language", pick, Language)

@@ -19,8 +19,8 @@ DOMAINS = 8
 FITTING = 1 / 4
 """Share of the best domain's score from which on another one fits."""
 
-STEEP = 1.25
-"""How much likelier a better domain is. A larger one lets few personas stand for most questions."""
+STEPS = 10
+"""Scores are compared in steps of this share of the best one: smaller differences say nothing."""
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def pick(question: str, shelf: Shelf, rng: Random, options: Options) -> Pick:
     same ten of them, and a data set would measure a constant prefix instead of relevance.
     """
     scores = shelf.bank.relevance(question)
-    domain = _drawn(_fitting(question, shelf.bank, scores), rng, STEEP)
+    domain = _drawn(_fitting(question, shelf.bank, scores), rng)
     return person(_drawn(shelf.bank.rank_in(domain, scores), rng), "similar")
 
 
@@ -50,13 +50,14 @@ def _fitting(question: str, bank: "Bank", scores: "Scores") -> dict["Domain", fl
     return {domain: score for domain, score in domains.items() if score >= limit}
 
 
-def _drawn(scores: Mapping[T, float], rng: Random, steep: float = 0.9) -> T:
-    """Draw by rank: place k (from 1) weighs k ** -steep; equal ones share their weights."""
+def _drawn(scores: Mapping[T, float], rng: Random) -> T:
+    """Draw by rank: the one in place k (from 1) weighs 1 / k; equal ones share their weights."""
     ranked = sorted(scores.items(), key=lambda item: -item[1])
+    best = ranked[0][1] or 1.0
     weights, place = list[float](), 1
-    for _, equal in groupby(ranked, key=lambda item: item[1]):
+    for _, equal in groupby(ranked, key=lambda item: round(STEPS * item[1] / best)):
         number = len(list(equal))
-        shared = sum(k**-steep for k in range(place, place + number)) / number
+        shared = sum(1 / k for k in range(place, place + number)) / number
         weights += [shared] * number
         place += number
     return rng.choices([key for key, _ in ranked], weights)[0]

@@ -46,10 +46,10 @@ class Shelf:
 class Pick:
     """A text that can stand as the context.
 
-    `source` is `bank`, the `Need` it was retrieved from, `template`, or `question` for what was
-    read out of the question itself. `strategy` is the one that was drawn. `prompt` names the prompt
-    by which a model may write a text instead (of the same `domain`, if it is a persona); `None`
-    where the text stands as it is.
+    `source` is `bank`, `languages`, the `Need` it was retrieved from, `template`, or `question` for
+    what was read out of the question itself. `strategy` is the one that was drawn. `prompt` names
+    the prompt by which a model may write a text instead (of the same `domain`, if it is a persona);
+    `None` where the text stands as it is.
     """
 
     text: str
@@ -98,8 +98,13 @@ class Strategy(Generic[O]):
                 raise OptionError(unknown("option", name, fields, whose))
             if get_origin(fields[name]) is Literal and value not in get_args(fields[name]):
                 raise OptionError(unknown(name, str(value), get_args(fields[name]), whose))
+        texts = {
+            name: value.split(",")
+            for name, value in given.items()
+            if isinstance(value, str) and get_origin(fields[name]) is tuple
+        }
         try:
-            return msgspec.convert(given, self.options, strict=False)
+            return msgspec.convert({**given, **texts}, self.options, strict=False)
         except msgspec.ValidationError as error:
             reason, _, key = str(error).partition(" - at `$.")
             at = f" {key.rstrip('`')!r}" if key else ""

@@ -13,8 +13,8 @@ from its.personas import bank
 from its.strategies import Need
 
 from .checks import Checks
-from .settings import SELF, SOURCES, Generator, PersonaSettings, Source, StoreSettings
-from .tables import Generate, Personas
+from .settings import SELF, SOURCES, Generator, PersonaSettings, PersonaSource, StoreSettings
+from .tables import GenerateTable, PersonasTable
 
 _DATABASE = re.compile("(/[0-9]*)?")
 
@@ -26,10 +26,14 @@ class PersonaResolver(Checks):
         super().__init__(path)
         self.engines = engines
 
-    def personas(self, table: Personas) -> PersonaSettings:
+    def personas(self, table: PersonasTable) -> PersonaSettings:
         generator = self._generator(table.generate) if table.generate else None
         store = self._store(table) if table.store else None
-        there: Mapping[Source, object] = {"store": store, "generate": generator, "bank": True}
+        there: Mapping[PersonaSource, object] = {
+            "store": store,
+            "generate": generator,
+            "bank": True,
+        }
         order = table.order
         if order is None:
             order = [source for source in SOURCES if there[source]]
@@ -57,7 +61,7 @@ class PersonaResolver(Checks):
             concepts=self._notes("concepts", table.concepts),
         )
 
-    def _generator(self, table: Generate) -> Generator:
+    def _generator(self, table: GenerateTable) -> Generator:
         at = "personas.generate"
         if table.engine != SELF:
             self.known(f"{at}.engine", table.engine, {SELF: None, **self.engines}, "engine")
@@ -80,7 +84,7 @@ class PersonaResolver(Checks):
             max_concurrency=table.max_concurrency,
         )
 
-    def _store(self, table: Personas) -> StoreSettings:
+    def _store(self, table: PersonasTable) -> StoreSettings:
         assert table.store is not None
         self.at_least("personas.store_rows", table.store_rows, 1)
         kind, _, rest = table.store.partition(":")
@@ -104,7 +108,7 @@ class PersonaResolver(Checks):
             raise self.fail("personas.store", f"Redis needs {remedy}")
         return StoreSettings(url, table.store_rows)
 
-    def _bank(self, table: Personas) -> bank.Bank | None:
+    def _bank(self, table: PersonasTable) -> bank.Bank | None:
         if table.bank is None:
             return None
         try:

@@ -154,7 +154,6 @@ class Writer:
         if stored := await self._wait_for_lease(key):
             return _kept(stored)
         assert pick.prompt is not None
-        assert pick.domain is not None
 
         async def ask(messages: Sequence[Message], sampling_seed: int) -> Reply:
             reply = await self._ask(member, messages, sampling_seed)
@@ -162,7 +161,7 @@ class Writer:
                 usage[name] = usage.get(name, 0) + reply.usage.get(name, 0)
             return reply
 
-        domain = self._bank.domain(pick.domain)
+        domain = self._bank.domain(pick.domain) if pick.domain else None
         member_seed = seeds.derive("persona", seed, member.name)
         async with self._slots:
             written = await write(pick.prompt, question, domain, ask=ask, seed=member_seed)
@@ -231,10 +230,10 @@ class _Careful:
 
 
 def _of_bank(pick: Pick) -> Stored:
-    return Stored(pick.text, "bank", pick.domain)
+    return Stored(pick.text, pick.source, pick.domain)
 
 
 def _kept(stored: Stored, seconds: float = FAILED_SECONDS) -> Served:
     """Return what is kept; a stand-in of the bank is looked up again after `seconds`."""
-    stands_in = stored.source == "bank"
+    stands_in = stored.source != "generate"
     return Served(stored, None, time.monotonic() + seconds if stands_in else None)

@@ -24,10 +24,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from its.personas.bank import load
-from its.strategies import EVEN, Shelf
+from its.strategies import Options, Shelf
 from its.types import Layout
 from proxy.config.settings import Member, StoreSettings
-from proxy.contexts.personas import Contexts
+from proxy.contexts.personas import ContextChooser
 from proxy.contexts.store import Stored, open_store
 from proxy.telemetry.metrics import Metrics
 from tests.scripted import completion
@@ -42,9 +42,9 @@ async def in_memory() -> float:
     """Return the CPU of a context that is in memory, in ms."""
     from its.manifest import CoDesign
 
-    member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), EVEN,
+    member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), Options(),
                     CoDesign.UNVERIFIED)  # fmt: skip
-    contexts = Contexts(Shelf(load()), 0, None, Metrics())
+    contexts = ContextChooser(Shelf(load()), 0, None, Metrics())
     await contexts.ask(member, "How many?")
     began = time.process_time()
     for _ in range(HITS):

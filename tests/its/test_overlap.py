@@ -12,6 +12,9 @@ from its.overlap import Asked
 LONG = "A farmer has twelve cows, buys five more at the fair, and sells three of them to his aunt."
 
 
+CHINESE = "農夫有十二頭牛,又買了五頭。一共有多少頭牛呢請問"
+
+
 @pytest.mark.parametrize(
     ("other", "same"),
     [
@@ -35,7 +38,7 @@ def test_one_question_and_another(other: str, same: bool) -> None:
         ("What is 2+2?", "what is 2 + 2", True),
         ("What is 2+2?", "Tell me: what is 2+2, and then what is 3+3?", False),
         ("How many cows are left?", "He sells nine. How many cows are left? Explain.", True),
-        ("農夫有十二頭牛,又買了五頭。一共有多少頭牛呢請問", "問題:農夫有十二頭牛,又買了五頭。一共有多少頭牛呢請問。作答", True),
+        (CHINESE, f"問題:{CHINESE}作答", True),
     ],
 )  # fmt: skip
 def test_short_ones(a: str, b: str, same: bool) -> None:
@@ -49,7 +52,7 @@ def test_the_measure_is_symmetric(a: str, b: str) -> None:
 
 
 def test_it_finds_all_that_decontamination_finds(tmp_path: Path) -> None:
-    from sft.decontaminate import TestQuestions
+    from sft.data.decontaminate import TestQuestions
 
     texts = [LONG, "What is 2+2?", "How many cows are left?", "Name the capital of France now."]
     asked = [*texts, f"Hint. {LONG}", "He sells. How many cows are left? Go.", "What is 3+3?"]

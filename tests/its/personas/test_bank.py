@@ -110,7 +110,7 @@ def test_quantitative_personas_keep_the_rules_of_written_ones() -> None:
         ("12 + 7 * 3", "arithmetic"),
         ("What is the probability that two dice show a seven?", "probability"),
         ("A triangle has an inscribed circle that is tangent to side AB.", "plane geometry"),
-        ("Find the remainder when the integer is divided by the prime 7.", "number theory"),
+        ("Which divisors of 91 are congruent to 1 modulo 6?", "number theory"),
     ],
 )
 def test_a_topic_has_its_domain(question: str, domain: str) -> None:

@@ -38,7 +38,7 @@ def test_seed_member_and_question_choose(strategy: str) -> None:
 
 def test_every_process_chooses_alike() -> None:
     program = (
-        "from its.personas.bank import load; from its.notes import *; from its.strategies import *;"
+        "from its.notes import *; from its.personas.bank import load; from its.strategies import *;"
         "notes = Notes.of([Note('Count the cows.', 'q'), Note('Add what he buys.', 'r')]);"
         "shelf = Shelf(load(), notes, notes, notes);"
         f"print([choose(s, {QUESTION!r}, shelf=shelf, seed=3, member='m') for s in STRATEGIES])"

@@ -1,6 +1,7 @@
 """A strategy is a value: its name, its options, and what a manifest keeps of it."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ def _install(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def _fresh() -> None:
+def _fresh() -> Iterator[None]:
     strategies._plugins.cache_clear()
     yield
     strategies._plugins.cache_clear()

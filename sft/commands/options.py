@@ -1,0 +1,126 @@
+"""What the commands of `its-sft` share: their options, and one line for what went wrong."""
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from its import notes as notes_
+from its import strategies
+from its.cli import CommandLine
+from its.personas import bank
+from its.strategies import Shelf
+from its.types import Layout
+
+from ..data.compose import ContextOptions
+from ..errors import DataError
+
+CLI = CommandLine("its-sft")
+
+ERRORS = (OSError, ValueError, DataError)
+"""What is said in one line: each names the file, the row or the option, and the remedy."""
+
+
+def _known(name: str) -> str:
+    try:
+        return strategies.get(name).name
+    except strategies.UnknownStrategy as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+class Placement(StrEnum):
+    """Where the context stands in the user message."""
+
+    before = "before"
+    after = "after"
+
+
+Rows = Annotated[Path, typer.Argument(help="JSONL rows with a `problem` or a `question`.")]
+How = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        callback=_known,
+        help=f"How each question's context is chosen: {', '.join(strategies.STRATEGIES)}.",
+    ),
+]
+StrategyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="An option of the strategy, such as sentences=2."),
+]
+Where = Annotated[Placement, typer.Option(help="Where the context stands.")]
+Seed = Annotated[int, typer.Option(help="Chooses the contexts.")]
+Mix = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=SHARE,...", help="For `mixed`: shares of similar, unsimilar, random."
+    ),
+]
+Notes = Annotated[
+    Path | None,
+    typer.Option(help="For strategies that retrieve: JSONL of `text` and, if any, its `question`."),
+]
+Bank = Annotated[
+    Path | None,
+    typer.Option(help="Personas to choose from: JSONL of `persona` and `domain`; else our bank."),
+]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Of one persona.")]
+Temperature = Annotated[float, typer.Option(min=0, help="Of the model that writes personas.")]
+Extra = Annotated[str, typer.Option(metavar="JSON", help="Further fields of each request.")]
+ApiKey = Annotated[
+    str | None, typer.Option(metavar="env:NAME|file:PATH", help="Where the server's key stands.")
+]
+MaxConcurrency = Annotated[
+    int, typer.Option(min=1, help="Never more calls at once; the best number is found.")
+]
+
+
+def contexts_of(
+    strategy: str, placement: Placement, seed: int, options: Sequence[str] | None = None,
+    mix: str | None = None, notes: Path | None = None, personas: Path | None = None,
+) -> ContextOptions:  # fmt: skip
+    """Return how questions get their contexts, as the command line says."""
+    by = strategies.get(strategy)
+    if by.needs and notes is None:
+        CLI.fail(f"--strategy {strategy} needs --notes FILE")
+    if notes is not None and not by.needs:
+        CLI.fail(f"--notes: the strategy {strategy!r} retrieves nothing")
+    given = options_of(options or ())
+    if mix is not None:
+        given["mix"] = mix_of(mix)
+    people = bank.read(personas) if personas else bank.load()
+    files = {need: notes_.load(notes) for need in by.needs if notes}
+    shelf = Shelf(people, **files)
+    return ContextOptions(strategy, Layout(placement.value), seed, shelf, by.read(given))
+
+
+def options_of(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return what `--strategy-option KEY=VALUE` gives; a value that is no JSON is a text."""
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            CLI.fail(f"--strategy-option: {pair!r} is not KEY=VALUE, as in sentences=2")
+        try:
+            given[key] = json.loads(value)
+        except json.JSONDecodeError:
+            given[key] = value
+    return given
+
+
+def mix_of(text: str) -> dict[str, float]:
+    """Return the shares of `--mix`."""
+    try:
+        pairs = [part.partition("=") for part in text.split(",")]
+        return {name.strip(): float(share) for name, _, share in pairs}
+    except ValueError:
+        CLI.fail(f"--mix: {text!r} is not NAME=SHARE,NAME=SHARE, as in similar=1,unsimilar=1")
+
+
+def sampling_of(max_tokens: int, temperature: float, extra: str) -> dict[str, Any]:
+    """Return the request fields with which a model is asked to write personas."""
+    further = CLI.json_object("--extra", extra)
+    return {"max_tokens": max_tokens, "temperature": temperature, **further}
