@@ -77,7 +77,7 @@ def test_of_a_question_of_megabytes_the_beginning_is_ranked_and_compared() -> No
     assert (BANK.rank(long) == BANK.rank(long[:LONGEST_READ])).all()
     assert fault(FITTING, long, load("similar"), WORDS) is None
     assert fault(FITTING, QUESTION + end, load("similar"), WORDS) == "run of the question"
-    assert Notes.of([Note("Draw it."), Note("Count a farmer twice.")]).fetch(long, 1)
+    assert Notes.of([Note("Draw it."), Note("Count a pizza twice.")]).fetch(long, 1)
     assert time.process_time() - began < 1.5
 
 

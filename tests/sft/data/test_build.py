@@ -410,7 +410,11 @@ def test_the_record_is_the_manifest_s_train_part(save: Callable[..., Path], tmp_
     assert train.dataset.sha256 == hashlib.sha256(data).hexdigest()
     assert (train.dataset.rows, record.sources[0].rows) == (4, 4)
     make(tmp_path / "n", asked(source=str(save(rows))), "retrieved")
-    assert built.read(tmp_path / "n").train.strategy_options == {"notes_sha256": NOTES.sha256}
+    assert built.read(tmp_path / "n").train.strategy_options == {
+        "each": 1,
+        "longest": None,
+        "notes_sha256": NOTES.sha256,
+    }
 
 
 def test_a_public_set_that_changed_is_named(save: Callable[..., Path], tmp_path: Path) -> None:
