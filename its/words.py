@@ -7,7 +7,8 @@ LONGEST_READ = 16_000
 
 _STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then"  # noqa: SIM905
-    " there these they this to was will with you your what which who do does did has have had".split()
+    " there these they this to was will with you your what which who do does did"
+    " has have had".split()
 )
 """Lucene's list for English, the words by which every persona speaks to its reader, and words that
 any question may hold."""

@@ -24,11 +24,12 @@ ERRORS = (OSError, ValueError, DataError)
 """What is said in one line: each names the file, the row or the option, and the remedy."""
 
 
-def _known(name: str) -> str:
+def known(name: str) -> str:
+    """Return the strategy's name, or end the command with the nearest one."""
     try:
         return strategies.get(name).name
     except strategies.UnknownStrategy as error:
-        raise typer.BadParameter(str(error)) from error
+        CLI.fail(str(error))
 
 
 class Placement(StrEnum):
@@ -43,7 +44,7 @@ How = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        callback=_known,
+        callback=known,
         help=f"How each question's context is chosen: {', '.join(strategies.STRATEGIES)}.",
     ),
 ]
@@ -79,7 +80,8 @@ MaxConcurrency = Annotated[
 
 
 def contexts_of(
-    strategy: str, placement: Placement, seed: int, options: Sequence[str] | None = None,
+    strategy: str, placement: Placement = Placement.before, seed: int = 0,
+    options: Sequence[str] | None = None,
     mix: str | None = None, notes: Path | None = None, personas: Path | None = None,
 ) -> ContextOptions:  # fmt: skip
     """Return how questions get their contexts, as the command line says."""

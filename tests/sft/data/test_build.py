@@ -70,7 +70,7 @@ def asked(**changes: Any) -> Asked:
 
 
 def contexts(strategy: str, seed: int = 0, placement: Placement = "before") -> ContextOptions:
-    shelf = strategies.Shelf(bank.load(), notes=NOTES)
+    shelf = strategies.Shelf(bank.load(), NOTES, NOTES, NOTES)
     return ContextOptions(strategy, Layout(placement), seed, shelf)
 
 
