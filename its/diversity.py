@@ -5,7 +5,7 @@ with it would measure variety, not relevance. So both stand in one table.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import nan
 from random import Random
@@ -16,7 +16,9 @@ import numpy.typing as npt
 from . import seeds, strategies
 from .bm25 import Scores
 from .personas.bank import Persona
+from .personas.twins import ALIKE
 from .strategies import Shelf
+from .variety import effective
 from .words import LONGEST_READ, words
 
 EVEN = "even"
@@ -24,9 +26,6 @@ EVEN = "even"
 
 FLIPS = 9_999
 """Random signs of the paired test; its smallest p-value is 1 / (FLIPS + 1)."""
-
-TWIN = 0.8
-"""Share of all their different words that two near-duplicates have in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +42,12 @@ class Variety:
     largest: float
 
     @classmethod
-    def of(cls, texts: Iterable[str] | Mapping[str, int]) -> "Variety":
-        """Count `texts`, or take how often each stands; of none, all is 0."""
+    def of(cls, texts: Iterable[str]) -> "Variety":
+        """Count `texts`; of none, all is 0."""
         said = Counter(texts)
         rows = said.total()
-        squares = sum(number**2 for number in said.values())
-        effective = rows**2 / squares if rows else 0.0
-        return cls(rows, len(said), effective, max(said.values(), default=0) / max(rows, 1))
+        largest = max(said.values(), default=0) / max(rows, 1)
+        return cls(rows, len(said), effective(said.values()), largest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +164,7 @@ def signs(differences: npt.NDArray[np.int64], rng: Random) -> Paired:
 def without_twins(texts: Sequence[str]) -> list[str]:
     """Return for each text the first one of which it is a near-duplicate, or itself.
 
-    Two texts are near-duplicates if they share `TWIN` of all their different words.
+    Two texts are near-duplicates if they share `ALIKE` of all their different words.
     """
     first: dict[str, str] = {}
     kinds: list[tuple[str, frozenset[str]]] = []
@@ -180,9 +178,9 @@ def without_twins(texts: Sequence[str]) -> list[str]:
 
 
 def _twins(a: frozenset[str], b: frozenset[str]) -> bool:
-    if min(len(a), len(b)) < TWIN * max(len(a), len(b)):
+    if min(len(a), len(b)) < ALIKE * max(len(a), len(b)):
         return False
-    return len(a & b) >= TWIN * len(a | b)
+    return len(a & b) >= ALIKE * len(a | b)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from . import strategies
-from .files import write_whole
+from .files import atomic_write
 from .types import Layout, Placement
 
 SCHEMA = 2
@@ -212,7 +212,7 @@ def write(manifest: Manifest, path: Path) -> None:
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    write_whole(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    atomic_write(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
 def schema() -> dict[str, Any]:

@@ -90,6 +90,7 @@ def check(
         _explain(config)
     settings = _load(config)
     _warn(settings)
+    _check_store(config, settings)
     for member in settings.members.values():
         verdict = member.co_design(member.strategy, member.layout).value
         print(f"member {member.name}: asked with {member.strategy}, co-design {verdict}")
@@ -231,6 +232,18 @@ def _load(config: Path) -> Settings:
         return load(config)
     except ConfigError as error:
         CLI.fail(str(error), 2)
+
+
+def _check_store(config: Path, settings: Settings) -> None:
+    """Open the persona store; end the command if it cannot be used."""
+    if settings.personas.store is None:
+        return
+    import asyncio
+
+    from .contexts.store import store_fault
+
+    if fault := asyncio.run(store_fault(settings.personas.store)):
+        CLI.fail(f"{config}: personas.store: {fault}", 1)
 
 
 def _warn(settings: Settings) -> None:

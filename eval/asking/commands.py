@@ -1,6 +1,5 @@
 """The command `its-eval run`."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from its.answers import KINDS
-from its.urls import fault
+from its.cli import CommandLine
 
 from ..errors import EvalError
 from ..tasks.hub import NAMES
+
+CLI = CommandLine("its-eval")
 
 if TYPE_CHECKING:
     from ..figures.figures import Prices
@@ -96,12 +97,12 @@ def run(
     problems = replace(loaded, problems=loaded.problems[:limit])
     spec = RunSpec(
         task=problems,
-        base_url=_url(base_url),
+        base_url=CLI.url("--base-url", base_url),
         sampling=Sampling(
             model=model, samples=samples, temperature=temperature, top_p=top_p,
             max_tokens=max_tokens, seed=seed, system=system, strategy=strategy,
             persona_per_sample=persona_per_sample, answers=answer_kind, thinking=thinking,
-            extra=_object(extra_body),
+            extra=CLI.json_object("--extra-body", extra_body),
         ),
         folder=out or Path("runs") / f"{problems.name}-{model.replace('/', '_')}",
         concurrency=concurrency,
@@ -115,22 +116,6 @@ def run(
     Console().print(scores_table(found, f"{problems.name}, {model}"))
     if failed := folder.failed():
         raise EvalError(f"{failed} calls failed; the same command asks them again", 1)
-
-
-def _url(url: str) -> str:
-    if wrong := fault(url):
-        raise EvalError(f"--base-url: {url[:100]!r} {wrong}, as in http://127.0.0.1:8000/v1")
-    return url
-
-
-def _object(text: str) -> dict[str, object]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise EvalError(f"--extra-body: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise EvalError("--extra-body: must be a JSON object, as in '{\"top_k\": 20}'")
-    return value
 
 
 def _prices(text: str | None) -> "Prices | None":

@@ -13,7 +13,7 @@ from typing import Any
 import openai
 
 from its.answers.algebra.workers import Workers
-from its.files import write_whole
+from its.files import atomic_write
 
 from ..commit import commit
 from ..errors import EvalError
@@ -100,5 +100,5 @@ def _summarise(spec: RunSpec, folder: RunFolder) -> Scores:
     with Workers() as graders:  # those of the run may have ended with a Ctrl-C
         found = scores(folder, graders, spec.prices)
     text = json.dumps(summary(folder, found), indent=2) + "\n"
-    write_whole(spec.folder / "summary.json", text)
+    atomic_write(spec.folder / "summary.json", text)
     return found

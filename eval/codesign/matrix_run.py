@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from its.files import write_whole
+from its.files import atomic_write
 
 from ..asking.ask_all import RunSpec, Sampling
 from ..asking.measure import measure, settings_of
@@ -68,7 +68,7 @@ def _measured(spec: RunSpec) -> dict[str, float]:
     unordered = shares(run)  # as answers came; the bootstrap wants the same order each time
     found = {key: unordered[key] for key in ids}
     line = " ".join(f"{found[key]:.17g}" for key in ids)
-    write_whole(kept, json.dumps({"settings": settings, "shares": line}, indent=2) + "\n")
+    atomic_write(kept, json.dumps({"settings": settings, "shares": line}, indent=2) + "\n")
     return found
 
 
@@ -97,7 +97,7 @@ def _spec(plan: MatrixPlan, task: Task, cell: Cell, folder: Path) -> RunSpec:
 
 def save(found: Mapping[Cell, Mapping[str, float]], path: Path) -> None:
     """Write the matrix as JSON."""
-    write_whole(path, json.dumps(result(found), indent=2) + "\n")
+    atomic_write(path, json.dumps(result(found), indent=2) + "\n")
 
 
 def show(found: Mapping[Cell, Mapping[str, float]], console: Console) -> None:

@@ -19,7 +19,7 @@ import tenacity
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from its.files import write_whole
+from its.files import atomic_write
 
 from ..commit import commit
 from ..errors import EvalError
@@ -87,7 +87,7 @@ class ExperimentRunner:
                 " delete that folder",
                 1,
             )
-        write_whole(file, text)
+        atomic_write(file, text)
 
     def _step(self, step: Step, title: str) -> None:
         record, wanted = self.results / f"{step.name}.json", digest(step, self.out)
@@ -106,7 +106,7 @@ class ExperimentRunner:
             "results": {str(path.relative_to(self.out)): _small(path) for path in step.keep
                         if path.is_relative_to(self.out)},
         }  # fmt: skip
-        write_whole(record, _placeless(json.dumps(about, indent=2), self.out) + "\n")
+        atomic_write(record, _placeless(json.dumps(about, indent=2), self.out) + "\n")
         self.console.print(f"{title}: {seconds / 60:.1f} min", markup=False)
 
     def _restore(self, record: Path) -> None:
@@ -115,7 +115,7 @@ class ExperimentRunner:
             path = self.out / name
             if found is not None and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, json.dumps(found, indent=2) + "\n")
+                atomic_write(path, json.dumps(found, indent=2) + "\n")
 
     def _done(self, step: Step) -> None:
         for path, text in step.files.items():

@@ -73,6 +73,7 @@ class PersonaResolver(Checks):
         self.at_least(f"{at}.temperature", table.temperature, 0)
         self.at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
         self.above_0(f"{at}.deadline_s", table.deadline_s)
+        self.above_0(f"{at}.max_wait_s", table.max_wait_s)
         for name in table.extra.keys() & {"messages", "model", "seed", "stream", "n"}:
             raise self.fail(f"{at}.extra.{name}", "is set for each call by the proxy")
         sampling = {"max_tokens": table.max_tokens, "temperature": table.temperature, **table.extra}
@@ -81,6 +82,7 @@ class PersonaResolver(Checks):
             model=table.model,
             sampling=msgspec.json.encode(sampling, order="sorted"),
             deadline_s=table.deadline_s,
+            max_wait_s=table.max_wait_s,
             max_concurrency=table.max_concurrency,
         )
 

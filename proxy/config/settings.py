@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
@@ -12,6 +11,9 @@ from its.strategies import Options
 from its.types import Layout
 
 StreamMode: TypeAlias = Literal["verdict", "leader"]
+ServerKind: TypeAlias = Literal["base_url", "embedded"]
+"""The key of `[engines.NAME]` that says where an engine is, and so how it is started."""
+
 PersonaSource: TypeAlias = Literal["store", "generate", "bank"]
 
 SOURCES: tuple[PersonaSource, ...] = get_args(PersonaSource)
@@ -44,11 +46,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """A model server: at `base_url`, or started here from the file `embedded`."""
+    """A model server; `place` is its address up to /v1, or the model file it is started on."""
 
     name: str
-    base_url: str | None
-    embedded: Path | None
+    server: ServerKind
+    place: str
     api_key: str | None = field(repr=False)
     max_concurrency: int
     max_queue: int
@@ -122,12 +124,16 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """Who writes personas, and how it is asked; `sampling` is JSON with sorted keys."""
+    """Who writes personas, and how it is asked; `sampling` is JSON with sorted keys.
+
+    A text waits for its turn for `max_wait_s`, and is given up after `deadline_s` of writing.
+    """
 
     engine: str
     model: str | None
     sampling: bytes
     deadline_s: float
+    max_wait_s: float
     max_concurrency: int
 
 

@@ -92,6 +92,8 @@ class Response:
         if self.content_type == b"text/event-stream":
             return True
         while (found := looks_like_events(b"".join(self._unread))) is None and not self.complete:
+            if self._unread_size > MOST_HEAD:  # blank lines only: nothing bounds how many there are
+                return False
             await self._connection.wait()
         return bool(found)
 

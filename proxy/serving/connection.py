@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import httptools
 from starlette.types import ASGIApp
 
-from ..base.errors import ApiError, BadRequest, HeaderTooLarge, MethodNotAllowed
+from ..base.errors import ApiError, BadRequest
 from .exchange import Exchange, response_head
 from .framing import END, MOST_HEAD, FramingError, Head, RequestParser, may_begin
 
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
         if end < 0 and len(received) <= MOST_HEAD:
             self._wait_for_head()
         elif end < 0 or end + len(END) > MOST_HEAD:
-            self._refuse(HeaderTooLarge(f"the headers exceed {MOST_HEAD} bytes"))
+            self._refuse(ApiError(f"the headers exceed {MOST_HEAD} bytes", 431))
         else:
             head, rest = bytes(received[: end + len(END)]), bytes(received[end + len(END) :])
             received.clear()
@@ -187,7 +187,9 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, head: bytes) -> None:
         if head.startswith(b"CONNECT "):
-            self._refuse(MethodNotAllowed("CONNECT is not allowed: this is not a forward proxy"))
+            told = "CONNECT is not allowed: this is not a forward proxy"
+            code = "method_not_allowed"
+            self._refuse(ApiError(told, 405, code=code, headers={"allow": "POST"}))
             return
         try:
             parsed = self._parser.head(head)
@@ -274,7 +276,7 @@ class Connection(asyncio.Protocol):
             *((key.encode(), value.encode()) for key, value in error.headers.items()),
             (b"connection", b"close"),
         ]
-        self._transport.write(response_head(error.http_status, headers) + body)
+        self._transport.write(response_head(error.status, headers) + body)
         self._close(at_once=False)
 
     def _close(self, *, at_once: bool = True) -> None:

@@ -41,10 +41,7 @@ def export(
     from ..checkpoints.export import export as exported
 
     with CLI.one_line_errors(*ERRORS):
-        try:
-            exported(checkpoint, gguf, quantize.value, Console(stderr=True, soft_wrap=True))
-        except CheckpointError as error:
-            CLI.fail(str(error))
+        exported(checkpoint, gguf, quantize.value, Console(stderr=True, soft_wrap=True))
 
 
 def select(
@@ -84,11 +81,9 @@ def select(
             f"--served {wrong[0]}: must be CHECKPOINT=URL, as in checkpoint-60=http://HOST:30000/v1"
         )
     asking = Asking(engines, max_tokens, temperature, samples, concurrency, quantize.value)
-    with CLI.one_line_errors(*ERRORS):
-        try:
-            best = selected(target, held_out, asking, Console(stderr=True, soft_wrap=True))
-        except CheckpointError as error:
-            CLI.fail(str(error), 1)
+    inner = CLI.one_line_errors(CheckpointError, status=1)  # the run failed; the command was right
+    with CLI.one_line_errors(*ERRORS), inner:
+        best = selected(target, held_out, asking, Console(stderr=True, soft_wrap=True))
     print(best)
 
 
@@ -105,10 +100,7 @@ def convert(
     from ..checkpoints.convert import convert as converted
 
     with CLI.one_line_errors(*ERRORS):
-        try:
-            converted(model, out, dtype.value)
-        except CheckpointError as error:
-            CLI.fail(str(error))
+        converted(model, out, dtype.value)
 
 
 def card(
@@ -125,8 +117,5 @@ def card(
     from ..checkpoints.model_card import write
 
     with CLI.one_line_errors(*ERRORS):
-        try:
-            file = write(checkpoint, licence)
-        except CheckpointError as error:
-            CLI.fail(str(error))
+        file = write(checkpoint, licence)
     Console(stderr=True).print(f"{file} written", style="green", markup=False)

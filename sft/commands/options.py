@@ -1,27 +1,28 @@
-"""What the commands of `its-sft` share: their options, and one line for what went wrong."""
+"""What the commands of `its-sft` share: their options, and one line for what went wrong.
+
+Only what an option's names need is imported here and at the top of the commands: `--help` would
+otherwise wait for numpy, the tokenizers' library and the client.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from its import notes as notes_
 from its import strategies
 from its.cli import CommandLine
-from its.personas import bank
-from its.strategies import Shelf
-from its.types import Layout
 
-from ..data.compose import ContextOptions
-from ..errors import DataError
+if TYPE_CHECKING:
+    from ..data.compose import ContextOptions
+    from ..writing.write import PersonaEngine
 
 CLI = CommandLine("its-sft")
 
-ERRORS = (OSError, ValueError, DataError)
-"""What is said in one line: each names the file, the row or the option, and the remedy."""
+ERRORS = (OSError, ValueError)
+"""What is said in one line: `sft.errors` are ValueErrors, and so are those of `its`."""
 
 
 def known(name: str) -> str:
@@ -32,7 +33,7 @@ def known(name: str) -> str:
         CLI.fail(str(error))
 
 
-class Placement(StrEnum):
+class PlacementOption(StrEnum):
     """Where the context stands in the user message."""
 
     before = "before"
@@ -52,7 +53,7 @@ StrategyOption = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="An option of the strategy, such as sentences=2."),
 ]
-Where = Annotated[Placement, typer.Option(help="Where the context stands.")]
+Where = Annotated[PlacementOption, typer.Option(help="Where the context stands.")]
 Seed = Annotated[int, typer.Option(help="Chooses the contexts.")]
 Mix = Annotated[
     str | None,
@@ -80,11 +81,17 @@ MaxConcurrency = Annotated[
 
 
 def contexts_of(
-    strategy: str, placement: Placement = Placement.before, seed: int = 0,
+    strategy: str, placement: PlacementOption = PlacementOption.before, seed: int = 0,
     options: Sequence[str] | None = None,
     mix: str | None = None, notes: Path | None = None, personas: Path | None = None,
-) -> ContextOptions:  # fmt: skip
+) -> "ContextOptions":  # fmt: skip
     """Return how questions get their contexts, as the command line says."""
+    from its import notes as notes_
+    from its.personas import bank
+    from its.types import Layout
+
+    from ..data.compose import ContextOptions
+
     by = strategies.get(strategy)
     if by.needs and notes is None:
         CLI.fail(f"--strategy {strategy} needs --notes FILE")
@@ -95,7 +102,7 @@ def contexts_of(
         given["mix"] = mix_of(mix)
     people = bank.read(personas) if personas else bank.load()
     files = {need: notes_.load(notes) for need in by.needs if notes}
-    shelf = Shelf(people, **files)
+    shelf = strategies.Shelf(people, **files)
     return ContextOptions(strategy, Layout(placement.value), seed, shelf, by.read(given))
 
 
@@ -126,3 +133,13 @@ def sampling_of(max_tokens: int, temperature: float, extra: str) -> dict[str, An
     """Return the request fields with which a model is asked to write personas."""
     further = CLI.json_object("--extra", extra)
     return {"max_tokens": max_tokens, "temperature": temperature, **further}
+
+
+def engine_of(
+    url: str, model: str, sampling: Mapping[str, Any], api_key: str | None, most: int
+) -> "PersonaEngine":
+    """Return the engine that writes personas."""
+    from ..writing.write import PersonaEngine
+
+    key = CLI.secret("--api-key", api_key)
+    return PersonaEngine(CLI.url("--engine", url), model, sampling, key, most)

@@ -17,7 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from its import manifest, strategies
-from its.diversity import Variety
+from its.variety import effective
 
 from ..errors import DataError
 from ..rows import QuestionRow
@@ -253,12 +253,11 @@ def _personas(
     sources = Counter[str]()
     for (source, _), number in said.items():
         sources[source] += number
-    variety = Variety.of({text: number for (_, text), number in said.items()})
     found = manifest.Personas(
         source=", ".join(source for source, _ in sources.most_common()),
         bank_sha256=how.shelf.bank.sha256 if "bank" in sources or written else None,
-        distinct=variety.distinct,
-        effective=round(variety.effective, 1),
+        distinct=len({text for _, text in said}),
+        effective=round(effective(said.values()), 1),
     )
     if written is None:
         return found

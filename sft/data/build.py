@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ from .examples import Columns, TrainingExample
 from .raw import Raw, file_rows, hub_rows
 from .record import DatasetRecord
 from .select import Fits, Selection, Wanted, select
-from .sources import SETS, SOURCES, Source
+from .sets import PUBLIC, SOURCES, Source
 from .tokens import Room, Tokens
 
 STEP = 64
@@ -31,64 +31,52 @@ STEP = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The options that say which rows are meant."""
+class BuildOptions:
+    """Which rows are meant, how long they may be (`max_tokens`), and who writes their contexts.
 
-    set: str | None
-    source: str | None
-    path: Path | None
-    rows: int | None
-    filters: tuple[str, ...]
-    decontaminate: tuple[Path, ...]
-    columns: Columns
-    skip_bad: bool
-    ignored: frozenset[str] = frozenset()
-    held_out: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """The longest row that may be trained on.
-
-    `spare` is the number of tokens that a persona may have which a model has yet to write.
+    `personas` is a file of each question's persona, `engine` a model that writes them; without
+    either, the bank serves.
     """
 
+    set: str | None = None
+    source: str | None = None
+    path: Path | None = None
+    rows: int | None = None
+    filters: tuple[str, ...] = ()
+    decontaminate: tuple[Path, ...] = ()
+    columns: Columns = field(default_factory=Columns)
+    skip_bad: bool = False
+    ignored: frozenset[str] = frozenset()
+    held_out: int = 0
     tokenizer: str | None = None
-    most: int | None = None
-    spare: int = 0
+    max_tokens: int | None = None
+    personas: Path | None = None
+    engine: PersonaEngine | None = None
 
 
-def build_all(
-    asked: Asked,
-    how: ContextOptions,
-    out: Path,
-    limit: Limit,
-    file: Path | None,
-    server: PersonaEngine | None,
-) -> bool:
+def build(options: BuildOptions, how: ContextOptions, out: Path) -> bool:
     """Build the data set `out`; tell whether it is whole (an engine that dies leaves it undone).
 
     Raises:
-        DataError: the rows cannot be had, or are not what they should be.
-        DataError: `file` was written for other rows, or makes a row too long.
-        CheckpointError: there is no such tokenizer.
+        DataError: the rows, the personas or the tokenizer cannot be had, or are not what they
+            should be.
     """
     console = Console(stderr=True)
-    wanted, source, path = wanted_of(asked, how.seed)
-    writer = [server.model, server.sampling] if server else []
-    tokens = Tokens(limit.tokenizer) if limit.tokenizer else None
-    order = Order(wanted, how, out, tokens, limit.most, writer)
-    personas = PersonaFile(file) if file else None
+    wanted, source, path = wanted_of(options, how.seed)
+    writer = [options.engine.model, options.engine.sampling] if options.engine else []
+    tokens = Tokens(options.tokenizer) if options.tokenizer else None
+    order = Order(wanted, how, out, tokens, options.max_tokens, writer)
+    personas = PersonaFile(options.personas) if options.personas else None
     raw = open_rows(source, path, console)
     with reserved(order):
         with bar("reading", len(raw), every=STEP) as on_row:
-            selection = select(raw, wanted, on_row, _room(order, personas, limit.spare))
+            selection = select(raw, wanted, on_row, _room(order, personas, options.engine))
         if source is not None:
             _compare(console, source, selection.sha256)
         if aside := begin(order, selection):
             _warn(console, f"{aside}: personas that another build began to write, put aside")
-        if server is not None:
-            personas = _generate(order, raw, selection, server)
+        if options.engine is not None:
+            personas = _generate(order, raw, selection, options.engine)
             if personas is None:
                 return False
         with bar("writing", len(selection.numbers), every=STEP) as on_row:
@@ -97,13 +85,15 @@ def build_all(
     return True
 
 
-def _room(order: Order, personas: PersonaFile | None, spare: int) -> Fits | None:
+def _room(order: Order, personas: PersonaFile | None, engine: PersonaEngine | None) -> Fits | None:
     """Return what tells whether a row is short enough, whatever context it gets."""
     if order.tokens is None or order.most is None:
         return None
     how = order.contexts
     texts = [persona.text for persona in how.shelf.bank.personas]
     texts += personas.texts() if personas else []
+    # A persona that has yet to be written may be as long as the engine lets it be.
+    spare = int(engine.sampling["max_tokens"]) if engine else 0
     room = Room(order.tokens, order.most, texts, how.layout, spare)
     known = frozenset(texts)
 
@@ -114,36 +104,37 @@ def _room(order: Order, personas: PersonaFile | None, spare: int) -> Fits | None
         context = how.pick(example.question)
         return context is None or context.persona in known or room.fits(example, context.persona)
 
-    return room if personas or spare else fits
+    return room if personas or engine else fits
 
 
-def wanted_of(asked: Asked, seed: int) -> tuple[Wanted, Source | None, Path | None]:
+def wanted_of(options: BuildOptions, seed: int) -> tuple[Wanted, Source | None, Path | None]:
     """Say which rows are meant, and where they lie: on the hub, or at a path.
 
     Raises:
         DataError: the options name no source, or two.
     """
-    if (asked.set is None) == (asked.source is None):
+    if (options.set is None) == (options.source is None):
         raise DataError("give one of --set NAME and --source NAME|FILE")
-    recipe = SETS[asked.set] if asked.set else None
-    name = recipe.source if recipe else str(asked.source)
-    source, path = SOURCES.get(name), asked.path
+    known = PUBLIC[options.set] if options.set else None
+    name = str(options.source)
+    source, path = known.source if known else SOURCES.get(name), options.path
     if source is None:
         path = Path(name)
-        if asked.path or not path.exists():
-            known = ", ".join(SOURCES)
-            raise DataError(f"--source {name}: no such file; the public ones are {known}")
+        if options.path or not path.exists():
+            raise DataError(
+                f"--source {name}: no such file; the public ones are {', '.join(SOURCES)}"
+            )
     wanted = Wanted(
-        name=asked.set or (name if source else path.stem if path else name),
+        name=options.set or (name if source else path.stem if path else name),
         source=source,
-        columns=asked.columns,
-        ignored=asked.ignored,
-        rows=asked.rows or (recipe.rows if recipe else None),
-        filters=(recipe.filters if recipe else ()) + asked.filters,
-        tests=TestQuestions(asked.decontaminate),
+        columns=options.columns,
+        ignored=options.ignored,
+        rows=options.rows or (known.rows if known else None),
+        filters=(known.filters if known else ()) + options.filters,
+        tests=TestQuestions(options.decontaminate),
         seed=seed,
-        skip_bad=asked.skip_bad,
-        held_out=asked.held_out,
+        skip_bad=options.skip_bad,
+        held_out=options.held_out,
     )
     return wanted, source, path
 
@@ -156,14 +147,14 @@ def open_rows(source: Source | None, path: Path | None, console: Console) -> Raw
     """
     if source is None or path is not None:
         assert path is not None
-        raw = file_rows(path, *((source.config, source.columns) if source else ()))
+        raw = file_rows(path, *((source.config, source.needed) if source else ()))
         if source is not None and len(raw) != source.rows:
             _warn(
                 console,
                 f"{path} has {len(raw):,} rows where {source.repo} has {source.rows:,}",
             )
         return raw
-    raw = hub_rows(source.repo, source.config, source.columns)
+    raw = hub_rows(source.repo, source.config, source.needed)
     if len(raw) != source.rows:
         raise DataError(
             f"{source.repo} has {len(raw):,} rows where {source.rows:,} were published: it was"
@@ -188,7 +179,7 @@ def _warn(console: Console, told: str) -> None:
 
 
 def _generate(
-    order: Order, raw: Raw, selection: Selection, server: PersonaEngine
+    order: Order, raw: Raw, selection: Selection, engine: PersonaEngine
 ) -> PersonaFile | None:
     """Have a model write the personas of the chosen rows; `None` if it could not finish."""
     questions, kept = order.part / built.QUESTIONS, order.part / built.PERSONAS
@@ -197,7 +188,7 @@ def _generate(
             for row in rows_of(raw, selection, order.wanted.name):
                 file.write(msgspec.json.encode({"question": row.question}) + b"\n")
         how = order.contexts
-        job = write_all(questions, how.strategy, how.seed, how.shelf, server, kept, how.options)
+        job = write_all(questions, how.strategy, how.seed, how.shelf, engine, kept, how.options)
         if not asyncio.run(job):
             return None
         questions.unlink()

@@ -6,7 +6,7 @@ from typing import Any
 
 from .record import DatasetRecord
 from .select import Selection
-from .sources import FILTERS
+from .sets import FILTERS
 from .tokens import Tokens
 
 SAMPLE = 2_000

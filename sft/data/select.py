@@ -10,9 +10,9 @@ from its.overlap import normal
 
 from ..errors import DataError
 from .decontaminate import Overlap, TestQuestions
-from .examples import Columns, Shape, TrainingExample, recognise
+from .examples import Columns, RowShape, TrainingExample, recognise
 from .raw import Bad, Fields, Raw, digest
-from .sources import FILTERS, Source
+from .sets import FILTERS, Source
 
 Fits: TypeAlias = Callable[[TrainingExample], bool]
 
@@ -43,7 +43,7 @@ class Selection:
     `held_out` are those of `numbers` that are not trained on.
     """
 
-    shape: Shape
+    shape: RowShape
     numbers: list[int]
     counts: Counter[str]
     sha256: str
@@ -59,7 +59,7 @@ class _Pass:
         self._raw, self._wanted = raw, wanted
         self._source = hashlib.sha256()
         self._salt = f"rows {wanted.seed} ".encode()
-        self.shape: Shape | None = wanted.source.shape if wanted.source else None
+        self.shape: RowShape | None = wanted.source.shape if wanted.source else None
         self.keys: list[tuple[bytes, int]] = []
         self.counts: Counter[str] = Counter()
         self.contaminated: list[tuple[int, Overlap]] = []
@@ -171,7 +171,7 @@ def _fitting(
     return kept
 
 
-def _held_out(numbers: Sequence[int], raw: Raw, shape: Shape, wanted: int) -> frozenset[int]:
+def _held_out(numbers: Sequence[int], raw: Raw, shape: RowShape, wanted: int) -> frozenset[int]:
     """Return the last rows whose question no other row has: else a trained question is asked.
 
     Raises:
@@ -190,7 +190,7 @@ def _held_out(numbers: Sequence[int], raw: Raw, shape: Shape, wanted: int) -> fr
     return frozenset(alone[-wanted:])
 
 
-def _question(raw: Raw, shape: Shape, number: int) -> bytes:
+def _question(raw: Raw, shape: RowShape, number: int) -> bytes:
     example = shape(raw.fetch(number))
     if isinstance(example, Bad):
         raise DataError(f"{raw.at(number)}: changed while it was read")

@@ -1,11 +1,11 @@
 """`its-sft personas`: a model writes the personas of a whole data set.
 
-Rows are read as they are needed and kept as they come, so that a hundred thousand questions need
-no more memory than a hundred (an index of 8 bytes a row aside).
+Rows are read as they are needed and kept as they come. Only an index stays in memory, of about 400
+bytes a question: hashes, places in the journal, and what shows which texts are much alike.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import msgspec
 from its import seeds, strategies
 from its.personas.generate import Ask, Reply, Written, reply, write
 from its.personas.prompts import load
+from its.personas.twins import Twins
 from its.strategies import Options, Shelf
 from its.types import Message
 
@@ -34,6 +35,10 @@ HOPELESS = 20
 JSON = {"content-type": "application/json"}
 BUSY = frozenset({429, 503})
 AGAIN = BUSY | {500, 502, 504}
+
+
+THERE_SECONDS = 3.0
+"""An engine to which no connection can be made within so long is not there."""
 
 
 class EngineGone(Exception):
@@ -105,6 +110,20 @@ class EngineClient:
         self._client, self._pace = client, pace
         self._fixed = {"model": job.model, **job.sampling}
 
+    async def require_there(self) -> None:
+        """Connect once, before anything is asked; whatever the engine answers will do.
+
+        Raises:
+            EngineGone: no connection can be made.
+        """
+        try:
+            await self._client.get("models", timeout=THERE_SECONDS)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            reason = str(error) or "no connection in time"
+            raise EngineGone(f"cannot be reached ({reason})") from error
+        except httpx.TransportError:
+            return  # it is there, and busy; the first question will tell
+
     async def ask(self, messages: Sequence[Message], seed: int) -> Reply:
         """Return one reply, tried again while the engine is busy or away.
 
@@ -138,21 +157,24 @@ async def run(
     job: WritingJob, rows: Path, journal: Journal, engine: EngineClient, pace: Pace,
     on_row: Callable[[Summary], None],
 ) -> Summary:  # fmt: skip
-    """Write the personas of all rows that `journal` does not have.
+    """Write the personas of all questions that `journal` does not have, each once.
 
     Raises:
         DataError: a row has no question.
         EngineGone: so many rows failed one after the other that the engine must be gone.
     """
     summary, in_vain = Summary(), 0
-    todo = (row for row in read(rows) if row.number not in journal)
+    twins = Twins()
+    for text in journal.texts():
+        twins.add(text)
 
     async def work(row: QuestionRow) -> WrittenPersona | Failed:
         try:
-            return await _one(row, job, engine.ask)
+            return await _one(row, job, journal.job, engine.ask, twins)
         except EngineGone as error:
             return Failed(row.number, str(error))
 
+    todo = _todo(rows, journal)
     async with aclosing(in_parallel(todo, work, pace)) as results:  # no call outlives an error
         async for result in results:
             if isinstance(result, Failed):
@@ -168,7 +190,17 @@ async def run(
     return summary
 
 
-async def _one(row: QuestionRow, job: WritingJob, ask: Ask) -> WrittenPersona:
+def _todo(rows: Path, journal: Journal) -> Iterator[QuestionRow]:
+    begun: set[str] = set()
+    for row in read(rows):
+        if row.question_sha256 not in journal and row.question_sha256 not in begun:
+            begun.add(row.question_sha256)
+            yield row
+
+
+async def _one(
+    row: QuestionRow, job: WritingJob, job_sha256: str, ask: Ask, twins: Twins
+) -> WrittenPersona:
     pick = strategies.choose(
         job.strategy, row.question,
         shelf=job.shelf, seed=job.seed, member=MEMBER, options=job.options,
@@ -178,7 +210,9 @@ async def _one(row: QuestionRow, job: WritingJob, ask: Ask) -> WrittenPersona:
     if pick.prompt is not None:
         seed = seeds.derive("persona", job.seed, MEMBER)
         domain = job.shelf.bank.domain(pick.domain) if pick.domain else None
-        written = await write(pick.prompt, row.question, domain, ask=ask, seed=seed)
+        # Conditions of like questions are alike, and each belongs to its own question.
+        others = twins if domain else None
+        written = await write(pick.prompt, row.question, domain, ask=ask, seed=seed, twins=others)
     return WrittenPersona(
         row=row.number,
         question_sha256=row.question_sha256,
@@ -191,6 +225,7 @@ async def _one(row: QuestionRow, job: WritingJob, ask: Ask) -> WrittenPersona:
         prompt_sha256=load(pick.prompt).sha256 if pick.prompt else "",
         faults=list(written.faults),
         tokens=written.usage["total_tokens"],
+        job=job_sha256,
     )
 
 

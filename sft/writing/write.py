@@ -13,9 +13,10 @@ from rich.table import Table
 
 from its.cli import bar
 from its.strategies import Options, Shelf
+from its.variety import variety
 
-from ..rows import count
-from .journal import Journal
+from ..rows import questions, read
+from .journal import Journal, PersonaFile
 from .pace import Pace
 from .personas import EngineClient, EngineGone, Summary, WritingJob, check_writable, run
 
@@ -48,42 +49,59 @@ async def write_all(
 
     Raises:
         ValueError: the strategy leaves nothing to write.
-        DataError: a row has no question.
-        DataError: there is a journal of another job.
+        DataError: a row has no question, or there are no rows; or what stands at `out` is of
+            another job.
     """
     check_writable(strategy)
     job = WritingJob(strategy, seed, shelf, server.model, server.sampling, options)
     console = Console(stderr=True)
-    total = count(file)
+    wanted = questions(file)
+    with Journal(out, job.identity) as journal:
+        before = sum(question in journal for question in wanted)
+        if before == len(wanted):
+            console.print(
+                f"{out} has the personas of all {before:,} questions: nothing to write. Delete it"
+                " to have them written anew", style="green", markup=False, soft_wrap=True,
+            )  # fmt: skip
+            journal.finish(read(file))
+            return True
+        if before:
+            console.print(f"going on after {before:,} of {len(wanted):,} rows")
+        try:
+            summary = await _ask_all(job, file, journal, server, before, len(wanted))
+        except EngineGone as error:
+            console.print(
+                f"its-sft: the engine at {server.url} {error}. What was written is kept in"
+                f" {journal.path}; the same command goes on from there",
+                style="red", markup=False, soft_wrap=True,
+            )  # fmt: skip
+            return False
+        complete = all(question in journal for question in wanted)
+        if complete:
+            journal.finish(read(file))
+    _tell(console, summary, out if complete else journal.path)
+    if complete:
+        distinct, effective = variety(PersonaFile(out).texts())
+        console.print(
+            f"{distinct:,} different personas, {effective:,.1f} effective: a set in which each of"
+            " so many stands equally often would vary as much", soft_wrap=True,
+        )  # fmt: skip
+    return complete
+
+
+async def _ask_all(
+    job: WritingJob, file: Path, journal: Journal, server: PersonaEngine, before: int, total: int
+) -> Summary:
     pace = Pace(server.most)
     limits = httpx.Limits(max_connections=server.most, max_keepalive_connections=server.most)
-    headers = {"content-type": "application/json"}
-    if server.key:
-        headers["authorization"] = f"Bearer {server.key}"
-    with Journal(out, job.identity) as journal:
-        before = journal.count
-        if before:
-            console.print(f"going on after {before:,} of {total:,} rows")
-        async with httpx.AsyncClient(
-            base_url=server.url, headers=headers, limits=limits, timeout=CALL_SECONDS,
-            trust_env=False,
-        ) as client:  # fmt: skip
-            engine = EngineClient(client, job, pace)
-            with _bar(total, before, pace) as on_row:
-                try:
-                    summary = await run(job, file, journal, engine, pace, on_row)
-                except EngineGone as error:
-                    console.print(
-                        f"its-sft: the engine at {server.url} {error}. What was written is kept in"
-                        f" {journal.path}; the same command goes on from there",
-                        style="red", markup=False, soft_wrap=True,
-                    )  # fmt: skip
-                    return False
-        complete = journal.count >= total
-        if complete:
-            journal.finish()
-    _tell(console, summary, out if complete else journal.path)
-    return complete
+    headers = {"authorization": f"Bearer {server.key}"} if server.key else {}
+    async with httpx.AsyncClient(
+        base_url=server.url, headers=headers, limits=limits, timeout=CALL_SECONDS, trust_env=False
+    ) as client:
+        engine = EngineClient(client, job, pace)
+        await engine.require_there()
+        with _bar(total, before, pace) as on_row:
+            return await run(job, file, journal, engine, pace, on_row)
 
 
 @contextmanager

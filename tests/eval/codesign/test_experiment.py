@@ -345,7 +345,7 @@ def test_a_port_that_is_taken_is_told(
         other.listen()
         with pytest.raises(EvalError, match="is taken by another server: change `port`") as error:
             runner.ExperimentRunner(out, ROOT, Console(quiet=True)).run(plan, [cells])
-    assert error.value.code == 1
+    assert error.value.status == 1
 
 
 def test_waiting_ends_with_what_is_waited_for_or_with_the_time() -> None:

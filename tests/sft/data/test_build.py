@@ -17,12 +17,12 @@ from its.notes import Note, Notes
 from its.personas import bank
 from its.types import Layout, Placement
 from sft.data import record as built
-from sft.data.build import Asked, Limit, build_all
+from sft.data.build import BuildOptions, build
 from sft.data.compose import ContextOptions
 from sft.data.decontaminate import TestQuestions
-from sft.data.examples import Columns, gsm8k, limo, open_thoughts, s1k
+from sft.data.examples import Columns, TrainingExample
 from sft.data.raw import Bad
-from sft.data.sources import SETS, SOURCES
+from sft.data.sets import SETS, SOURCES
 from sft.errors import DataError
 from tests.conftest import ROOT, command
 from tests.scripted import Engine, Waiting
@@ -61,12 +61,8 @@ def save(tmp_path: Path) -> Callable[..., Path]:
     return saved
 
 
-def asked(**changes: Any) -> Asked:
-    found = {
-        "set": None, "source": None, "path": None, "rows": None, "filters": (),
-        "decontaminate": (), "columns": Columns(), "skip_bad": False, **changes,
-    }  # fmt: skip
-    return Asked(**found)
+def asked(**changes: Any) -> BuildOptions:
+    return BuildOptions(**changes)
 
 
 def contexts(strategy: str, seed: int = 0, placement: Placement = "before") -> ContextOptions:
@@ -74,8 +70,10 @@ def contexts(strategy: str, seed: int = 0, placement: Placement = "before") -> C
     return ContextOptions(strategy, Layout(placement), seed, shelf)
 
 
-def make(out: Path, what: Asked, strategy: str = "random", **how: Any) -> list[dict[str, Any]]:
-    assert build_all(what, contexts(strategy, **how), out, Limit(), None, None)
+def make(
+    out: Path, what: BuildOptions, strategy: str = "random", **how: Any
+) -> list[dict[str, Any]]:
+    assert build(what, contexts(strategy, **how), out)
     return read(out / built.ROWS)
 
 
@@ -179,22 +177,22 @@ def test_a_copy_of_the_hub_s_repository_is_the_same_set(
 
 
 @pytest.mark.parametrize(
-    ("shape", "row", "question", "answer"),
+    ("source", "row", "question", "answer"),
     [
         (
-            gsm8k,
+            "gsm8k",
             {"question": "Q?", "answer": "3*2=<<3*2=6>>6 and $<<1+1=2>>2\n#### 1,006"},
             "Q?",
             "3*2=6 and $2\n\\boxed{1,006}",
         ),
         (
-            open_thoughts,
+            "open-thoughts",
             {"problem": "P?", "deepseek_reasoning": "\nhm\n", "deepseek_solution": " so \n"},
             "P?",
             "<think>\nhm\n</think>\n\n so \n",
         ),
         (
-            s1k,
+            "s1k",
             {
                 "question": "Q?",
                 "deepseek_thinking_trajectory": "hm",
@@ -204,11 +202,12 @@ def test_a_copy_of_the_hub_s_repository_is_the_same_set(
             "Q?",
             "<think>\nhm\n</think>\n\na",
         ),
-        (limo, {"question": "Q?", "solution": "long\n", "answer": "4"}, "Q?", "long\n"),
+        ("limo", {"question": "Q?", "solution": "long\n", "answer": "4"}, "Q?", "long\n"),
     ],
 )
-def test_public_rows_are_read(shape: Any, row: Any, question: str, answer: str) -> None:
-    example = shape(row)
+def test_public_rows_are_read(source: str, row: Any, question: str, answer: str) -> None:
+    example = SOURCES[source].shape(row)
+    assert isinstance(example, TrainingExample)
     assert (example.question, example.answer) == (question, answer)
 
 
@@ -567,6 +566,6 @@ def test_a_model_writes_the_personas_and_a_kill_loses_none(
 
 
 def test_bad_public_rows_say_what_was_expected() -> None:
-    found = gsm8k({"question": "Q?", "answer": "no mark"})
+    found = SOURCES["gsm8k"].shape({"question": "Q?", "answer": "no mark"})
     assert isinstance(found, Bad)
     assert "`#### N`" in found.reason

@@ -10,7 +10,7 @@ import pytest
 from its import strategies
 from its.personas import bank
 from sft.data import record as built
-from sft.data.build import Limit, build_all
+from sft.data.build import build
 from sft.data.examples import Columns
 from sft.data.tokens import Tokens
 from sft.errors import DataError
@@ -56,8 +56,8 @@ def test_a_row_is_too_long_in_every_strategy_or_in_none(
     kept: dict[str, list[str]] = {}
     for strategy in strategies.STRATEGIES:
         out = tmp_path / strategy
-        what = asked(source=str(file))
-        assert build_all(what, contexts(strategy), out, Limit(str(tokenizer), 90), None, None)
+        what = asked(source=str(file), tokenizer=str(tokenizer), max_tokens=90)
+        assert build(what, contexts(strategy), out)
         found = lines(out / "train.jsonl")
         kept[strategy] = [row["id"] for row in found]
         assert max(tokens.count(row["messages"]) for row in found) <= 90
@@ -76,14 +76,14 @@ def test_the_rows_asked_for_are_filled_up_with_shorter_ones(
     save: Callable[..., Path], tmp_path: Path, tokenizer: Path
 ) -> None:
     file = save(rows(*range(1, 80)))
-    limit = Limit(str(tokenizer), 90)
-    what = asked(source=str(file), rows=10)
-    assert build_all(what, contexts("none"), tmp_path / "d", limit, None, None)
+    limit = {"tokenizer": str(tokenizer), "max_tokens": 90}
+    what = asked(source=str(file), rows=10, **limit)
+    assert build(what, contexts("none"), tmp_path / "d")
     assert built.read(tmp_path / "d").train.dataset
     assert len(lines(tmp_path / "d" / "train.jsonl")) == 10
-    what = asked(source=str(file), rows=60)
+    what = asked(source=str(file), rows=60, **limit)
     with pytest.raises(DataError, match=r"needs 60 rows and .* left out by --max-tokens"):
-        build_all(what, contexts("none"), tmp_path / "d", limit, None, None)
+        build(what, contexts("none"), tmp_path / "d")
 
 
 def test_a_persona_file_counts_with_its_longest_persona(
