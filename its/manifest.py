@@ -225,6 +225,21 @@ def schema() -> dict[str, Any]:
     }
 
 
+def other_version(manifest: Manifest) -> str | None:
+    """Say that the training's strategy was another version than ours; `None` if it was not.
+
+    It is no mismatch: a checkpoint that was trained with a context may be asked with any context.
+    """
+    train = manifest.train
+    ours = strategies.get(train.strategy).version
+    if train.strategy_version == ours:
+        return None
+    return (
+        f"was trained with version {train.strategy_version} of the strategy {train.strategy!r}, and"
+        f" this is version {ours}: it chooses other contexts for the same questions"
+    )
+
+
 def check(manifest: Manifest | None, strategy: str, layout: Layout | None = None) -> CoDesign:
     """Say whether asking with `strategy` (and `layout`) fits how the checkpoint was trained."""
     if manifest is None:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from its.cli import CommandLine, downloads
-from its.manifest import CoDesign
+from its.manifest import CoDesign, other_version
 from its.strategies import adds_context
 
 from .config.checks import ConfigError
@@ -250,6 +250,9 @@ def _warn(settings: Settings) -> None:
     bare = [member.name for member in settings.members.values() if member.manifest is None]
     if bare:
         CLI.say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
+    for member in settings.members.values():
+        if member.manifest and (told := other_version(member.manifest)):
+            CLI.say(f"{member.name} {told}")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -18,6 +18,7 @@ from its.manifest import (
     Test,
     Train,
     check,
+    other_version,
     read,
     schema,
     write,
@@ -236,3 +237,11 @@ def test_a_manifest_loads_no_ranker() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_another_version_of_the_strategy_is_told() -> None:
+    assert other_version(Manifest(2, "b", Train("similar", strategy_version=2))) is None
+    assert other_version(Manifest(2, "b", Train("random"))) is None
+    told = other_version(Manifest(2, "b", Train("similar")))
+    assert told
+    assert "version 1 of the strategy 'similar', and this is version 2" in told
