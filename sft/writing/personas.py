@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import msgspec
@@ -103,12 +103,22 @@ class Failed:
     reason: str
 
 
+class Asks(Protocol):
+    """Who is asked, and with which fields of the request."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def sampling(self) -> Mapping[str, Any]: ...
+
+
 class EngineClient:
     """Asks an OpenAI-compatible server; tells `pace` what it can bear."""
 
-    def __init__(self, client: httpx.AsyncClient, job: WritingJob, pace: Pace) -> None:
+    def __init__(self, client: httpx.AsyncClient, by: Asks, pace: Pace) -> None:
         self._client, self._pace = client, pace
-        self._fixed = {"model": job.model, **job.sampling}
+        self._fixed = {"model": by.model, **by.sampling}
 
     async def require_there(self) -> None:
         """Connect once, before anything is asked; whatever the engine answers will do.
