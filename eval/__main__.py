@@ -19,7 +19,7 @@ from .errors import EvalError
 from .tasks.hub import NAMES
 
 if TYPE_CHECKING:
-    from .figures.scores import Scores
+    from .figures.scores import ScoreRows
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,7 +76,7 @@ def report(
     Console().print(scores_table(found, title))
 
 
-def _write_page(folders: list[Path], title: str, path: Path) -> "Scores":
+def _write_page(folders: list[Path], title: str, path: Path) -> "ScoreRows":
     """Write the page; return what the table shows of the same runs."""
     from rich.console import Console
 

@@ -95,6 +95,7 @@ class Service:
 
     def enter(self) -> Generation:
         """Return the present generation; its engines stay open until `leave`."""
+        # Counted, not locked: this runs for every request, and only on the event loop.
         generation = self._now
         generation.running += 1
         self.metrics.in_flight.inc()
@@ -126,6 +127,7 @@ class Service:
             wanted = settings.engines.values()
             missing = [engine for engine in wanted if engine not in self._running]
             opened = await asyncio.gather(*map(self._open, missing), return_exceptions=True)
+            # All are waited for: one that starts later than another fails would never be closed.
             failed = [found for found in opened if isinstance(found, BaseException)]
             for engine, found in zip(missing, opened, strict=True):
                 if not isinstance(found, BaseException):
@@ -213,6 +215,7 @@ class Service:
             await self._close_unused()
 
     async def _close_unused(self) -> None:
+        # Settings are equal by value, so an engine that a reload left alone is found again.
         needed = {
             engine
             for generation in [self._now, *self._retired]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from its import strategies as known_strategies
+from its.finite import not_finite
 
 from ..errors import EvalError
 
@@ -129,6 +130,8 @@ def read_experiment(path: Path, section: str | None = None) -> ExperimentPlan:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise EvalError(f"cannot read {path}: {error}") from error
+    if key := not_finite(table):
+        raise EvalError(f"{path}: {key}: must be a finite number, not nan or inf")
     sections = table.pop("sections", {})
     if section is not None:
         known = sections if isinstance(sections, dict) else {}

@@ -9,12 +9,12 @@ from its.strategies import adds_context
 from .files import axolotl_file, matrix_plan, proxy_config
 from .places import Checkpoint, Places
 from .plan import ExperimentPlan
-from .step import PYTHON, Command, ServerProcess, Step
+from .step import PYTHON, Command, ExperimentStep, ServerProcess
 
 VOTE, EARLY = "vote3", "vote3-early"
 
 
-def steps(plan: ExperimentPlan, out: Path, root: Path) -> list[Step]:
+def steps(plan: ExperimentPlan, out: Path, root: Path) -> list[ExperimentStep]:
     """Return all of a plan's steps, in the order in which they can be done.
 
     Raises:
@@ -30,14 +30,14 @@ class _Steps:
         self.plan, self.out = plan, out
         self.places = Places(plan, out, root)
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[ExperimentStep]:
         plan = self.plan
         if plan.data.arithmetic:
             yield self._problems()
         yield self._power()
         if plan.base.command:
             line = _filled(plan.base.command, out=self.places.base)
-            yield Step("base", "base", (Command(line=line),))
+            yield ExperimentStep("base", "base", (Command(line=line),))
         trained: set[str] = set()
         built: set[str] = set()
         for seed in plan.seeds:
@@ -59,22 +59,22 @@ class _Steps:
     def _row(self, kind: str, seed: int) -> list[Checkpoint]:
         return [Checkpoint(strategy, kind, seed) for strategy in self.plan.strategies]
 
-    def _problems(self) -> Step:
+    def _problems(self) -> ExperimentStep:
         data = self.plan.data
         words = _python(
             "eval.codesign.problems", "--out", self.places.problems, "--train", data.rows,
             "--test", data.test_problems,
         )  # fmt: skip
-        return Step("problems", "problems", (words,))
+        return ExperimentStep("problems", "problems", (words,))
 
-    def _power(self) -> Step:
+    def _power(self) -> ExperimentStep:
         contexts = sum(map(adds_context, self.plan.strategies))
         found = self.out / "power.json"
         sizes = ("--problems", self.plan.data.test_problems, "--both", max(contexts, 1) ** 2)
         words = _python("eval.codesign.power", *sizes, "--one", max(contexts, 1)).words
-        return Step("power", "power", (Command(words, output=found),), keep=(found,))
+        return ExperimentStep("power", "power", (Command(words, output=found),), keep=(found,))
 
-    def _build(self, checkpoint: Checkpoint) -> Step:
+    def _build(self, checkpoint: Checkpoint) -> ExperimentStep:
         data, place = self.plan.data, self.out / "data" / checkpoint.data
         rows = ("--source", self.places.problems / "train.jsonl") if data.arithmetic else data.build
         own = self.places.bank(checkpoint.kind) if checkpoint.has_context else None
@@ -83,13 +83,15 @@ class _Steps:
             "sft", "build", *rows, *bank, "--rows", data.rows,
             "--strategy", checkpoint.strategy, "--out", place,
         )  # fmt: skip
-        return Step("build", f"build-{checkpoint.data}", (words,), keep=(place / "dataset.json",))
+        return ExperimentStep(
+            "build", f"build-{checkpoint.data}", (words,), keep=(place / "dataset.json",)
+        )
 
-    def _train(self, checkpoint: Checkpoint) -> Step:
+    def _train(self, checkpoint: Checkpoint) -> ExperimentStep:
         file = self.out / "train" / f"{checkpoint.name}.yml"
         manifest = Path(self.places.weights(checkpoint)) / "input_time.json"
         line = _filled(self.plan.train.command, file=file)
-        return Step(
+        return ExperimentStep(
             "train", f"train-{checkpoint.name}", (Command(line=line),),
             files={file: axolotl_file(self.places, checkpoint)}, keep=(manifest,),
         )  # fmt: skip
@@ -111,13 +113,13 @@ class _Steps:
         words = _python("proxy", "serve", "--config", config, "--port", self.plan.port)
         return ServerProcess("proxy", words, f"http://127.0.0.1:{self.plan.port}/health", 60)
 
-    def _cells(self, checkpoint: Checkpoint, kind: str) -> Step:
+    def _cells(self, checkpoint: Checkpoint, kind: str) -> ExperimentStep:
         place = self.out / "cells" / kind
         name = checkpoint.name if checkpoint.name.startswith(kind) else f"{kind}-{checkpoint.name}"
         config, plan = place / f"{checkpoint.name}.panels.toml", place / f"{checkpoint.name}.toml"
         row = {checkpoint.strategy or "base": [checkpoint.name]}
         cells = [place / f"{checkpoint.name}-{test}" for test in self.plan.strategies]
-        return Step(
+        return ExperimentStep(
             "cells", f"cells-{name}", (_python("eval", "matrix", plan),),
             files={
                 config: proxy_config(self.places, [checkpoint], kind),
@@ -134,7 +136,7 @@ class _Steps:
     def _votes(self) -> bool:
         return self.plan.vote is not None and len(self._voters(self.plan.contexts[0])) > 1
 
-    def _vote(self, kind: str) -> Step:
+    def _vote(self, kind: str) -> ExperimentStep:
         assert self.plan.vote
         place, voters, vote = self.out / "vote" / kind, self._voters(kind), self.plan.vote
         panels = {VOTE: False, EARLY: True}
@@ -143,7 +145,7 @@ class _Steps:
         top_p = () if self.plan.measure.top_p is None else ("--top-p", self.plan.measure.top_p)
         drawn = ("--temperature", vote.temperature, *top_p, "--samples", vote.samples)
         runs = (("greedy", VOTE, greedy), ("early", EARLY, greedy), ("drawn", VOTE, drawn))
-        return Step(
+        return ExperimentStep(
             "vote", f"vote-{kind}",
             tuple(self._run(place / name, panel, how) for name, panel, how in runs),
             files={config: proxy_config(self.places, voters, kind, panels)},
@@ -165,7 +167,7 @@ class _Steps:
             "--concurrency", max(1, measure.concurrency // 3), "--timeout", measure.timeout, *how,
         )  # fmt: skip
 
-    def _report(self) -> Step:
+    def _report(self) -> ExperimentStep:
         """Put each kind's cells together, and show them with the votes on a page."""
         files, commands, keep = {}, [], []
         for kind in self.plan.contexts:
@@ -183,7 +185,7 @@ class _Steps:
                 _python("eval", "matrix", place / "matrix.toml"),
                 _python("eval", "report", *shown, *page),
             ]
-        return Step("report", "report", tuple(commands), files=files, keep=tuple(keep))
+        return ExperimentStep("report", "report", tuple(commands), files=files, keep=tuple(keep))
 
 
 def _python(module: str, *words: object) -> Command:

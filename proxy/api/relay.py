@@ -8,7 +8,7 @@ from ..base.record import Record
 from ..engines import refusals
 from ..engines.engine import MOST_REFUSAL, Engine, EngineCall
 from ..engines.errors import EngineError
-from ..engines.http1 import HttpError, Response
+from ..engines.response import HttpError, Response
 from ..wire import render, stream, watch
 
 SSE = [

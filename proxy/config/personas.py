@@ -4,17 +4,20 @@ import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from its import notes, urls
-from its.personas import bank
+from its import urls
 from its.strategies import Need
 
 from .checks import Checks
 from .settings import SELF, SOURCES, Generator, PersonaSettings, PersonaSource, StoreSettings
 from .tables import GenerateTable, PersonasTable
+
+if TYPE_CHECKING:
+    from its.notes import Notes
+    from its.personas.bank import Bank
 
 _DATABASE = re.compile("(/[0-9]*)?")
 
@@ -110,17 +113,21 @@ class PersonaResolver(Checks):
             raise self.fail("personas.store", f"Redis needs {remedy}")
         return StoreSettings(url, table.store_rows)
 
-    def _bank(self, table: PersonasTable) -> bank.Bank | None:
+    def _bank(self, table: PersonasTable) -> "Bank | None":
         if table.bank is None:
             return None
+        from its.personas import bank
+
         try:
             return bank.read(self.path.parent / table.bank)
         except bank.BankError as error:
             raise self.fail("personas.bank", str(error)) from error
 
-    def _notes(self, key: Need, name: str | None) -> notes.Notes | None:
+    def _notes(self, key: Need, name: str | None) -> "Notes | None":
         if name is None:
             return None
+        from its import notes
+
         try:
             return notes.load(self.path.parent / name)
         except notes.NotesError as error:

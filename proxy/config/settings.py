@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
-from its.notes import Notes
-from its.personas.bank import Bank
 from its.strategies import Options
 from its.types import Layout
+
+if TYPE_CHECKING:  # they load numpy, which most configurations do not need
+    from its.notes import Notes
+    from its.personas.bank import Bank
 
 StreamMode: TypeAlias = Literal["verdict", "leader"]
 ServerKind: TypeAlias = Literal["base_url", "embedded"]
@@ -153,11 +155,11 @@ class PersonaSettings:
     order: tuple[PersonaSource, ...]
     generator: Generator | None
     store: StoreSettings | None
-    bank: Bank | None
+    bank: "Bank | None"
     """The user's own; `None`: ours."""
-    notes: Notes | None
-    examples: Notes | None
-    concepts: Notes | None
+    notes: "Notes | None"
+    examples: "Notes | None"
+    concepts: "Notes | None"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Who may ask, and which model."""
+"""Who may ask. Which models a key may use, `Generation.find_model` says."""
 
 import hmac
 from collections.abc import Collection, Sequence

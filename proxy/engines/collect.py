@@ -13,7 +13,7 @@ from its.sse import Event, Reader
 from ..base.errors import UNREADABLE
 from ..base.outcome import Spent
 from .errors import EngineError
-from .http1 import MOST_BODY, HttpError, Response
+from .response import MOST_BODY, HttpError, Response
 
 T = TypeVar("T")
 

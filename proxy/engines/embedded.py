@@ -19,7 +19,8 @@ from its import children
 from ..base.guards import EndpointKind
 from ..config.settings import EngineSettings
 from . import llama
-from .http1 import HttpError, Pool
+from .http1 import Pool
+from .response import HttpError
 from .servers import Adapter
 
 SLOTS = 8

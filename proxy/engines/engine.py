@@ -15,10 +15,11 @@ from ..config.settings import EngineSettings
 from ..telemetry.metrics import Metrics
 from . import refusals
 from .errors import EngineError
-from .http1 import HttpError, Pool, Response
+from .http1 import Pool
 from .limits import Full, Retries, Slots
+from .response import HttpError, Response
 from .responses import KnownResponses
-from .servers import ModelServer
+from .servers import EngineServer
 from .stream_options import StreamOptions
 
 READY_SECONDS = 2.0
@@ -36,7 +37,7 @@ Body: TypeAlias = bytes | Callable[[], Sequence[bytes]]
 class Engine:
     """An OpenAI-compatible server; `server` has been started, and is stopped by `close`."""
 
-    def __init__(self, settings: EngineSettings, server: ModelServer, metrics: Metrics) -> None:
+    def __init__(self, settings: EngineSettings, server: EngineServer, metrics: Metrics) -> None:
         self.name, self._server, self._metrics = settings.name, server, metrics
         gauge = metrics.queue(settings.name)
         size, queue = settings.max_concurrency, settings.max_queue
@@ -45,6 +46,7 @@ class Engine:
         self._seconds = settings.timeout_s
         self._pool = Pool(server.base_url)
         self._root = urlsplit(server.base_url).path.rstrip("/").removesuffix("/v1")
+        # Encoded once: these lines are the same for every call.
         authorization = f"authorization: Bearer {self._key}\r\n" if self._key else ""
         self._headers = f"content-type: application/json\r\n{authorization}".encode()
         self.forward_headers = tuple(name.encode() for name in settings.forward_headers)
@@ -114,6 +116,7 @@ class Engine:
             TooMany: the key that asks has no slot and no place in its queue.
         """
         await self._take(retries)
+        # From here every way out gives the slots back, a cancellation (the client left) included.
         response = None
         try:
             target, lines = (self._root + path).encode(), self._headers + headers
@@ -130,6 +133,7 @@ class Engine:
 
     async def _take(self, retries: Retries) -> None:
         """Take a slot of the key that asks, then one of this engine; never the other way round."""
+        # Two calls that took them in opposite orders would wait for each other.
         if retries.key is not None:
             try:
                 await retries.key.take(retries)
@@ -215,6 +219,7 @@ class EngineCall:
         self._response: Response | None = None
 
     async def __aenter__(self) -> Response:
+        # The slot is given back between two attempts: others may use the engine meanwhile.
         while True:
             try:
                 call = self._path, self._body, self._headers, self._retries
@@ -231,6 +236,7 @@ class EngineCall:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
+        # First, whatever the reader of the response raised: the slots are others' now.
         self._engine.release(self._response, self._retries)
         if isinstance(error, HttpError):
             failure = self._engine.translate(error)

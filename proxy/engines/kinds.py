@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from ..config.settings import EngineSettings, ServerKind
 from .embedded import EmbeddedServer
-from .servers import ModelServer, RemoteServer
+from .servers import EngineServer, RemoteServer
 
-SERVERS: Mapping[ServerKind, Callable[[EngineSettings], ModelServer]] = {
+SERVERS: Mapping[ServerKind, Callable[[EngineSettings], EngineServer]] = {
     "base_url": RemoteServer,
     "embedded": EmbeddedServer,
 }

@@ -58,6 +58,7 @@ def _text(body: Mapping[str, Any], page: str) -> str:
 
 
 def _told(body: Mapping[str, Any]) -> dict[str, Any]:
+    # FastAPI servers put the object under `detail`, OpenAI's under `error`, SGLang's is flat.
     inner = (body[key] for key in ("error", "detail") if isinstance(body.get(key), dict))
     error = next(inner, body)
     return {name: error[name] for name in TOLD if _is_word(error.get(name), number=name == "code")}
@@ -79,7 +80,7 @@ def seconds(headers: Mapping[str, str]) -> float | None:
             wait = float(headers.get(name, "")) / unit
         except ValueError:
             continue
-        if not math.isnan(wait):
+        if not math.isnan(wait):  # float() takes "nan", which no comparison would stop
             return max(0.0, wait)
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from ..base.guards import EndpointKind
 from ..config.settings import EngineSettings
-from .http1 import Response
+from .response import Response
 
 Post: TypeAlias = Callable[[str, bytes], AbstractAsyncContextManager[Response]]
 """Sends a body to a path of the engine."""
@@ -18,7 +18,7 @@ Adapter: TypeAlias = Callable[[Mapping[str, Any], Post], Awaitable[bytes]]
 """Answers a request in another way than by passing it on: takes its fields, returns JSON."""
 
 
-class ModelServer(Protocol):
+class EngineServer(Protocol):
     """The server of one engine. `base_url` ends in `/v1`; it is known once it has started."""
 
     base_url: str

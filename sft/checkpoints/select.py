@@ -54,8 +54,7 @@ def select(target: Path, file: Path | None, asking: Asking, console: Console) ->
     """Ask every saved epoch of a training for the held-out questions; return the best's folder.
 
     Raises:
-        CheckpointError: epochs cannot be compared, or one could not be asked.
-        CheckpointError: one cannot be served here.
+        CheckpointError: epochs cannot be compared, or one could not be served or asked.
     """
     run = epochs_.run_of(target)
     found = epochs_.saved(run)
@@ -76,7 +75,7 @@ def select(target: Path, file: Path | None, asking: Asking, console: Console) ->
         with _engine(run, epoch, place, asking, console) as engine:
             scores.append(_asked(epoch, engine, task, place, asking))
     best = max(scores, key=_rank)
-    _tell(scores, best, place, console)
+    _print_summary(scores, best, place, console)
     return best.epoch.folder
 
 
@@ -171,6 +170,7 @@ def _proxy(config: Path) -> Iterator[str]:
                 )
             yield line.removeprefix("serving on ").strip()
         finally:
+            # communicate() and not wait(): a full pipe would keep the proxy from ending.
             process.terminate()
             try:
                 process.communicate(timeout=STOP_SECONDS)
@@ -179,7 +179,7 @@ def _proxy(config: Path) -> Iterator[str]:
                 process.communicate()
 
 
-def _tell(scores: Sequence[Score], best: Score, place: Path, console: Console) -> None:
+def _print_summary(scores: Sequence[Score], best: Score, place: Path, console: Console) -> None:
     """Print a table of the epochs, and write it to `select.json`."""
     table = Table(box=None, pad_edge=False)
     for head in ("checkpoint", "epoch", "right", "share", "held-out loss", ""):

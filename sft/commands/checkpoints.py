@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from its.cli import finite
+
+from ..cli import CLI
 from ..errors import CheckpointError
 from ..training import environment
-from .options import CLI, ERRORS
+from .options import ERRORS
 
 
 class Dtype(StrEnum):
@@ -59,7 +62,9 @@ def select(
         ),
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 1024,
-    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,
+    temperature: Annotated[
+        float, typer.Option(min=0, callback=finite, help="0 takes the likeliest token.")
+    ] = 0.0,
     samples: Annotated[int, typer.Option(min=1, help="Answers asked for each question.")] = 1,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 8,
     quantize: Annotated[Quantize, typer.Option(help="Of epochs that are served here.")] = (

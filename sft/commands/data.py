@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from ..cli import CLI
 from ..data.sets import FILTERS, PUBLIC, SOURCES
 from .options import (
-    CLI,
     ERRORS,
     ApiKey,
     Bank,
@@ -191,15 +191,15 @@ def personas(
     """
     import asyncio
 
+    from ..writing.personas import WritingJob
     from ..writing.write import write_all
 
     with CLI.one_line_errors(*ERRORS):
         how = contexts_of(strategy, PlacementOption.before, seed, strategy_option, mix)
         sampling = sampling_of(max_tokens, temperature, extra)
         writer = engine_of(engine, model, sampling, api_key, max_concurrency)
-        complete = asyncio.run(
-            write_all(file, how.strategy, how.seed, how.shelf, writer, out, how.options)
-        )
+        job = WritingJob(how.strategy, how.seed, how.shelf, writer, how.options)
+        complete = asyncio.run(write_all(job, file, out))
     raise typer.Exit(0 if complete else 1)
 
 

@@ -14,8 +14,9 @@ from rich.table import Table
 from its import strategies
 from its.personas import bank as bank_
 
+from ..cli import CLI
 from ..rows import MEMBER, read
-from .options import CLI, ERRORS, Bank, Notes, Seed, StrategyOption, contexts_of, known
+from .options import ERRORS, Bank, Notes, Seed, StrategyOption, contexts_of, known
 
 if TYPE_CHECKING:
     from its.diversity import Line, Paired, Variety

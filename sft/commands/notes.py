@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ..cli import CLI
 from .options import (
-    CLI,
     ERRORS,
     ApiKey,
     Extra,

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from its import strategies
-from its.cli import CommandLine
+from its.cli import finite
+
+from ..cli import CLI
 
 if TYPE_CHECKING:
     from ..data.compose import ContextOptions
-    from ..writing.write import PersonaEngine
-
-CLI = CommandLine("its-sft")
+    from ..writing.personas import PersonaEngine
 
 ERRORS = (OSError, ValueError)
 """What is said in one line: `sft.errors` are ValueErrors, and so are those of `its`."""
@@ -70,7 +70,9 @@ Bank = Annotated[
     typer.Option(help="Personas to choose from: JSONL of `persona` and `domain`; else our bank."),
 ]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Of one persona.")]
-Temperature = Annotated[float, typer.Option(min=0, help="Of the model that writes personas.")]
+Temperature = Annotated[
+    float, typer.Option(min=0, callback=finite, help="Of the model that writes personas.")
+]
 Extra = Annotated[str, typer.Option(metavar="JSON", help="Further fields of each request.")]
 ApiKey = Annotated[
     str | None, typer.Option(metavar="env:NAME|file:PATH", help="Where the server's key stands.")
@@ -139,7 +141,7 @@ def engine_of(
     url: str, model: str, sampling: Mapping[str, Any], api_key: str | None, most: int
 ) -> "PersonaEngine":
     """Return the engine that writes personas."""
-    from ..writing.write import PersonaEngine
+    from ..writing.personas import PersonaEngine
 
     key = CLI.secret("--api-key", api_key)
     return PersonaEngine(CLI.url("--engine", url), model, sampling, key, most)

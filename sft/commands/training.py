@@ -8,9 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ..cli import CLI
 from ..errors import TrainingError
 from ..training import environment
-from .options import CLI, ERRORS
+from .options import ERRORS
 
 FOLDER = Path("sft")
 Config = Annotated[Path, typer.Argument(help="A training file of Axolotl's, as sft/NAME.yml.")]

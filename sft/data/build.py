@@ -12,19 +12,21 @@ from rich.table import Table
 from its.cache import first_seen
 from its.cli import bar
 
+from ..cli import CLI
 from ..errors import DataError
 from ..writing.journal import PersonaFile
-from ..writing.write import PersonaEngine, write_all
-from . import record as built
-from .assemble import Order, begin, finish, reserved, rows_of
+from ..writing.personas import PersonaEngine, WritingJob
+from ..writing.write import write_all
+from . import record as records
+from .assemble import BuildSpec, begin, finish, reserved, rows_of
 from .compose import ContextOptions
 from .decontaminate import TestQuestions
 from .examples import Columns, TrainingExample
 from .raw import Raw, file_rows, hub_rows
 from .record import DatasetRecord
-from .select import Fits, Selection, Wanted, select
+from .select import Fits, RowSpec, Selection, select
 from .sets import PUBLIC, SOURCES, Source
-from .tokens import Room, Tokens
+from .tokens import Room, TokenCounter
 
 STEP = 64
 """Rows between two updates of the bar: an update costs more than a row."""
@@ -64,37 +66,39 @@ def build(options: BuildOptions, how: ContextOptions, out: Path) -> bool:
     console = Console(stderr=True)
     wanted, source, path = wanted_of(options, how.seed)
     writer = [options.engine.model, options.engine.sampling] if options.engine else []
-    tokens = Tokens(options.tokenizer) if options.tokenizer else None
-    order = Order(wanted, how, out, tokens, options.max_tokens, writer)
+    tokens = TokenCounter(options.tokenizer) if options.tokenizer else None
+    spec = BuildSpec(wanted, how, out, tokens, options.max_tokens, writer)
     personas = PersonaFile(options.personas) if options.personas else None
-    raw = open_rows(source, path, console)
-    with reserved(order):
+    raw = open_rows(source, path)
+    with reserved(spec):
         with bar("reading", len(raw), every=STEP) as on_row:
-            selection = select(raw, wanted, on_row, _room(order, personas, options.engine))
+            selection = select(raw, wanted, on_row, _room(spec, personas, options.engine))
         if source is not None:
-            _compare(console, source, selection.sha256)
-        if aside := begin(order, selection):
-            _warn(console, f"{aside}: personas that another build began to write, put aside")
+            _compare(source, selection.sha256)
+        if aside := begin(spec, selection):
+            CLI.say(f"{aside}: personas that another build began to write, put aside", "yellow")
         if options.engine is not None:
-            personas = _generate(order, raw, selection, options.engine)
+            personas = _generate(spec, raw, selection, options.engine)
             if personas is None:
                 return False
         with bar("writing", len(selection.numbers), every=STEP) as on_row:
-            record, notices = finish(order, raw, selection, personas, on_row)
-    _tell(console, out, record, selection, notices)
+            record, notices = finish(spec, raw, selection, personas, on_row)
+    _print_summary(console, out, record, selection, notices)
     return True
 
 
-def _room(order: Order, personas: PersonaFile | None, engine: PersonaEngine | None) -> Fits | None:
+def _room(
+    spec: BuildSpec, personas: PersonaFile | None, engine: PersonaEngine | None
+) -> Fits | None:
     """Return what tells whether a row is short enough, whatever context it gets."""
-    if order.tokens is None or order.most is None:
+    if spec.tokens is None or spec.max_tokens is None:
         return None
-    how = order.contexts
+    how = spec.contexts
     texts = [persona.text for persona in how.shelf.bank.personas]
     texts += personas.texts() if personas else []
     # A persona that has yet to be written may be as long as the engine lets it be.
-    spare = int(engine.sampling["max_tokens"]) if engine else 0
-    room = Room(order.tokens, order.most, texts, how.layout, spare)
+    spare = int(engine.sampling.get("max_tokens") or 0) if engine else 0
+    room = Room(spec.tokens, spec.max_tokens, texts, how.layout, spare)
     known = frozenset(texts)
 
     def fits(example: TrainingExample) -> bool:
@@ -107,7 +111,7 @@ def _room(order: Order, personas: PersonaFile | None, engine: PersonaEngine | No
     return room if personas or engine else fits
 
 
-def wanted_of(options: BuildOptions, seed: int) -> tuple[Wanted, Source | None, Path | None]:
+def wanted_of(options: BuildOptions, seed: int) -> tuple[RowSpec, Source | None, Path | None]:
     """Say which rows are meant, and where they lie: on the hub, or at a path.
 
     Raises:
@@ -124,7 +128,7 @@ def wanted_of(options: BuildOptions, seed: int) -> tuple[Wanted, Source | None, 
             raise DataError(
                 f"--source {name}: no such file; the public ones are {', '.join(SOURCES)}"
             )
-    wanted = Wanted(
+    wanted = RowSpec(
         name=options.set or (name if source else path.stem if path else name),
         source=source,
         columns=options.columns,
@@ -139,7 +143,7 @@ def wanted_of(options: BuildOptions, seed: int) -> tuple[Wanted, Source | None, 
     return wanted, source, path
 
 
-def open_rows(source: Source | None, path: Path | None, console: Console) -> Raw:
+def open_rows(source: Source | None, path: Path | None) -> Raw:
     """Open the rows; a public set of another size than was published is not that set.
 
     Raises:
@@ -149,9 +153,9 @@ def open_rows(source: Source | None, path: Path | None, console: Console) -> Raw
         assert path is not None
         raw = file_rows(path, *((source.config, source.needed) if source else ()))
         if source is not None and len(raw) != source.rows:
-            _warn(
-                console,
+            CLI.say(
                 f"{path} has {len(raw):,} rows where {source.repo} has {source.rows:,}",
+                "yellow",
             )
         return raw
     raw = hub_rows(source.repo, source.config, source.needed)
@@ -163,39 +167,35 @@ def open_rows(source: Source | None, path: Path | None, console: Console) -> Raw
     return raw
 
 
-def _compare(console: Console, source: Source, sha256: str) -> None:
+def _compare(source: Source, sha256: str) -> None:
     """Say if a public set is not what it was when it was first loaded here."""
     before = first_seen(source.repo, sha256)
     if before not in (None, sha256):
-        _warn(
-            console,
+        CLI.say(
             f"{source.repo} has other content than when it was first read here (SHA-256"
             f" {sha256}, then {before}): sets that were built then are other rows",
+            "yellow",
         )
 
 
-def _warn(console: Console, told: str) -> None:
-    console.print(f"its-sft: {told}", style="yellow", soft_wrap=True, markup=False)
-
-
 def _generate(
-    order: Order, raw: Raw, selection: Selection, engine: PersonaEngine
+    spec: BuildSpec, raw: Raw, selection: Selection, engine: PersonaEngine
 ) -> PersonaFile | None:
     """Have a model write the personas of the chosen rows; `None` if it could not finish."""
-    questions, kept = order.part / built.QUESTIONS, order.part / built.PERSONAS
+    questions, kept = spec.part / records.QUESTIONS, spec.part / records.PERSONAS
     if not kept.exists():
         with questions.open("wb") as file:
-            for row in rows_of(raw, selection, order.wanted.name):
+            for row in rows_of(raw, selection, spec.wanted.name):
                 file.write(msgspec.json.encode({"question": row.question}) + b"\n")
-        how = order.contexts
-        job = write_all(questions, how.strategy, how.seed, how.shelf, engine, kept, how.options)
-        if not asyncio.run(job):
+        how = spec.contexts
+        job = WritingJob(how.strategy, how.seed, how.shelf, engine, how.options)
+        if not asyncio.run(write_all(job, questions, kept)):
             return None
         questions.unlink()
     return PersonaFile(kept)
 
 
-def _tell(
+def _print_summary(
     console: Console, out: Path, record: DatasetRecord, selection: Selection, notices: Sequence[str]
 ) -> None:
     """Say what was built, what was left out, and what to look at."""
@@ -214,6 +214,6 @@ def _tell(
         console.print(f"left out: {reason}", style="yellow", markup=False, soft_wrap=True)
     if record.decontaminated is None:
         console.print("not decontaminated: no --decontaminate FILE was given", style="yellow")
-    held = f", {built.HELD_OUT}" if selection.held_out else ""
-    names = f"{built.ROWS}{held}, {built.NAME}, {built.CARD}"
+    held = f", {records.HELD_OUT}" if selection.held_out else ""
+    names = f"{records.ROWS}{held}, {records.NAME}, {records.CARD}"
     console.print(f"{out}: {names}", style="green", markup=False, soft_wrap=True)

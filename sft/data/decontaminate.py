@@ -12,17 +12,7 @@ from its.overlap import GRAM, SHORTEST, grams, normal
 
 from ..errors import DataError
 from .raw import Bad, file_rows
-
-
-@dataclass(frozen=True, slots=True)
-class TestFile:
-    """A file of test questions, by name and content."""
-
-    __test__ = False  # not a test class of pytest's
-
-    name: str
-    sha256: str
-    rows: int
+from .record import TestFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +85,4 @@ class TestQuestions:
         if not len(rows):
             raise DataError(f"--decontaminate {path}: has no rows, so it would leave nothing out")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        self.files.append(TestFile(path.name, sha256, len(rows)))
+        self.files.append(TestFile(path.name, len(rows), sha256))

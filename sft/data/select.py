@@ -21,7 +21,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RowSpec:
     """What decides the rows."""
 
     name: str
@@ -55,7 +55,7 @@ class Selection:
 class _Pass:
     """One pass over all rows."""
 
-    def __init__(self, raw: Raw, wanted: Wanted) -> None:
+    def __init__(self, raw: Raw, wanted: RowSpec) -> None:
         self._raw, self._wanted = raw, wanted
         self._source = hashlib.sha256()
         self._salt = f"rows {wanted.seed} ".encode()
@@ -121,7 +121,7 @@ class _Pass:
 
 
 def select(
-    raw: Raw, wanted: Wanted, on_row: Callable[[], Any], fits: Fits | None = None
+    raw: Raw, wanted: RowSpec, on_row: Callable[[], Any], fits: Fits | None = None
 ) -> Selection:
     """Choose the rows: the first `wanted.rows` of those kept, in the order of a seeded hash.
 
@@ -153,7 +153,7 @@ def select(
 
 
 def _fitting(
-    numbers: Sequence[int], raw: Raw, found: _Pass, wanted: Wanted, fits: Fits
+    numbers: Sequence[int], raw: Raw, found: _Pass, wanted: RowSpec, fits: Fits
 ) -> list[int]:
     """Return the first rows that are short enough; longer ones before them are counted."""
     assert found.shape is not None
@@ -197,7 +197,7 @@ def _question(raw: Raw, shape: RowShape, number: int) -> bytes:
     return digest(normal(example.question))
 
 
-def _too_few(wanted: Wanted, counts: Counter[str], bad: Sequence[str]) -> str:
+def _too_few(wanted: RowSpec, counts: Counter[str], bad: Sequence[str]) -> str:
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "kept")
     needed = f"{wanted.rows:,} rows" if wanted.rows is not None else "a row"
     left = counts["kept"] - counts["left out by --max-tokens"]

@@ -135,6 +135,8 @@ class Journal:
         """Keep one persona; when this returns, a kill does not lose it."""
         offset = self._file.seek(0, os.SEEK_END)
         self._file.write(msgspec.json.encode(written) + b"\n")
+        # Flushed, not synced to the disk: a kill of the process loses nothing. A machine that fails
+        # may lose the last rows, which are then asked for again.
         self._file.flush()
         self._offsets[bytes.fromhex(written.question_sha256)] = offset
 
@@ -221,4 +223,4 @@ class Journal:
             except (msgspec.MsgspecError, ValueError) as error:
                 raise DataError(f"{self.path} is damaged at byte {end}: {error}") from error
             end += len(line)
-        self._file.truncate(end)
+        self._file.truncate(end)  # the next row must not be glued to half of one

@@ -22,8 +22,8 @@ from its.files import atomic_write
 from ..errors import DataError
 from ..rows import QuestionRow, read
 from .pace import Pace, in_parallel
-from .personas import EngineClient, EngineGone
-from .write import CALL_SECONDS, PersonaEngine
+from .personas import EngineClient, EngineGone, PersonaEngine
+from .write import CALL_SECONDS
 
 SOLUTIONS = ("solution", "answer", "response", "output")
 """Fields that may hold a row's solution; else the last message of `messages` does."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import msgspec
@@ -21,6 +21,7 @@ from its.personas.twins import Twins
 from its.strategies import Options, Shelf
 from its.types import Message
 
+from ..errors import DataError
 from ..rows import MEMBER, QuestionRow, read
 from .journal import Journal, WrittenPersona
 from .pace import Pace, in_parallel
@@ -46,14 +47,24 @@ class EngineGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class PersonaEngine:
+    """The engine that writes personas, and how it is asked: at most `most` calls at once."""
+
+    url: str
+    model: str
+    sampling: Mapping[str, Any]
+    key: str | None
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class WritingJob:
     """What decides the texts: the rows' contexts, and who writes them how."""
 
     strategy: str
     seed: int
     shelf: Shelf
-    model: str
-    sampling: Mapping[str, Any]
+    engine: PersonaEngine
     options: Options | None = None
 
     @property
@@ -63,8 +74,9 @@ class WritingJob:
         options = by.record(self.options or by.read({}), self.shelf)
         prompts = {name: load(name).sha256 for name in by.prompts}
         return {
-            "strategy": self.strategy, "seed": self.seed, "options": options, "model": self.model,
-            "sampling": dict(self.sampling), "prompts": prompts, "bank": self.shelf.bank.sha256,
+            "strategy": self.strategy, "seed": self.seed, "options": options,
+            "model": self.engine.model, "sampling": dict(self.engine.sampling),
+            "prompts": prompts, "bank": self.shelf.bank.sha256,
         }  # fmt: skip
 
 
@@ -103,22 +115,12 @@ class Failed:
     reason: str
 
 
-class Asks(Protocol):
-    """Who is asked, and with which fields of the request."""
-
-    @property
-    def model(self) -> str: ...
-
-    @property
-    def sampling(self) -> Mapping[str, Any]: ...
-
-
 class EngineClient:
     """Asks an OpenAI-compatible server; tells `pace` what it can bear."""
 
-    def __init__(self, client: httpx.AsyncClient, by: Asks, pace: Pace) -> None:
+    def __init__(self, client: httpx.AsyncClient, engine: PersonaEngine, pace: Pace) -> None:
         self._client, self._pace = client, pace
-        self._fixed = {"model": by.model, **by.sampling}
+        self._fixed = {"model": engine.model, **engine.sampling}
 
     async def require_there(self) -> None:
         """Connect once, before anything is asked; whatever the engine answers will do.
@@ -231,7 +233,7 @@ async def _one(
         source="generate" if written.persona else pick.source,
         domain=pick.domain,
         persona=written.persona or pick.text,
-        model=job.model,
+        model=job.engine.model,
         prompt_sha256=load(pick.prompt).sha256 if pick.prompt else "",
         faults=list(written.faults),
         tokens=written.usage["total_tokens"],
@@ -239,16 +241,14 @@ async def _one(
     )
 
 
-def check_writable(strategy: str) -> None:
-    """Check that a model can write contexts of `strategy`.
+def check_writable(job: WritingJob) -> None:
+    """Check that the strategy leaves something to write, before anything is asked.
 
     Raises:
-        ValueError: it cannot.
+        DataError: it does not.
     """
-    if not strategies.get(strategy).prompts:
-        raise ValueError(
-            f"the strategy {strategy!r} leaves nothing to write; `its-sft compose` is all it needs"
-        )
+    if not strategies.get(job.strategy).prompts:
+        raise DataError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
 
 
 def _reply(raw: bytes) -> Reply:

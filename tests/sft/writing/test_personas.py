@@ -22,7 +22,7 @@ from sft.errors import DataError
 from sft.rows import QuestionRow
 from sft.writing.journal import Journal, WrittenPersona
 from sft.writing.pace import BACK, FIRST, Pace
-from sft.writing.personas import EngineClient, EngineGone, WritingJob, run
+from sft.writing.personas import EngineClient, EngineGone, PersonaEngine, WritingJob, run
 from tests.conftest import PLAIN, ROOT, command
 from tests.scripted import Body, Engine, Waiting, completion, fails, says
 
@@ -330,13 +330,19 @@ def test_no_call_goes_on_after_the_engine_is_gone(rows: Path, out: Path) -> None
         return httpx.Response(404)
 
     async def main() -> None:
-        job, pace = WritingJob("random", 0, Shelf(load_bank()), "w", {}), Pace(8)
+        writer = PersonaEngine("http://e/v1", "w", {}, None, 8)
+        job, pace = WritingJob("random", 0, Shelf(load_bank()), writer), Pace(8)
         transport = httpx.MockTransport(answer)
         async with httpx.AsyncClient(transport=transport, base_url="http://e/v1/") as client:
             with Journal(out, job.identity) as journal:
                 with pytest.raises(EngineGone):
                     await run(
-                        job, rows, journal, EngineClient(client, job, pace), pace, lambda _: None
+                        job,
+                        rows,
+                        journal,
+                        EngineClient(client, job.engine, pace),
+                        pace,
+                        lambda _: None,
                     )
                 assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -362,7 +368,7 @@ def test_an_engine_that_is_gone_ends_it(
     ended = command("sft", *args(rows, out, engine_url))
     assert ended.returncode == 1
     assert "no such model" in ended.stderr
-    assert "the same command goes on" in ended.stderr
+    assert "run the same command again to go on" in ended.stderr
     assert len(engine.received) < ROWS
 
 
@@ -374,6 +380,10 @@ def test_an_engine_that_is_gone_ends_it(
         (["--strategy", "mixed", "--mix", "none=1"], "no 'none' in a mix"),
         (["--strategy", "mixed", "--mix", "x"], "is not NAME=SHARE"),
         (["--extra", "[]"], "must be a JSON object"),
+        (["--extra", '{"a": {"b": [1, NaN]}}'], "--extra: a.b.1 must be a finite number"),
+        (["--temperature", "nan"], "must be a finite number"),
+        (["--temperature", "inf"], "must be a finite number"),
+        (["--strategy", "mixed", "--mix", "random=nan"], "the share of 'random'"),
         (["--engine", "http://h:70000/v1"], "--engine: 'http://h:70000/v1' has a port"),
         (["--api-key", "sk-123"], '--api-key: must be "env:NAME" or "file:PATH"'),
         (["--api-key", "env:NOT_THERE"], "--api-key: env:NOT_THERE is empty or not set"),
