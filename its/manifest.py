@@ -107,7 +107,7 @@ class Train(msgspec.Struct, frozen=True):
         strategy = strategies.get(self.strategy)
         try:
             strategy.recorded(self.strategy_options)
-        except strategies.OptionError as error:
+        except strategies.StrategyOptionError as error:
             raise ValueError(f"strategy_options: {error}") from error
 
     @property

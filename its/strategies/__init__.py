@@ -25,7 +25,7 @@ from . import (
     unsimilar,
 )
 from .mixed import EVEN, MIXABLE, mix_fault
-from .strategy import Need, OptionError, Options, Pick, Shelf, Strategy
+from .strategy import Options, Pick, Shelf, ShelfFile, Strategy, StrategyOptionError
 
 STRATEGIES: dict[str, Strategy[Any]] = {
     "none": none.STRATEGY,
@@ -48,8 +48,22 @@ PAPER = ("none", "similar", "unsimilar", "random")
 """The paper's own strategies."""
 
 __all__ = [
-    "EVEN", "GROUP", "MIXABLE", "PAPER", "STRATEGIES", "Need", "OptionError", "Options",
-    "Pick", "Shelf", "Strategy", "UnknownStrategy", "adds_context", "choose", "get", "mix_fault",
+    "EVEN",
+    "GROUP",
+    "MIXABLE",
+    "PAPER",
+    "STRATEGIES",
+    "Options",
+    "Pick",
+    "Shelf",
+    "ShelfFile",
+    "Strategy",
+    "StrategyOptionError",
+    "UnknownStrategy",
+    "adds_context",
+    "choose",
+    "get",
+    "mix_fault",
     "names",
 ]  # fmt: skip
 
@@ -95,7 +109,7 @@ def choose(
 
     Raises:
         UnknownStrategy: there is no such strategy.
-        OptionError: an option is unknown, or its value is not allowed.
+        StrategyOptionError: an option is unknown, or its value is not allowed.
         ValueError: `shelf` lacks what the strategy needs.
     """
     by = get(strategy)
@@ -105,7 +119,7 @@ def choose(
 
 def _mapping(options: Mapping[str, Any] | Options | None) -> Mapping[str, Any]:
     if isinstance(options, Options):
-        raise OptionError(f"{type(options).__name__} are the options of another strategy")
+        raise StrategyOptionError(f"{type(options).__name__} are the options of another strategy")
     return options or {}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from . import similar
-from .strategy import Need, Options, Pick, Shelf
+from .strategy import Options, Pick, Shelf, ShelfFile
 
 if TYPE_CHECKING:
     from ..notes import Note
@@ -17,7 +17,7 @@ Longest = Annotated[int, Meta(ge=1)]
 
 
 def fetch(
-    question: str, shelf: Shelf, rng: Random, strategy: str, need: Need, most: int,
+    question: str, shelf: Shelf, rng: Random, strategy: str, need: ShelfFile, most: int,
     longest: int | None, shown: Callable[[Sequence["Note"]], str],
 ) -> Pick:  # fmt: skip
     """Return the best notes of the file `need` as `shown` puts them.

@@ -19,8 +19,8 @@ from ..words import LONGEST_READ
 from .fetch import of_bank
 from .strategy import Options, Pick, Shelf, Strategy
 
-Kind: TypeAlias = Literal["numbers", "facts", "question"]
-Split: TypeAlias = Literal["train", "heldout"]
+NoiseKind: TypeAlias = Literal["numbers", "facts", "question"]
+NoiseSplit: TypeAlias = Literal["train", "heldout"]
 
 MOST = 12
 """Sentences at most: no kind has fewer templates in a half."""
@@ -32,9 +32,9 @@ class Noise(Options, frozen=True, forbid_unknown_fields=True):
     """`kind`: statements with numbers, facts without, or other questions; how many sentences; and
     which half of the templates."""
 
-    kind: Kind = "numbers"
+    kind: NoiseKind = "numbers"
     sentences: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 3
-    split: Split = "train"
+    split: NoiseSplit = "train"
 
 
 class _Half(msgspec.Struct, frozen=True):

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ..notes import Notes
     from ..personas.bank import Bank, Persona
 
-Need: TypeAlias = Literal["notes", "examples", "concepts"]
+ShelfFile: TypeAlias = Literal["notes", "examples", "concepts"]
 """A file of rows `{text, question}` that a strategy retrieves from (`its.notes`)."""
 
 SHA256 = "_sha256"
 """Ends the keys by which a manifest records the files that a strategy retrieved from."""
 
 
-class OptionError(ValueError):
+class StrategyOptionError(ValueError):
     """Options that a strategy cannot take; the message names strategy, key and remedy."""
 
 
@@ -46,7 +46,7 @@ class Shelf:
 class Pick:
     """A text that can stand as the context.
 
-    `source` is `bank`, `languages`, the `Need` it was retrieved from, `template`, or `question` for
+    `source` is `bank`, `languages`, the `ShelfFile` it came from, `template`, or `question` for
     what was read out of the question itself. `strategy` is the one that was drawn. `prompt` names
     the prompt by which a model may write a text instead (of the same `domain`, if it is a persona);
     `None` where the text stands as it is.
@@ -81,7 +81,7 @@ class Strategy(Generic[O]):
     pick: Callable[[str, Shelf, Random, O], Pick | None]
     options: type[O]
     context: bool = True
-    needs: Sequence[Need] = ()
+    needs: Sequence[ShelfFile] = ()
     prompts: Sequence[str] = ()
     version: int = 1
 
@@ -89,15 +89,15 @@ class Strategy(Generic[O]):
         """Return `given` as this strategy's options; texts, as a command line has them, convert.
 
         Raises:
-            OptionError: a key is unknown, or a value is not one that it takes.
+            StrategyOptionError: a key is unknown, or a value is not one that it takes.
         """
         whose = f"the strategy {self.name!r}"
         fields = {field.name: field.type for field in msgspec.structs.fields(self.options)}
         for name, value in given.items():
             if name not in fields:
-                raise OptionError(unknown("option", name, fields, whose))
+                raise StrategyOptionError(unknown("option", name, fields, whose))
             if get_origin(fields[name]) is Literal and value not in get_args(fields[name]):
-                raise OptionError(unknown(name, str(value), get_args(fields[name]), whose))
+                raise StrategyOptionError(unknown(name, str(value), get_args(fields[name]), whose))
         texts = {
             name: value.split(",")
             for name, value in given.items()
@@ -108,7 +108,7 @@ class Strategy(Generic[O]):
         except msgspec.ValidationError as error:
             reason, _, key = str(error).partition(" - at `$.")
             at = f" {key.rstrip('`')!r}" if key else ""
-            raise OptionError(f"Option{at} of {whose}: {reason}") from error
+            raise StrategyOptionError(f"Option{at} of {whose}: {reason}") from error
 
     def record(self, options: O, shelf: Shelf) -> dict[str, Any]:
         """Return what a manifest keeps: every option, and the hashes of the files that it needs."""
@@ -119,12 +119,12 @@ class Strategy(Generic[O]):
         """Return the options of a manifest's record.
 
         Raises:
-            OptionError: as `read`.
+            StrategyOptionError: as `read`.
         """
         files = {f"{need}{SHA256}" for need in self.needs}
         return self.read({key: value for key, value in record.items() if key not in files})
 
-    def missing(self, shelf: Shelf) -> list[Need]:
+    def missing(self, shelf: Shelf) -> list[ShelfFile]:
         """Return what `shelf` lacks for this strategy."""
         return [need for need in self.needs if getattr(shelf, need) is None]
 

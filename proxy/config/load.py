@@ -17,7 +17,7 @@ from its.answers import KINDS
 from its.finite import not_finite
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
 from its.methods import METHODS
-from its.strategies import OptionError, Options, UnknownStrategy
+from its.strategies import Options, StrategyOptionError, UnknownStrategy
 from its.types import Layout
 
 from .checks import Checks, ConfigError
@@ -283,7 +283,7 @@ class _Resolver(Checks):
             return manifest.train.options
         try:
             options: Options = by.read(table.strategy_options or {})
-        except OptionError as error:
+        except StrategyOptionError as error:
             raise self.fail(f"{at}.strategy_options", str(error)) from error
         return options
 

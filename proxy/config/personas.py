@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from its import urls
-from its.strategies import Need
+from its.strategies import ShelfFile
 
 from .checks import Checks
 from .settings import SELF, SOURCES, Generator, PersonaSettings, PersonaSource, StoreSettings
@@ -123,7 +123,7 @@ class PersonaResolver(Checks):
         except bank.BankError as error:
             raise self.fail("personas.bank", str(error)) from error
 
-    def _notes(self, key: Need, name: str | None) -> "Notes | None":
+    def _notes(self, key: ShelfFile, name: str | None) -> "Notes | None":
         if name is None:
             return None
         from its import notes

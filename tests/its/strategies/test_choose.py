@@ -10,7 +10,7 @@ import pytest
 
 from its.notes import Note, Notes
 from its.personas.bank import load
-from its.strategies import EVEN, STRATEGIES, OptionError, Shelf, choose, get, mix_fault
+from its.strategies import EVEN, STRATEGIES, Shelf, StrategyOptionError, choose, get, mix_fault
 from tests.conftest import ROOT
 
 BANK = load()
@@ -116,7 +116,7 @@ def test_a_strategy_says_what_its_shelf_lacks(strategy: str) -> None:
 
 def test_options_of_another_strategy_are_refused() -> None:
     noise = get("noise").read({})
-    with pytest.raises(OptionError, match="Noise are the options of another strategy"):
+    with pytest.raises(StrategyOptionError, match="Noise are the options of another strategy"):
         choose("mixed", QUESTION, shelf=SHELF, seed=0, member="m", options=noise)
 
 

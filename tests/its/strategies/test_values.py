@@ -12,10 +12,10 @@ from its.personas.bank import load
 from its.strategies import (
     PAPER,
     STRATEGIES,
-    OptionError,
     Pick,
     Shelf,
     Strategy,
+    StrategyOptionError,
     UnknownStrategy,
     adds_context,
     choose,
@@ -67,7 +67,7 @@ def test_an_unknown_strategy_is_told_with_the_nearest() -> None:
     ],
 )
 def test_options_that_cannot_be(strategy: str, given: dict[str, object], told: str) -> None:
-    with pytest.raises(OptionError) as raised:
+    with pytest.raises(StrategyOptionError) as raised:
         get(strategy).read(given)
     assert told in str(raised.value)
 
