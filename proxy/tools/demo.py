@@ -19,9 +19,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from its import children
+from its.strategies import PAPER
 
 FOLDER = Path("runs") / "demo"
-STRATEGIES = ("none", "similar", "unsimilar", "random")
 PROBLEMS = 12
 STOP_SECONDS = 15.0
 
@@ -85,7 +85,7 @@ def _config(model: Path) -> str:
 
     members = "\n".join(
         MEMBER.format(initial=strategy[0], name=quoted(model.stem), strategy=strategy)
-        for strategy in STRATEGIES
+        for strategy in PAPER
     )
     return CONFIG.format(model=quoted(str(model)), members=members)
 

@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from its.personas.bank import load
-from its.strategies import EVEN, Shelf
+from its.strategies import Options, Shelf
 from its.types import Layout
 from proxy.config.settings import Member, StoreSettings
 from proxy.contexts.personas import ContextChooser
@@ -43,7 +43,7 @@ async def in_memory() -> float:
     """Return the CPU of a context that is in memory, in ms."""
     from its.manifest import CoDesign
 
-    member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), EVEN,
+    member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), Options(),
                     CoDesign.UNVERIFIED)  # fmt: skip
     contexts = ContextChooser(Shelf(load()), 0, None, Metrics())
     await contexts.ask(member, "How many?")
