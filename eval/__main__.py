@@ -15,6 +15,7 @@ import typer
 from .asking.commands import run
 from .codesign.commands import codesign, matrix
 from .errors import EvalError
+from .replaying.commands import frontier, replay, search
 from .tasks.hub import NAMES
 
 if TYPE_CHECKING:
@@ -169,24 +170,9 @@ def grade(
         Console().print(grading_table(figures, file.name))
 
 
-@app.command(name="replay")
-def replay_file(
-    file: Annotated[
-        Path, typer.Argument(help="JSONL rows {problem_id, model, text, gold}: finished outputs.")
-    ],
-    method: Annotated[str, typer.Option(help="How the models' answers become one.")] = "majority",
-) -> None:
-    """Let the models whose outputs FILE holds vote, and print how each did beside the vote."""
-    from its.answers.algebra.workers import Workers
-    from its.methods import METHODS
-
-    from .grading.replay import markdown, read_outputs, replay
-
-    if method not in METHODS:
-        raise EvalError(f"--method {method}: there are: {', '.join(METHODS)}")
-    outputs = read_outputs(file)
-    with Workers() as graders:
-        print(markdown(replay(outputs, method, graders)))
+app.command()(replay)
+app.command()(frontier)
+app.command()(search)
 
 
 def main() -> None:

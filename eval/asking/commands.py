@@ -47,6 +47,15 @@ def run(
             help="The chat template opens <think> itself; if absent, what the server says.",
         ),
     ] = None,
+    logprobs: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=20,
+            metavar="N",
+            help="Store how probable each answer was, and its N likeliest tokens' confidence.",
+        ),
+    ] = None,
     extra_body: Annotated[
         str, typer.Option(metavar="JSON", help="Further fields of each request.")
     ] = "{}",
@@ -101,7 +110,7 @@ def run(
             model=model, samples=samples, temperature=temperature, top_p=top_p,
             max_tokens=max_tokens, seed=seed, system=system, strategy=strategy,
             persona_per_sample=persona_per_sample, answers=answer_kind, thinking=thinking,
-            extra=_object(extra_body),
+            logprobs=logprobs, extra=_object(extra_body),
         ),
         folder=out or Path("runs") / f"{problems.name}-{model.replace('/', '_')}",
         concurrency=concurrency,
@@ -113,6 +122,9 @@ def run(
     )  # fmt: skip
     folder, found = measure(spec)
     Console().print(scores_table(found, f"{problems.name}, {model}"))
+    if logprobs is not None and not any(s.logprobs for s in folder.samples().values()):
+        told = f"No log-probabilities came: the server ignores `logprobs` for {model}."
+        Console(stderr=True).print(told, style="yellow", markup=False)
     if failed := folder.failed():
         raise EvalError(f"{failed} calls failed; the same command asks them again", 1)
 
