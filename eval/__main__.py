@@ -5,21 +5,22 @@ OpenAI client, and a test holds that.
 """
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .asking.commands import run
+from its.cli import bar
+
+from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix
 from .errors import EvalError
 from .replaying.commands import frontier, replay, search
 from .tasks.hub import NAMES
 
 if TYPE_CHECKING:
-    from .figures.scores import Scores
+    from .figures.scores import ScoreRows
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,10 +31,6 @@ app = typer.Typer(
 )
 
 
-app.command()(run)
-
-
-@app.command()
 def task(
     name: Annotated[str, typer.Argument(help=f"{NAMES}, or a FILE.jsonl.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL rows {id, problem, answer}.")],
@@ -50,7 +47,6 @@ def task(
     Console(stderr=True).print(f"{out}: {rows:,} problems, SHA-256 {loaded.sha256}", markup=False)
 
 
-@app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Folders that `its-eval run` wrote.")],
     title: Annotated[str, typer.Option(help="Stands over the table.")] = "",
@@ -81,7 +77,7 @@ def report(
     Console().print(scores_table(found, title))
 
 
-def _write_page(folders: list[Path], title: str, path: Path) -> "Scores":
+def _write_page(folders: list[Path], title: str, path: Path) -> "ScoreRows":
     """Write the page; return what the table shows of the same runs."""
     from rich.console import Console
 
@@ -102,7 +98,6 @@ def _write_page(folders: list[Path], title: str, path: Path) -> "Scores":
     return [(row.context, row.figures) for row in page.rows]
 
 
-@app.command()
 def compare(
     folders: Annotated[
         list[Path], typer.Argument(help="Two runs; or one of a panel, against its own members.")
@@ -131,11 +126,6 @@ def compare(
         Console().print(comparison_table(made))
 
 
-app.command()(matrix)
-app.command()(codesign)
-
-
-@app.command()
 def grade(
     file: Annotated[
         Path,
@@ -152,14 +142,11 @@ def grade(
     from rich.console import Console
 
     from .grading.rows import grade_rows, read_rows, summary, wrongly_graded
-    from .pages.grading import grading_bar, grading_table
+    from .pages.grading import grading_table
 
     rows = read_rows(file, sure=sure)
-    try:
-        with grading_bar(len(rows)) as on_row:
-            results = grade_rows(rows, jobs, on_row)
-    except KeyboardInterrupt:
-        raise EvalError("interrupted", 130) from None
+    with bar("grading", len(rows), transient=True) as on_row:
+        results = grade_rows(rows, jobs, on_row)
     figures = summary(results)
     if show:
         for row in wrongly_graded(results):
@@ -170,21 +157,14 @@ def grade(
         Console().print(grading_table(figures, file.name))
 
 
-app.command()(replay)
-app.command()(frontier)
-app.command()(search)
+COMMANDS = (run, task, report, compare, matrix, codesign, grade, replay, frontier, search)
+for command in COMMANDS:
+    app.command()(CLI.one_line_errors(EvalError, interrupted="interrupted")(command))
 
 
 def main() -> None:
     """Run the command line."""
-    try:
-        app()
-    except EvalError as error:
-        from rich.console import Console
-
-        console = Console(stderr=True, soft_wrap=True)
-        console.print(f"its-eval: {error}", markup=False, style="red")
-        sys.exit(error.code)
+    app()
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def _fixed(has: Known, drafts: int, one_member: bool) -> Iterator[tuple[str, Map
     if has.logprobs:
         yield "weighted", {}
     if has.tail:
-        yield "weighted", {"measure": "tail", "keep": 0.5}
+        yield "weighted", {"measure": "tail", "share": 0.5}
     if 1 < len(has.temperatures) <= drafts:
         yield "temperatures", {"temperatures": list(has.temperatures)}
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from its.answers import KINDS
+from its.finite import not_finite
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
 from its.methods import METHODS
 from its.strategies import EVEN, mix_fault
@@ -29,6 +30,7 @@ from .settings import (
     Member,
     Panel,
     PersonaSettings,
+    ServerKind,
     Settings,
 )
 from .tables import ConfigFile, EngineTable, KeyTable, MemberTable, PanelTable, ServerTable
@@ -55,6 +57,8 @@ def _parse(path: Path) -> ConfigFile:
         raise ConfigError(path, "", f"cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from error
+    if key := not_finite(raw):
+        raise ConfigError(path, key, "must be a finite number, not nan or inf")
     try:
         return msgspec.convert(raw, ConfigFile)
     except msgspec.ValidationError as error:
@@ -159,30 +163,29 @@ class _Resolver(Checks):
         self.at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
         self.at_least(f"{at}.max_queue", table.max_queue, 0)
         self.above_0(f"{at}.timeout_s", table.timeout_s)
-        base_url = table.base_url
-        if base_url is not None:
-            base_url = self.engine_url(f"{at}.base_url", base_url)
-        embedded, queued = None, table.max_queue
-        if queued is None:
-            queued = QUEUED * table.max_concurrency
-        if table.embedded is not None:
-            embedded = self.path.parent / table.embedded
-            if not embedded.is_file():
-                raise self.fail(f"{at}.embedded", f"no file {embedded}")
-            if table.api_key is not None:
-                raise self.fail(f"{at}.api_key", "the proxy makes an embedded engine's key itself")
+        server, place = self._place(at, table)
+        queued = table.max_queue
         return EngineSettings(
             name=name,
-            base_url=base_url,
-            embedded=embedded,
+            server=server,
+            place=place,
             api_key=self.secret(f"{at}.api_key", table.api_key) if table.api_key else None,
             max_concurrency=table.max_concurrency,
-            max_queue=QUEUED * table.max_concurrency
-            if table.max_queue is None
-            else table.max_queue,
+            max_queue=QUEUED * table.max_concurrency if queued is None else queued,
             timeout_s=table.timeout_s,
             forward_headers=self.forwarded(f"{at}.forward_headers", table.forward_headers),
         )
+
+    def _place(self, at: str, table: EngineTable) -> tuple[ServerKind, str]:
+        """Return the kind of an engine, and where it is."""
+        if table.base_url is not None:
+            return "base_url", self.engine_url(f"{at}.base_url", table.base_url)
+        file = self.path.parent / (table.embedded or "")
+        if not file.is_file():
+            raise self.fail(f"{at}.embedded", f"no file {file}")
+        if table.api_key is not None:
+            raise self.fail(f"{at}.api_key", "the proxy makes an embedded engine's key itself")
+        return "embedded", str(file)
 
     def _member(self, name: str, table: MemberTable) -> Member:
         at = f"members.{name}"

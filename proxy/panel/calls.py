@@ -9,7 +9,8 @@ from its.types import Call, Completion, Failure
 
 from ..base.outcome import Spent
 from ..engines.collect import Collector
-from ..engines.engine import CHAT, Body, Engine, EngineError
+from ..engines.engine import CHAT, Body, Engine
+from ..engines.errors import EngineError
 from ..engines.limits import Retries
 from .live import Live
 

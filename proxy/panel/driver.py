@@ -17,7 +17,7 @@ from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from ..config.settings import Panel
 from ..contexts.personas import Completing
-from ..engines.engine import EngineError
+from ..engines.errors import EngineError
 from ..grading import Compared, Grading, safely
 from ..state import Generation
 from ..telemetry.tracing import outgoing, span

@@ -222,7 +222,7 @@ def test_the_printed_panel_loads_in_the_proxy(tmp_path: Path) -> None:
         ("majority", {}, ("a", "b 2 (x)"), 8),
         ("adaptive", {"confidence": 0.85}, ("a",), 8),
         ("escalate", {"stronger": "b 2 (x)", "escalate_below": 0.75}, ("a",), 2),
-        ("weighted", {"measure": "tail", "keep": 0.5}, ("a",), 100),
+        ("weighted", {"measure": "tail", "share": 0.5}, ("a",), 100),
         ("temperatures", {"temperatures": [0.2, 1.0]}, ("a", "b 2 (x)"), 100),
     ],
 )

@@ -118,7 +118,7 @@ def test_weighted_by_the_tail_asks_for_the_likeliest_tokens_and_keeps_the_surest
     done = drive(*case("weighted", options={"measure": "tail"}), says)
     assert dict(done.calls[0].params) == {"logprobs": True, "top_logprobs": 20}
     assert done.said == "so \\boxed{1}"  # 11 against 9
-    assert drive(*case("weighted", options={"measure": "tail", "keep": 0.3}), says).said == (
+    assert drive(*case("weighted", options={"measure": "tail", "share": 0.3}), says).said == (
         "so \\boxed{2}"
     )
 
@@ -212,6 +212,11 @@ def test_a_tie_of_scores_goes_to_the_answer_with_more_votes() -> None:
 
 def test_the_vote_stands_undecided_if_the_judge_says_nothing() -> None:
     done = drive(*case("best_of", options={"judge": "j"}), judged({}))
+    assert (done.said, done.verdict.decided) == ("so \\boxed{1}", False)
+
+
+def test_a_draft_whose_judge_failed_is_not_the_worst() -> None:
+    done = drive(*case("best_of", options={"judge": "j"}), judged({"boxed{2}": "Score: 1"}))
     assert (done.said, done.verdict.decided) == ("so \\boxed{1}", False)
 
 

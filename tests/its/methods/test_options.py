@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from its.methods.options import OptionError, named, pairs, parse
-from its.methods.seam import Case
+from its.methods.seam import Case, Method
 from its.methods.table import METHODS, find
 from tests.its.methods.driving import case
 from tests.its.methods.test_every_method import OPTIONS
@@ -24,8 +25,8 @@ NAN = float("nan")
         ("adaptive", {"first": 0}, "first: Expected `int` >= 1"),
         ("adaptive", {"first": True}, "first: Expected `int`, got `bool`"),
         ("adaptive", {"posterior": "gamma"}, "posterior: Invalid enum value 'gamma'"),
-        ("weighted", {"keep": 0}, "keep: Expected `float` > 0"),
-        ("weighted", {"keep": float("inf")}, "keep: must be a finite"),
+        ("weighted", {"share": 0}, "share: Expected `float` > 0"),
+        ("weighted", {"share": float("inf")}, "share: must be a finite"),
         ("temperatures", {"temperatures": [0.2]}, "temperatures: Expected `array` of length >= 2"),
         ("temperatures", {"temperatures": [0.2, 0.2]}, "`temperatures` lists one twice"),
         (
@@ -154,3 +155,9 @@ def test_the_command_line_writes_values_as_toml_does() -> None:
     for wrong in (["confidence"], ["=1"], ["a=1", "a.b=2"]):
         with pytest.raises(OptionError):
             pairs(wrong)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_no_option_is_called_as_a_key_of_the_table_that_nests_it(method: Method) -> None:
+    keys = {field.name for field in msgspec.structs.fields(method.options)}
+    assert not keys & {"method", "members", "samples", "keep"}
