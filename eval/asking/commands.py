@@ -60,7 +60,7 @@ def run(
             min=0,
             max=20,
             metavar="N",
-            help="Store how probable each answer was, and its N likeliest tokens' confidence.",
+            help="Store log-probabilities of each answer, by the N likeliest tokens too if N > 0.",
         ),
     ] = None,
     extra_body: Annotated[
