@@ -78,7 +78,7 @@ def replay(
         alone = {row.member: [row.problems, row.alone, row.method] for row in rows}
         print(json.dumps({**found.as_json(), "beside": alone, "notes": told}))
         return
-    Console().print(heading(found), style="bold", markup=False, highlight=False)
+    Console().print(heading(found), style="bold", markup=False, highlight=False, soft_wrap=True)
     Console().print(replay_table(found))
     if len(rows) > 1:
         Console().print(beside_table(rows, at.name))

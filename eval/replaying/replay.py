@@ -165,11 +165,13 @@ class Beside:
 
 def beside(found: Replayed, problems: Sequence[StoredProblem]) -> list[Beside]:
     """Return each member beside the method, on the problems that it answered; most first."""
+    asked = {*found.plan.members, *found.plan.others} if found.plan.members else None
     alone: dict[str, list[tuple[float, float]]] = {}
     for problem in problems:
         if problem.id in found.means:
             method = found.means[problem.id].right
-            for member in dict.fromkeys(one.member for one in problem.answers):
+            there = dict.fromkeys(one.member for one in problem.answers)
+            for member in (name for name in there if asked is None or name in asked):
                 own = fmean(one.correct for one in problem.of(member))
                 alone.setdefault(member, []).append((own, method))
     rows = [

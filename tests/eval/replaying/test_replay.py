@@ -285,6 +285,24 @@ def test_places_that_disagree_are_refused(tmp_path: Path) -> None:
     assert "problem 'p0' has the answer '8' here and '7' in another place" in ended.stderr
 
 
+def test_a_panel_s_run_gives_its_members_ballots(tmp_path: Path, graders: Workers) -> None:
+    def ballot(member: str, answer: str | None) -> dict[str, Any]:
+        spent = {"completion_tokens": 5}
+        return {"member": member, "outcome": "voted", "answer": answer, "usage": spent}
+
+    ballots = [ballot("a", "7"), ballot("b", "14/2"), ballot("c", "3")]
+    folder = run(tmp_path / "run", [["7"]], model="vote", input_time={"ballots": ballots})
+    found = said(folder, "--member", "c", "--member", "b", "--member", "a")
+    assert found["accuracy"]["value"] == 1
+    assert found["beside"] == {"a": [1, 1.0, 1.0], "b": [1, 1.0, 1.0], "c": [1, 0.0, 1.0]}
+    assert not found["tokens_estimated"]
+    early = run(tmp_path / "early", [["7"]], model="vote", input_time={
+        "ballots": [*ballots[:2], {**ballots[2], "outcome": "cancelled"}]
+    })  # fmt: skip
+    problems = read_stored([early], graders)
+    assert {one.member for one in problems[0].answers} == {"vote"}
+
+
 def test_runs_of_several_models_are_members(tmp_path: Path) -> None:
     one = run(tmp_path / "a", [["7", "7"], ["3", "3"]], model="a")
     two = run(tmp_path / "b", [["3", "3"], ["7", "7"]], model="b")
