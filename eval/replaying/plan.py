@@ -39,11 +39,6 @@ class Plan:
         """The members that the options name, such as `stronger`: they give no drafts."""
         return frozenset(name for _, name in named(self.options))
 
-    @property
-    def label(self) -> str:
-        """The options as they are written on a command line."""
-        return " ".join(f"{key}={value}" for key, value in self.raw.items())
-
 
 def plan(
     name: str,

@@ -144,13 +144,24 @@ def replay(
 def replay_all(
     problems: Sequence[StoredProblem], plans: Sequence[Plan], number: int, seed: int, fewest: int
 ) -> list[Replayed]:
-    """Replay each plan, with a progress bar."""
-    found = []
+    """Replay each plan, with a progress bar.
+
+    Of plans that differ in an option and do the same on every problem, the first one is kept.
+    """
+    found: list[Replayed] = []
     with bar("replaying", len(plans), transient=True) as advance:
         for plan in plans:
-            found.append(replay(problems, plan, number=number, seed=seed, fewest=fewest))
+            one = replay(problems, plan, number=number, seed=seed, fewest=fewest)
+            if not any(_same(one, other) for other in found):
+                found.append(one)
             advance()
     return found
+
+
+def _same(one: Replayed, other: Replayed) -> bool:
+    a, b = one.plan, other.plan
+    alike = (a.name, a.members, a.samples) == (b.name, b.members, b.samples)
+    return alike and one.means == other.means
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the terminal shows of replayed methods."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from string import ascii_uppercase
 
 from rich import box
 from rich.table import Table
@@ -11,20 +12,45 @@ from .plan import Plan
 from .replay import Beside, Replayed
 from .search import Found
 
-
-def described(plan: Plan, *, of_whom: bool = True) -> str:
-    """Return a plan in words: the method, its options, the samples, and (`of_whom`) of whom."""
-    parts = [plan.name, plan.label]
-    if plan.samples:
-        parts.append(f"samples={plan.samples}")
-    if plan.members and of_whom:
-        parts.append(f"of {', '.join(plan.members)}")
-    return " ".join(part for part in parts if part)
+LONG = 12
+"""Characters of a member's name, above which a letter stands for it."""
 
 
-def _several(found: Iterable[Replayed]) -> bool:
-    """Tell whether the plans have different members, so that the rows have to name them."""
-    return len({each.plan.members for each in found}) > 1
+def described(plan: Plan, names: Mapping[str, str] | None = None) -> str:
+    """Return a plan in words: the method, its options, the samples, and of whom.
+
+    `names` gives what stands for each member; a member that is not in it is not named.
+    """
+    known = {name: name for name in (*plan.members, *plan.others)} if names is None else names
+    options = [f"{key}={known.get(str(value), value)}" for key, value in plan.raw.items()]
+    whom = [known[member] for member in plan.members if member in known]
+    samples = plan.samples if plan.samples != 1 or not whom else None
+    parts = [
+        plan.name,
+        *options,
+        *([f"samples={samples}"] if samples else []),
+        *([f"of {', '.join(whom)}"] if whom else []),
+    ]
+    return " ".join(parts)
+
+
+def names_of(found: Iterable[Replayed]) -> dict[str, str]:
+    """Return what stands for each member where plans ask different ones; else nothing does.
+
+    Letters stand for long names: a table of 80 columns has no room for them.
+    """
+    plans = [each.plan for each in found]
+    if len({plan.members for plan in plans}) == 1 and not any(plan.others for plan in plans):
+        return {}
+    members = dict.fromkeys(m for plan in plans for m in (*plan.members, *sorted(plan.others)))
+    if all(len(member) <= LONG for member in members):
+        return {member: member for member in members}
+    return dict(zip(members, ascii_uppercase, strict=False))
+
+
+def legend(names: Mapping[str, str]) -> str:
+    """Return which member each letter stands for; nothing if they stand for themselves."""
+    return ", ".join(f"{short}: {name}" for name, short in names.items() if short != name)
 
 
 def heading(found: Replayed) -> str:
@@ -69,7 +95,7 @@ def frontier_table(found: Frontier) -> Table:
     """Return one row for each method and its options, in at most 80 columns."""
     table = _table(f"{found.problems} problems, {found.orders} orders of their stored answers")
     table.add_column("method", overflow="fold", min_width=14)
-    of_whom = _several(row.replayed for row in found.rows)
+    names = names_of(row.replayed for row in found.rows)
     timed = found.rows[0].replayed.seconds is not None
     withheld = any(row.replayed.coverage < 1 for row in found.rows)
     more = ["ans-\nwered", "right\nof them"] if withheld else []
@@ -81,12 +107,13 @@ def frontier_table(found: Frontier) -> Table:
         star = {axis: "*" if axis in row.cheapest else "" for axis in AXES}
         of_these = f"{precision.value:.1%}" if precision else "-"
         table.add_row(
-            described(each.plan, of_whom=of_whom), f"{accuracy.value:.1%}", _ends(accuracy),
+            described(each.plan, names), f"{accuracy.value:.1%}", _ends(accuracy),
             f"{each.calls:.2f}{star['calls']}", f"{_short(each.tokens)}{star['tokens']}",
             *([f"{_short(each.seconds or 0.0)}{star['seconds']}"] if timed else []),
             *([f"{each.coverage:.0%}", of_these] if withheld else []),
         )  # fmt: skip
-    table.caption = CHEAPEST.format(best=described(found.best.replayed.plan, of_whom=of_whom))
+    best = CHEAPEST.format(best=described(found.best.replayed.plan, names))
+    table.caption = "\n".join(part for part in (legend(names), best) if part)
     table.caption_justify = "left"
     return table
 
@@ -97,16 +124,18 @@ def search_table(found: Found) -> Table:
     table.add_column("method", overflow="fold", min_width=14)
     for column in ("chosen", "right", "95%\ninterval", "calls", "tokens"):
         table.add_column(column, justify="right", no_wrap=True)
+    names = names_of(each for _, each in found.ranked)
     for share, each in found.ranked:
         table.add_row(
-            described(each.plan), f"{share:.0%}", f"{each.accuracy.value:.1%}",
+            described(each.plan, names), f"{share:.0%}", f"{each.accuracy.value:.1%}",
             _ends(each.accuracy), f"{each.calls:.2f}", _short(each.tokens),
         )  # fmt: skip
     held = found.held_out
-    table.caption = (
+    held_out = (
         f"On the halves that nothing was chosen on: {held.value:.1%} ({_ends(held)}) right, at"
         f" {found.held_out_cost:,.4g} {found.budget.unit}."
     )
+    table.caption = "\n".join(part for part in (legend(names), held_out) if part)
     table.caption_justify = "left"
     return table
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eval.replaying.candidates import known, of_panels
-from eval.replaying.frontier import Frontier, frontier
+from eval.replaying.frontier import Frontier, FrontierRow, frontier
 from eval.replaying.plan import plan
 from eval.replaying.search import Budget, block, search
 from eval.replaying.stored import StoredProblem, read_stored
@@ -55,13 +55,13 @@ def test_the_cheapest_within_noise_is_marked(tmp_path: Path, graders: Workers) -
     assert not one.within_noise, "a third of ten problems in forty is more than noise"
     assert one.difference.high < 0
     assert "calls" in one.leads, "nothing is as cheap"
-    dominated = next(r for r in found.rows if plan_of(r) == ("majority", 2, ""))
+    dominated = next(r for r in found.rows if plan_of(r) == ("majority", 2, {}))
     assert "calls" not in dominated.leads
 
 
-def plan_of(row: Any) -> tuple[str, int | None, str]:
+def plan_of(row: FrontierRow) -> tuple[str, int | None, dict[str, Any]]:
     at = row.replayed.plan
-    return at.name, at.samples, at.label
+    return at.name, at.samples, dict(at.raw)
 
 
 def test_what_abstains_is_shown_and_not_compared(tmp_path: Path, graders: Workers) -> None:
@@ -69,7 +69,7 @@ def test_what_abstains_is_shown_and_not_compared(tmp_path: Path, graders: Worker
     abstaining = [row for row in found.rows if row.replayed.coverage < 1]
     assert abstaining
     assert not any(row.within_noise or row.cheapest or row.leads for row in abstaining)
-    strict = next(row for row in found.rows if row.replayed.plan.raw.get("threshold") == 1.0)
+    strict = next(row for row in found.rows if row.replayed.plan.raw.get("threshold") == 0.75)
     assert strict.replayed.coverage == 0.75
     assert strict.replayed.precision is not None
     assert strict.replayed.precision.value == 1
@@ -114,6 +114,28 @@ def test_the_table_fits_and_the_plot_is_drawn(
     ended = its_eval("frontier", folder, "--plot", tmp_path / "f.gif")
     assert ended.returncode == 2
     assert "ends in .svg or .png" in ended.stderr
+
+
+def test_letters_stand_for_long_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLAIN, "COLUMNS", "80")
+    names = [f"an-organisation/a-long-name-{n}" for n in range(3)]
+    places = [run(tmp_path / str(n), HARD, model=name) for n, name in enumerate(names)]
+    ended = its_eval("frontier", *places, "--orders", 2)
+    shown = " ".join(ended.stdout.split())
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+    assert "stronger=C" in shown
+    assert f"A: {names[0]}, B: {names[1]}, C: {names[2]}" in shown
+    short = [run(tmp_path / name, HARD, model=name) for name in ("s", "u")]
+    shown = its_eval("search", *short, "--budget", "calls=1", "--orders", 2).stdout
+    assert "majority of s" in shown
+    assert "A:" not in shown
+
+
+def test_options_that_change_nothing_are_one_row(tmp_path: Path, graders: Workers) -> None:
+    places = [run(tmp_path / name, [["7"], ["3"]], model=name) for name in "abc"]
+    found = compared(read_stored(places, graders))
+    adaptive = [row for row in found.rows if row.replayed.plan.name == "adaptive"]
+    assert [row.replayed.plan.raw["confidence"] for row in adaptive] == [0.85]
 
 
 def test_the_frontier_as_json(tmp_path: Path) -> None:
