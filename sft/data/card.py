@@ -66,7 +66,7 @@ def _summary(record: DatasetRecord) -> str:
     )
     if train.system or train.instruction:
         told += " Every row has the same texts around its question (see below)."
-    if train.strategy == "none":
+    if not train.has_context:
         return f"{told} No context stands with the questions: ask this checkpoint without one."
     where = "before" if train.placement == "before" else "after"
     return (
@@ -90,17 +90,23 @@ def _origin(record: DatasetRecord) -> str:
         where = f"instruction, {train.instruction_placement} every question"
         rows.append((where, train.instruction))
     personas = train.personas
-    if train.strategy != "none":
+    if train.has_context:
         rows.append(("contexts from", personas.source))
         if personas.model:
             rows.append(("written by", personas.model))
         if personas.distinct:
             told = f"{personas.distinct:,} ({personas.effective:,.1f} effective)"
             rows.append(("different contexts", told))
-        if train.mix:
-            rows.append(("mix", ", ".join(f"{k} {v:g}" for k, v in train.mix.items())))
+        for key, value in train.strategy_options.items():
+            rows.append((f"option `{key}`", _said(value)))
     rows.append(("seed", str(train.seed)))
     return _table(("", ""), rows)
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {share:g}" for name, share in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _left_out(record: DatasetRecord, selection: Selection) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from its import prompts
+from its.overlap import normal
 from its.types import Layout
 
 from ..errors import DataError
-from .decontaminate import Overlap, TestQuestions, normal
+from .decontaminate import Overlap, TestQuestions
 from .examples import Columns, RowShape, TrainingExample, recognise
 from .raw import Bad, Fields, Raw, digest
 from .sets import FILTERS, Source
