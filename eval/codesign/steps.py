@@ -77,13 +77,12 @@ class _Steps:
 
     def _build(self, checkpoint: Checkpoint) -> ExperimentStep:
         data, place = self.plan.data, self.out / "data" / checkpoint.data
-        rows: tuple[object, ...] = data.build
-        if data.arithmetic:  # so the harness asks the base, which has no manifest
-            rows = ("--source", self.places.problems / "train.jsonl", "--instruction", INSTRUCTION)
+        rows = ("--source", self.places.problems / "train.jsonl") if data.arithmetic else data.build
         own = self.places.bank(checkpoint.kind) if checkpoint.has_context else None
         bank = ("--bank", own) if own else ()
         words = _python(
-            "sft", "build", *rows, *bank, "--rows", data.rows,
+            # The harness asks the base so, which has no manifest; all rows of the matrix are alike.
+            "sft", "build", *rows, "--instruction", INSTRUCTION, *bank, "--rows", data.rows,
             "--strategy", checkpoint.strategy, "--out", place,
         )  # fmt: skip
         return ExperimentStep(

@@ -46,6 +46,12 @@ class ProxyClient:
         self._client = httpx.Client(base_url=url, headers=headers, timeout=SECONDS, trust_env=False)
         self._model, self._system = model, system
 
+    def __enter__(self) -> "ProxyClient":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._client.close()
+
     def compose(self, row: QuestionRow) -> Any:
         """Return the messages that the engine would be sent."""
         return self._post("input_time/compose", row)["messages"]
@@ -83,9 +89,12 @@ def compare_all(
     chosen = sample(rows_.read(data), number, seed)
     if not chosen:
         raise CheckpointError(f"{data} has no rows")
-    trained, served = load(tokenizer), ProxyClient(url, model, key, _system(data, chosen[0]))
+    trained, system = load(tokenizer), _system(data, chosen[0])
     differences, tokens = [], 0
-    with bar("comparing", len(chosen), transient=True) as advance:
+    with (
+        ProxyClient(url, model, key, system) as served,
+        bar("comparing", len(chosen), transient=True) as advance,
+    ):
         for row in chosen:
             found, length = compare(row, trained, served)
             tokens += length
