@@ -87,8 +87,11 @@ def declared(block: Mapping[str, Any] | None) -> Declared:
         found = msgspec.convert(dict(block), Declared)
     except msgspec.ValidationError as error:
         raise TrainingError(f"input_time: {error}") from error
-    stages = Manifest(manifest.SCHEMA, "", Train(found.strategy))
     asked = found.test_strategy or found.strategy
+    try:
+        stages = Manifest(manifest.SCHEMA, "", Train(found.strategy), Test(asked))
+    except ValueError as error:
+        raise TrainingError(f"input_time: {error}") from error
     if manifest.check(stages, asked) is not CoDesign.VERIFIED:
         raise TrainingError(
             f"input_time: trained with `{found.strategy}` and asked with `{asked}`: a context"
