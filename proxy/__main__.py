@@ -199,6 +199,7 @@ def _explain(config: Path) -> None:
     from rich.table import Table
 
     from its.manifest import CoDesign
+    from its.strategies import adds_context
 
     settings = _load(config, refuse_mismatch=False)
     table = Table(box=None, pad_edge=False)
@@ -206,7 +207,8 @@ def _explain(config: Path) -> None:
         table.add_column(name)
     for member in settings.members.values():
         trained = member.manifest.train.strategy if member.manifest else "? (no manifest)"
-        stands = f"{member.layout.placement} the question" if member.strategy != "none" else "-"
+        asked = adds_context(member.strategy)
+        stands = f"{member.layout.placement} the question" if asked else "-"
         told = member.own_co_design.value
         if member.own_co_design is CoDesign.MISMATCH:
             told += ", allowed" if member.allow_mismatch else ": refused"
@@ -248,9 +250,14 @@ def _check_store(config: Path, settings: "Settings") -> None:
 
 
 def _warn(settings: "Settings") -> None:
+    from its.manifest import other_version
+
     bare = [member.name for member in settings.members.values() if member.manifest is None]
     if bare:
         CLI.say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
+    for member in settings.members.values():
+        if member.manifest and (told := other_version(member.manifest)):
+            CLI.say(f"{member.name} {told}")
 
 
 def _listen(host: str, port: int) -> "socket.socket":

@@ -15,6 +15,7 @@ import msgspec
 
 from .. import seeds
 from ..types import Message
+from . import conditions
 from .bank import Domain
 from .prompts import Prompt, load
 from .twins import Twins
@@ -65,7 +66,8 @@ async def write(
     seed: int,
     twins: Twins | None = None,
 ) -> Written:
-    """Have a model write what the prompt named `prompt` asks for: a person of `domain`.
+    """Have a model write what the prompt named `prompt` asks for: a person of `domain`, or the
+    question's conditions, which have no domain.
 
     Each question has requests of its own, even where the model does not see it: a seed for the
     engine, a detail and a place. A text much like one of `twins` is refused; an accepted one joins
@@ -92,6 +94,9 @@ async def write(
 
 def _judged(said: str, question: str, by: Prompt, domain: Domain | None) -> tuple[str, str | None]:
     """Return the tidied text, and the first rule that it breaks."""
+    if by.kind == "conditions":
+        text = conditions.tidy(said)
+        return text, conditions.fault(text, question)
     assert domain is not None, "a person has a domain"
     text = tidy(said)
     return text, fault(text, question, by, domain)

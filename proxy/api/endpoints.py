@@ -7,7 +7,7 @@ embeddings, rerank, score and detokenize do not. A new endpoint is one line of `
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from its import prompts
 
@@ -23,8 +23,7 @@ Choose: TypeAlias = Callable[[str | None], Awaitable[MemberPrompt]]
 """Chooses the member's context for a question; `None` where a request has no user message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
+class Composed(NamedTuple):
     """What the engine gets, and what is said of it (`None`: nothing, the answer stays as it is).
 
     `fields` makes the body's fields when the call has its slot: while it waits, a long question is

@@ -23,7 +23,7 @@ from ..telemetry import logs
 from ..telemetry.tracing import outgoing, span
 from ..wire import render, watch
 from ..wire.request import Request, check_for_member
-from .endpoints import Composed, Endpoint
+from .endpoints import Choose, Composed, Endpoint
 from .relay import relay
 
 Remember = Callable[[Any], None]
@@ -83,10 +83,9 @@ async def _compose(
     # Before a context is chosen: what is refused must not have a persona written for it.
     bypassed = guards.check_fields(request.body, member, endpoint.kind, earlier is not None)
 
-    async def choose(question: str | None) -> MemberPrompt:
-        prompt = await generation.contexts.ask(member, question, request.override)
-        return replace(prompt, co_design=CoDesign.MISMATCH) if bypassed else prompt
-
+    choose: Choose = partial(generation.contexts.ask, member, override=request.override)
+    if bypassed:
+        choose = partial(_marked, choose)
     composed = await endpoint.compose(request, choose, generation.settings.limits)
     if composed.prompt is not None:
         co_design = composed.prompt.co_design
@@ -94,10 +93,14 @@ async def _compose(
         co_design = CoDesign.MISMATCH if bypassed else earlier or CoDesign.UNVERIFIED
         if composed.input_time is not None:
             told = {**composed.input_time, "co_design": co_design.value}
-            composed = replace(composed, input_time=told)
+            composed = composed._replace(input_time=told)
     if not keeps or member.manifest is None:
         return composed, None
     return composed, partial(known.add, member=member, client=name, co_design=co_design)
+
+
+async def _marked(choose: Choose, question: str | None) -> MemberPrompt:
+    return replace(await choose(question), co_design=CoDesign.MISMATCH)
 
 
 async def _stream(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
+from its.strategies import Options
 from its.types import Layout
 
 if TYPE_CHECKING:  # they load numpy, which most configurations do not need
@@ -72,7 +73,7 @@ class Member:
     thinking: bool
     allow_mismatch: bool
     allow_fields: frozenset[str]
-    mix: Mapping[str, float]
+    options: Options
     own_co_design: CoDesign
 
     def co_design(self, strategy: str, layout: Layout) -> CoDesign:
@@ -157,6 +158,8 @@ class PersonaSettings:
     bank: "Bank | None"
     """The user's own; `None`: ours."""
     notes: "Notes | None"
+    examples: "Notes | None"
+    concepts: "Notes | None"
 
 
 @dataclass(frozen=True, slots=True)

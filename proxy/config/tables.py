@@ -5,7 +5,6 @@ from typing import Any, Literal
 import msgspec
 
 from its.manifest import StrategyName
-from its.notes import NOTES_EACH
 
 from .settings import PersonaSource, StreamMode
 
@@ -62,7 +61,7 @@ class MemberTable(ConfigTable, frozen=True):
     thinking: bool = False
     allow_mismatch: bool = False
     allow_fields: list[Literal["custom_logit_processor", "logits_processors"]] = []
-    mix: dict[str, float] | None = None
+    strategy_options: dict[str, Any] | None = None
 
 
 class PanelTable(ConfigTable, frozen=True):
@@ -98,7 +97,8 @@ class PersonasTable(ConfigTable, frozen=True):
     store_rows: int = 1_000_000
     bank: str | None = None
     notes: str | None = None
-    notes_each: int = NOTES_EACH
+    examples: str | None = None
+    concepts: str | None = None
 
 
 class ConfigFile(ConfigTable, frozen=True):

@@ -102,7 +102,7 @@ class Writer:
             served = await asyncio.shield(flight)
             return Served(served.stored, None, served.until)
         if len(self._flights) >= self._most:
-            self._metrics.persona("bank")
+            self._metrics.persona(pick.source)
             return _this_once(pick)
         # A flight outlives its request, and must not hold a long question for so long.
         order = _Order(key, pick, question[: LOOKED_AT + 1], member, seed)
@@ -145,7 +145,7 @@ class Writer:
             self._metrics.persona("store")
             return self._kept(order.key, stored)
         if not self._writes:
-            self._metrics.persona("bank")
+            self._metrics.persona(order.pick.source)
             return Served(_of_bank(order.pick), None, None)
         usage: dict[str, int] = {}
         served = await self._within_limits(order, usage)
@@ -237,7 +237,7 @@ class Writer:
 
     def _kept(self, key: str, stored: Stored, seconds: float = FAILED_SECONDS) -> Served:
         """Return what is kept; a stand-in of the bank is looked up again after `seconds`."""
-        if stored.source == "bank":
+        if stored.source != "generate":
             return Served(stored, None, time.monotonic() + seconds)
         return Served(stored, None, self._store.next_look(key))
 
@@ -264,7 +264,7 @@ class Writer:
 
 
 def _of_bank(pick: Pick) -> Stored:
-    return Stored(pick.text, "bank", pick.domain)
+    return Stored(pick.text, pick.source, pick.domain)
 
 
 def _this_once(pick: Pick) -> Served:

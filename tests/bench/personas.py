@@ -7,6 +7,7 @@ asked by a bare loop of 128 calls at once, then by the command, which must find 
 
 import asyncio
 import json
+import random
 import shutil
 import socket
 import statistics
@@ -24,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from its.personas.bank import load
-from its.strategies import EVEN, Shelf
+from its.strategies import Options, Shelf
 from its.types import Layout
 from proxy.config.settings import Member, StoreSettings
 from proxy.contexts.personas import ContextChooser
@@ -42,7 +43,7 @@ async def in_memory() -> float:
     """Return the CPU of a context that is in memory, in ms."""
     from its.manifest import CoDesign
 
-    member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), EVEN,
+    member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), Options(),
                     CoDesign.UNVERIFIED)  # fmt: skip
     contexts = ContextChooser(Shelf(load()), 0, None, Metrics())
     await contexts.ask(member, "How many?")
@@ -97,9 +98,11 @@ def serve(port: int) -> None:
     async def chat(request: Request) -> Response:
         body = await request.json()
         domain = body["messages"][-1]["content"].rpartition("field of ")[2].partition(". ")[0]
+        rng = random.Random(body.get("seed"))
+        names = " and ".join("".join(rng.choices("abcdefgh", k=6)) for _ in range(3))
         async with slots:
             await asyncio.sleep(SECONDS)
-        return JSONResponse(completion(f"You live for {domain} by the sea and tell all who ask."))
+        return JSONResponse(completion(f"You live for {domain} by the sea and tell {names} of it."))
 
     app = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
     uvicorn.run(app, port=port, log_level="critical")

@@ -647,7 +647,8 @@ def test_metrics_count_sources_and_faults(writing: httpx.Client, engine: Engine)
 
 
 MIXED = (
-    MEMBERS + '[members.m]\nengine = "e"\nmodel = "m"\nstrategy = "mixed"\nmix = { random = 1 }\n'
+    MEMBERS + '[members.m]\nengine = "e"\nmodel = "m"\nstrategy = "mixed"\n'
+    "strategy_options = { mix = { random = 1 } }\n"
 )
 
 
@@ -664,7 +665,10 @@ def test_a_retrieving_member_is_given_its_notes(
         '{"text": "Draw the triangle first."}\n{"text": "Count lamps in pairs."}\n'
     )
     engine.scripts.update(m=says("7"), u=says("7"))
-    config = MIXED.replace('"mixed"', '"retrieved"') + '[personas]\nnotes = "notes.jsonl"\n'
+    config = (
+        MIXED.replace('"mixed"', '"retrieved"').replace("mix = { random = 1 }", "each = 1")
+        + '[personas]\nnotes = "notes.jsonl"\n'
+    )
     told = ask(start(config), "m", "How many lamps?").json()["input_time"]
     assert (told["persona"], told["source"]) == ("Count lamps in pairs.", "notes")
     overridden = ask(start(config), "u", "A triangle?", input_time={"strategy": "retrieved"})

@@ -337,7 +337,12 @@ def test_no_call_goes_on_after_the_engine_is_gone(rows: Path, out: Path) -> None
             with Journal(out, job.identity) as journal:
                 with pytest.raises(EngineGone):
                     await run(
-                        job, rows, journal, EngineClient(client, job, pace), pace, lambda _: None
+                        job,
+                        rows,
+                        journal,
+                        EngineClient(client, job.engine, pace),
+                        pace,
+                        lambda _: None,
                     )
                 assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -104,10 +104,10 @@ def test_of_a_question_of_megabytes_the_beginning_is_ranked_and_compared() -> No
     end = " You teach at a market school and turn every shopping list into a story."
     long = (QUESTION + " ") * (8_000_000 // len(QUESTION)) + end
     began = time.process_time()
-    assert BANK.nearest(long, 5) == BANK.nearest(long[:LONGEST_READ], 5)
+    assert (BANK.rank(long) == BANK.rank(long[:LONGEST_READ])).all()
     assert fault(FITTING, long, load("similar"), WORDS) is None
     assert fault(FITTING, QUESTION + end, load("similar"), WORDS) == "run of the question"
-    assert Notes.of([Note("Draw it."), Note("Count it twice.")], 1).fetch(long)
+    assert Notes.of([Note("Draw it."), Note("Count a pizza twice.")]).fetch(long, 1)
     assert time.process_time() - began < 1.5
 
 
