@@ -13,13 +13,11 @@ from filelock import FileLock, Timeout
 from its.files import write_whole
 from its.types import AnswerKind
 
-
-class RunError(Exception):
-    """A run folder that cannot be used; the message says what to do."""
+from .errors import EvalError
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class EvalSample:
     """One answer to one problem, or the error that came instead.
 
     `answer_kind` says how the answer is compared (`its.types.Answer.kind`).
@@ -52,7 +50,7 @@ class Sample:
         return self.id, self.sample
 
 
-def runs_in(folders: Iterable[Path]) -> list[Path]:
+def run_folders(folders: Iterable[Path]) -> list[Path]:
     """Return run folders: those given, and for a folder of runs (a matrix's cells) those in it."""
     found: list[Path] = []
     for folder in folders:
@@ -66,79 +64,89 @@ def _is_run(folder: Path) -> bool:
 
 
 class RunFolder:
-    """Append-only: a kill loses the calls in flight and nothing else."""
+    """A run on the disk, append-only: a kill loses the calls in flight and nothing else.
+
+    `samples.jsonl` is parsed once, when it is first needed; `append` keeps the copy in step. So one
+    object must not outlive the lock: after `locked()` another process may write.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._samples = path / "samples.jsonl"
-        self._run = path / "run.json"
+        self._samples_file = path / "samples.jsonl"
+        self._run_file = path / "run.json"
+        self._samples: dict[tuple[str, int], EvalSample] | None = None
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep other runs out: two would cut off each other's rows and ask everything twice.
 
         Raises:
-            RunError: another run is at work in the folder, or it cannot be written.
+            EvalError: another run is at work in the folder, or it cannot be written.
         """
         lock = FileLock(self.path / "lock", timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
-            raise RunError(f"{self.path}: another run is at work here") from None
+            raise EvalError(f"{self.path}: another run is at work here") from None
         except OSError as error:
-            raise RunError(f"cannot write to {self.path}: {error.strerror}") from error
+            raise EvalError(f"cannot write to {self.path}: {error.strerror}") from error
         try:
             yield
         finally:
-            if not self._run.exists():  # nothing was begun: no folder that looks like a run's
+            if not self.exists():  # nothing was begun: no folder that looks like a run's
                 Path(lock.lock_file).unlink()
                 with suppress(OSError):
                     self.path.rmdir()
             lock.release()
 
-    def open(self, settings: Mapping[str, Any], about: Mapping[str, Any], fresh: bool) -> None:
+    def exists(self) -> bool:
+        """Tell whether a run was begun here."""
+        return self._run_file.exists()
+
+    def start(self, settings: Mapping[str, Any], about: Mapping[str, Any], *, fresh: bool) -> None:
         """Start the run, or go on with it: its settings and all that is known are written down.
 
         Raises:
-            RunError: another run, with other settings, is in the folder.
+            EvalError: another run, with other settings, is in the folder.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if fresh:
-                self._samples.unlink(missing_ok=True)
-                self._run.unlink(missing_ok=True)
-            if self._run.exists():
-                self._hold_to(settings)
-                self._mend()
-            elif self._samples.exists():
-                raise RunError(
+                self._samples_file.unlink(missing_ok=True)
+                self._run_file.unlink(missing_ok=True)
+                self._samples = None
+            if self.exists():
+                self._require(settings)
+                self._cut_unfinished_line()
+            elif self._samples_file.exists():
+                raise EvalError(
                     f"{self.path} has answers and no run.json to say of what: --fresh throws them"
                     " away, or choose another --out"
                 )
             text = json.dumps({"settings": settings, **about}, indent=2) + "\n"
-            write_whole(self._run, text)
+            write_whole(self._run_file, text)
         except OSError as error:
-            raise RunError(f"cannot write to {self.path}: {error.strerror}") from error
+            raise EvalError(f"cannot write to {self.path}: {error.strerror}") from error
 
-    def finished(self, settings: Mapping[str, Any]) -> bool:
+    def is_finished(self, settings: Mapping[str, Any]) -> bool:
         """Tell whether the run with these settings is here, and nothing of it failed or lacks.
 
         Raises:
-            RunError: another run is in the folder.
+            EvalError: another run is in the folder.
         """
-        if not self._run.exists():
+        if not self.exists():
             return False
-        self._hold_to(settings)
-        self._mend()
-        done = [sample for sample in self.latest().values() if sample.error is None]
+        self._require(settings)
+        self._cut_unfinished_line()
+        done = [sample for sample in self.samples().values() if sample.error is None]
         return len(done) >= int(settings["problems"]) * int(settings["samples"])
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that the run was made with.
 
         Raises:
-            RunError: there is no run in the folder.
+            EvalError: there is no run in the folder.
         """
         return dict(self.about()["settings"])
 
@@ -146,52 +154,68 @@ class RunFolder:
         """Return all that was written down about the run.
 
         Raises:
-            RunError: there is no run in the folder.
+            EvalError: there is no run in the folder.
         """
         try:
-            about: dict[str, Any] = json.loads(self._run.read_text("utf-8"))
+            about: dict[str, Any] = json.loads(self._run_file.read_text("utf-8"))
             dict(about["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self._run} is not a run's ({type(error).__name__})") from error
+            raise EvalError(f"{self._run_file} is not a run's ({type(error).__name__})") from error
         return {"command": "", "commit": None, **about}
 
-    def append(self, sample: Sample) -> None:
-        """Write one row, whole: a single write to a file opened for appending."""
+    def append(self, sample: EvalSample) -> None:
+        """Write one row, whole: a single write to a file opened for appending.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        samples = self.samples()
         data = (json.dumps(asdict(sample), ensure_ascii=False) + "\n").encode()
-        file = os.open(self._samples, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        file = os.open(self._samples_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             while data:
                 data = data[os.write(file, data) :]
         finally:
             os.close(file)
+        samples[sample.key] = sample
 
-    def latest(self) -> dict[tuple[str, int], Sample]:
-        """Return the last row of each sample; one that failed is asked again and then answered."""
-        return {sample.key: sample for sample in self._rows()}
+    def samples(self) -> dict[tuple[str, int], EvalSample]:
+        """Return the last row of each sample; one that failed is asked again and then answered.
 
-    def _rows(self) -> Iterator[Sample]:
-        if not self._samples.exists():
+        Raises:
+            EvalError: a line of the file is no sample.
+        """
+        if self._samples is None:
+            self._samples = {sample.key: sample for sample in self._parsed()}
+        return self._samples
+
+    def failed(self) -> int:
+        """Return how many samples have an error instead of an answer."""
+        return sum(sample.error is not None for sample in self.samples().values())
+
+    def _parsed(self) -> Iterator[EvalSample]:
+        if not self._samples_file.exists():
             return
-        with self._samples.open(encoding="utf-8") as file:
+        with self._samples_file.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    yield Sample(**json.loads(line))
+                    yield EvalSample(**json.loads(line))
                 except (ValueError, TypeError) as error:
-                    raise RunError(f"{self._samples}:{number} is not a sample") from error
+                    raise EvalError(f"{self._samples_file}:{number} is not a sample") from error
 
-    def _hold_to(self, settings: Mapping[str, Any]) -> None:
+    def _require(self, settings: Mapping[str, Any]) -> None:
         before = self.settings()
         for key in sorted(before.keys() | settings.keys()):
             if before.get(key) != settings.get(key):
-                raise RunError(
-                    f"{self._run} holds another run: {key} was {before.get(key)!r} and is"
+                raise EvalError(
+                    f"{self._run_file} holds another run: {key} was {before.get(key)!r} and is"
                     f" {settings.get(key)!r}. Choose another --out, or --fresh to start anew"
                 )
 
-    def _mend(self) -> None:
+    def _cut_unfinished_line(self) -> None:
         """Cut off a last line that a kill or a full disk left unfinished."""
-        if not self._samples.exists():
+        if not self._samples_file.exists():
             return
-        with self._samples.open("rb+") as file:
-            whole = file.read()
-            file.truncate(whole.rfind(b"\n") + 1)
+        with self._samples_file.open("rb+") as file:
+            content = file.read()
+            file.truncate(content.rfind(b"\n") + 1)

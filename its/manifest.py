@@ -58,7 +58,7 @@ class Dataset(msgspec.Struct, frozen=True):
 
     `rows` were drawn; `rows_trained` of them the trainer held, `rows_held_out` it did not learn.
     `sha256` is of `train.jsonl`; `tokens_sha256` of the token ids and labels that the trainer held
-    (`sft.seen.tokens_sha256` defines it).
+    (`sft.training.seen.tokens_sha256` defines it).
     """
 
     name: str

@@ -197,7 +197,7 @@ def demo(
 
 def _explain(config: Path) -> None:
     try:
-        settings = load(config, hold=False)
+        settings = load(config, refuse_mismatch=False)
     except ConfigError as error:
         CLI.fail(str(error), 2)
     table = Table(box=None, pad_edge=False)

@@ -21,13 +21,13 @@ from .config.settings import (
     Settings,
     StoreSettings,
 )
-from .contexts.personas import Contexts
+from .contexts.personas import ContextChooser
 from .contexts.store import Store, open_store
 from .contexts.writer import Writer
 from .engines.embedded import EmbeddedEngine
 from .engines.engine import Engine
 from .engines.limits import Retries, Slots
-from .engines.ready import Look
+from .engines.readiness import Readiness
 from .grading import Graders
 from .telemetry.metrics import Metrics
 
@@ -47,12 +47,12 @@ class Generation:
     """One configuration in use. A request keeps the one that it began with."""
 
     settings: Settings
-    contexts: Contexts
+    contexts: ContextChooser
     engines: Mapping[str, Engine]
     graders: Graders
     keys: Mapping[str, Slots]
     metrics: Metrics
-    look: Look
+    readiness: Readiness
     running: int = 0
 
     def retries(self, record: Record, seconds: float | None = None) -> Retries:
@@ -66,7 +66,7 @@ class Generation:
         key = self.keys.get(client.name) if client is not None else None
         return Retries(limits.retries - record.retry_count, patience, key)
 
-    def find(self, name: str, client: Client | None) -> Member | Panel:
+    def find_model(self, name: str, client: Client | None) -> Member | Panel:
         """Return the member or the panel behind a model name; `client` is the request's key.
 
         Raises:
@@ -147,7 +147,7 @@ class Service:
                 await self._close_unused()
                 raise
             old, self._now = self._now, generation
-            generation.look.report()
+            generation.readiness.report()
             self._retired.append(old)
             if not old.running:
                 self._retire(old)
@@ -158,7 +158,7 @@ class Service:
             # What is being written ends first: without its engine it would be taken as a failure.
             for generation in [*self._retired, self._now]:
                 await generation.contexts.close()
-                generation.look.cancel()
+                generation.readiness.cancel()
             for running in self._running.values():
                 await running.stack.aclose()
             self._running.clear()
@@ -175,7 +175,7 @@ class Service:
             if client.max_concurrency is not None
         }
         return Generation(
-            settings, contexts, engines, self._graders, keys, self.metrics, Look(engines)
+            settings, contexts, engines, self._graders, keys, self.metrics, Readiness(engines)
         )
 
     def _key_slots(self, name: str, size: int) -> Slots:
@@ -185,12 +185,12 @@ class Service:
             self._keys[name, size] = Slots(f"the key {name!r}", size, QUEUED * size, gauge)
         return self._keys[name, size]
 
-    def _contexts(self, settings: PersonaSettings, engines: Mapping[str, Engine]) -> Contexts:
+    def _contexts(self, settings: PersonaSettings, engines: Mapping[str, Engine]) -> ContextChooser:
         shelf, writer = Shelf(settings.bank or bank.load(), notes=settings.notes), None
         if settings.generator and engines:
             store = self._store(settings.store) if settings.store else None
             writer = Writer(settings, engines, store, shelf.bank, self.metrics)
-        return Contexts(shelf, settings.seed, writer, self.metrics)
+        return ContextChooser(shelf, settings.seed, writer, self.metrics)
 
     def _store(self, settings: StoreSettings) -> Store:
         if settings not in self._stores:
@@ -217,7 +217,7 @@ class Service:
     async def _close_with(self, old: Generation) -> None:
         # A persona is written to its end even where its client has left.
         await old.contexts.finish()
-        old.look.cancel()
+        old.readiness.cancel()
         async with self._changing:
             self._retired.remove(old)
             await self._close_unused()

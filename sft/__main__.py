@@ -2,9 +2,9 @@
 
 import typer
 
-from . import checkpoint_commands as after
-from . import data_commands as data
-from . import train_commands as train
+from .commands import checkpoints as after
+from .commands import data as data
+from .commands import training as train
 
 app = typer.Typer(
     no_args_is_help=True,

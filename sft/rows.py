@@ -9,13 +9,14 @@ from typing import Any
 
 from its.types import Message
 
+from .errors import DataError
 
-class RowError(Exception):
-    """A row that cannot be used; the message names file and line."""
+MEMBER = "train"
+"""Stands for a member's name in the seeds of contexts: training rows belong to no served model."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class QuestionRow:
     """One row: its line (from 1), its question, and all of it.
 
     `chat` holds the question in its first user message, and perhaps the answer after it.
@@ -36,11 +37,11 @@ def question_sha256(question: str) -> str:
     return hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def read(path: Path) -> Iterator[Row]:
+def read(path: Path) -> Iterator[QuestionRow]:
     """Yield the rows of the file at `path`, read as they are needed; blank lines are none.
 
     Raises:
-        RowError: the file cannot be read, or a line of it is no such row.
+        DataError: the file cannot be read, or a line of it is no such row.
     """
     try:
         with path.open(encoding="utf-8") as lines:
@@ -48,25 +49,25 @@ def read(path: Path) -> Iterator[Row]:
                 if line.strip():
                     yield _row(line, number)
     except (OSError, UnicodeDecodeError) as error:
-        raise RowError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {error}") from error
     except ValueError as error:
-        raise RowError(f"{path}: {error}") from error
+        raise DataError(f"{path}: {error}") from error
 
 
 def count(path: Path) -> int:
     """Return the number of rows of the file at `path`.
 
     Raises:
-        RowError: the file cannot be read.
+        DataError: the file cannot be read.
     """
     try:
         with path.open("rb") as lines:
             return sum(1 for line in lines if line.strip())
     except OSError as error:
-        raise RowError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {error}") from error
 
 
-def _row(line: str, number: int) -> Row:
+def _row(line: str, number: int) -> QuestionRow:
     try:
         fields = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -76,4 +77,4 @@ def _row(line: str, number: int) -> Row:
     question = fields.get("problem") or fields.get("question")
     if not isinstance(question, str):
         raise ValueError(f"line {number}: neither `problem` nor `question` is text")
-    return Row(number, question, fields, ({"role": "user", "content": question},))
+    return QuestionRow(number, question, fields, ({"role": "user", "content": question},))

@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from proxy.engines.embedded import EmbeddedEngine
-from sft import gguf_tokenizer
+from sft.checkpoints import gguf_tokenizer
 from tests.conftest import PLAIN, ROOT, command, require_or_skip
 
 pytestmark = pytest.mark.engine

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ ALLOWED = {
     "sft": {"its"},
     "eval": {"its"},
 }
+WITH_ROOMS = ("its", "its/answers", "proxy", "sft", "eval")
+"""Packages and folders whose rooms are checked for cycles."""
+
 WORLD = {
     *("httpx", "aiohttp", "starlette", "openai", "torch", "requests", "socket", "urllib"),
     *("asyncio", "subprocess", "threading", "time", "datetime"),
@@ -41,6 +45,67 @@ def test_imports_point_one_way(package: str) -> None:
         for name in imports(path):
             top = name.split(".")[0]
             assert top not in PACKAGES or top in ALLOWED[package], f"{path} imports {name}"
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Yield the dotted name of everything that a module imports, relative imports resolved.
+
+    Imports inside functions and under TYPE_CHECKING count. `from a import b` yields `a.b`, which
+    may be a module or a name in one.
+    """
+    parents = list(path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = parents[: len(parents) - node.level + 1] if node.level else []
+            base = [*above, *((node.module or "").split(".") if node.module else [])]
+            yield from (".".join([*base, alias.name]) for alias in node.names)
+
+
+def room_graph(package: str) -> dict[str, set[str]]:
+    """Return which room imports which. A room is a folder of `package`, or a module beside them."""
+    folder = ROOT / package
+    prefix = [*package.split("/")]
+    rooms = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    graph: dict[str, set[str]] = {}
+    for path in modules(package):
+        room = path.relative_to(folder).parts[0].removesuffix(".py")
+        for name in imported_modules(path):
+            parts = name.split(".")
+            if parts[: len(prefix)] != prefix:
+                continue
+            target = parts[len(prefix)] if len(parts) > len(prefix) else "__init__"
+            target = target if target in rooms else "__init__"
+            if target != room:
+                graph.setdefault(room, set()).add(target)
+    return graph
+
+
+@pytest.mark.parametrize("package", WITH_ROOMS)
+def test_rooms_have_no_cycles(package: str) -> None:
+    try:
+        TopologicalSorter(room_graph(package)).prepare()
+    except CycleError as error:
+        pytest.fail(f"{package}: rooms import each other: {' -> '.join(error.args[1])}")
+
+
+def test_a_cycle_of_rooms_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The import that closes the circle is inside a function, in another room's second folder."""
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    for name, text in {
+        "one/a.py": "from ..two.deep.b import x",
+        "two/deep/b.py": "def f() -> None:\n    from ...three import c",
+        "three/c.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import p.one.a",
+        "ground.py": "from . import missing",
+    }.items():
+        file = tmp_path / "p" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    graph = room_graph("p")
+    assert graph == {"one": {"two"}, "two": {"three"}, "three": {"one"}, "ground": {"__init__"}}
+    with pytest.raises(CycleError):
+        TopologicalSorter(graph).prepare()
 
 
 ALGEBRA = ROOT / "its" / "answers" / "algebra"

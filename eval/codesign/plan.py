@@ -10,26 +10,24 @@ import msgspec
 
 from its.strategies import LETTERS
 
+from ..errors import EvalError
+
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Some = msgspec.Meta(min_length=1)
 
 
-class PlanError(Exception):
-    """A plan that cannot be used; the message names the file and the key."""
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the file; an unknown key is an error."""
 
 
-class Base(Table, frozen=True):
+class PlanBase(_Table, frozen=True):
     """The model before training: a folder or hub id, or a `command` that makes a folder `{out}`."""
 
     model: str | None = None
     command: str | None = None
 
 
-class Data(Table, frozen=True):
+class PlanData(_Table, frozen=True):
     """Training rows and test problems.
 
     `arithmetic`: our own, made by a generator; else `build` are the options of `its-sft build` that
@@ -44,7 +42,7 @@ class Data(Table, frozen=True):
     task: str | None = None
 
 
-class Train(Table, frozen=True):
+class PlanTraining(_Table, frozen=True):
     """`file` is an Axolotl file; `set` changes keys of it. `command` gets `{file}`."""
 
     file: str
@@ -52,14 +50,14 @@ class Train(Table, frozen=True):
     set: Mapping[str, Any] = {}
 
 
-class Engine(Table, frozen=True):
+class PlanEngine(_Table, frozen=True):
     """`command` gets `{model}`, `{name}`, `{port}`; `{number}` counts engines that run together."""
 
     command: str
     starts_within: int = 600
 
 
-class Measure(Table, frozen=True):
+class PlanMeasure(_Table, frozen=True):
     """How every cell is asked."""
 
     max_tokens: Count
@@ -70,7 +68,7 @@ class Measure(Table, frozen=True):
     timeout: float = 3600.0
 
 
-class Vote(Table, frozen=True):
+class PlanVote(_Table, frozen=True):
     """The panel of the checkpoints that were trained with a context, on `problems` of the test.
 
     `engine` is each one's command where they run together, if it is not the plan's.
@@ -82,16 +80,16 @@ class Vote(Table, frozen=True):
     engine: str | None = None
 
 
-class Plan(Table, frozen=True):
+class ExperimentPlan(_Table, frozen=True):
     """All of it. `contexts` are kinds of personas: `bank` (ours) or `numbers` (made here)."""
 
     name: str
-    base: Base
-    data: Data
-    train: Train
-    engine: Engine
-    measure: Measure
-    vote: Vote | None = None
+    base: PlanBase
+    data: PlanData
+    train: PlanTraining
+    engine: PlanEngine
+    measure: PlanMeasure
+    vote: PlanVote | None = None
     strategies: Annotated[tuple[str, ...], Some] = tuple(LETTERS)
     contexts: Annotated[tuple[str, ...], Some] = ("bank",)
     seeds: Annotated[tuple[int, ...], Some] = (0,)
@@ -120,29 +118,29 @@ class Plan(Table, frozen=True):
             raise ValueError("data needs `build` and `test` or `task`, or arithmetic = true")
 
 
-def read(path: Path, section: str | None = None) -> Plan:
+def read_experiment(path: Path, section: str | None = None) -> ExperimentPlan:
     """Read a plan; `section` names a table of the file whose keys replace the plan's own.
 
     Raises:
-        PlanError: it cannot be read, has no such section, or a key is wrong.
+        EvalError: it cannot be read, has no such section, or a key is wrong.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PlanError(f"cannot read {path}: {error}") from error
+        raise EvalError(f"cannot read {path}: {error}") from error
     sections = table.pop("sections", {})
     if section is not None:
         known = sections if isinstance(sections, dict) else {}
         if not isinstance(known.get(section), dict):
             told = ", ".join(known) or "none"
-            raise PlanError(f"{path}: no section {section!r}; there are: {told}")
+            raise EvalError(f"{path}: no section {section!r}; there are: {told}")
         table = _merged(table, known[section])
     try:
-        plan = msgspec.convert(table, Plan)
+        plan = msgspec.convert(table, ExperimentPlan)
         build = tuple(_expanded(word, "data.build") for word in plan.data.build)
         test = _expanded(plan.data.test, "data.test") if plan.data.test else None
     except (msgspec.ValidationError, ValueError) as error:
-        raise PlanError(f"{path}: {error}") from error
+        raise EvalError(f"{path}: {error}") from error
     return msgspec.structs.replace(
         plan, data=msgspec.structs.replace(plan.data, build=build, test=test)
     )

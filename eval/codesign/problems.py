@@ -14,7 +14,7 @@ from random import Random
 from its import seeds
 from its.personas import bank
 
-from ..hub import INSTRUCTION
+from ..tasks.hub import INSTRUCTION
 
 NAMES = ("Ada", "Ben", "Chidi", "Dora", "Emre", "Fay", "Goran", "Hana", "Ivo", "Jun", "Kofi", "Lea")
 THINGS = ("shells", "pens", "stamps", "apples", "buttons", "cards", "coins", "beads", "stones")

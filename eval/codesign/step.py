@@ -40,7 +40,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerProcess:
     """A server that runs while a step's commands do; it is there when `url` answers."""
 
     name: str
@@ -59,7 +59,7 @@ class Step:
     name: str
     commands: tuple[Command, ...]
     files: Mapping[Path, str] = field(default_factory=dict)
-    servers: tuple[Server, ...] = ()
+    servers: tuple[ServerProcess, ...] = ()
     keep: tuple[Path, ...] = ()
 
     @property

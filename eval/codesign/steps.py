@@ -11,8 +11,9 @@ import yaml
 
 from its.strategies import LETTERS
 
-from .plan import Plan, PlanError
-from .step import PYTHON, Command, Server, Step
+from ..errors import EvalError
+from .plan import ExperimentPlan
+from .step import PYTHON, Command, ServerProcess, Step
 
 VOTE, EARLY = "vote3", "vote3-early"
 
@@ -40,11 +41,11 @@ class Checkpoint:
         return self.name.rpartition("-")[0]
 
 
-def steps(plan: Plan, out: Path, root: Path) -> list[Step]:
+def steps(plan: ExperimentPlan, out: Path, root: Path) -> list[Step]:
     """Return all of a plan's steps, in the order in which they can be done.
 
     Raises:
-        PlanError: the Axolotl file cannot be read.
+        EvalError: the Axolotl file cannot be read.
     """
     return list(_Steps(plan, out, root))
 
@@ -52,7 +53,7 @@ def steps(plan: Plan, out: Path, root: Path) -> list[Step]:
 class _Steps:
     """Knows where everything of a run lies."""
 
-    def __init__(self, plan: Plan, out: Path, root: Path) -> None:
+    def __init__(self, plan: ExperimentPlan, out: Path, root: Path) -> None:
         self.plan, self.out, self.root = plan, out, root
         self.problems = out / "problems"
         self.base = out / "base" if plan.base.command else plan.base.model or ""
@@ -134,11 +135,11 @@ class _Steps:
             found: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
             rows, asked = found["datasets"][0], found["input_time"]
         except OSError as error:
-            raise PlanError(f"train.file: cannot read {path}: {error.strerror}") from error
+            raise EvalError(f"train.file: cannot read {path}: {error.strerror}") from error
         except (yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
             why = " ".join(str(error).split())
             said = "not an Axolotl file of ours (`its-sft recipes` lists them)"
-            raise PlanError(f"train.file: {path} is {said}: {why}") from error
+            raise EvalError(f"train.file: {path} is {said}: {why}") from error
         rows["path"] = str(self.out / "data" / checkpoint.data / "train.jsonl")
         asked["strategy"] = checkpoint.strategy
         asked["test_strategy"] = "none" if checkpoint.strategy == "none" else "random"
@@ -150,7 +151,9 @@ class _Steps:
         }  # fmt: skip
         return str(yaml.safe_dump(found, sort_keys=False, allow_unicode=True))
 
-    def _engine(self, checkpoint: Checkpoint, number: int = 0, other: str | None = None) -> Server:
+    def _engine(
+        self, checkpoint: Checkpoint, number: int = 0, other: str | None = None
+    ) -> ServerProcess:
         port = self.plan.port + 1 + number
         line = _filled(
             other or self.plan.engine.command, model=self._folder(checkpoint),
@@ -159,11 +162,11 @@ class _Steps:
         url = f"http://127.0.0.1:{port}/v1/models"
         within = self.plan.engine.starts_within
         model = self._folder(checkpoint)
-        return Server(f"engine-{checkpoint.name}", Command(line=line), url, within, model)
+        return ServerProcess(f"engine-{checkpoint.name}", Command(line=line), url, within, model)
 
-    def _served(self, config: Path) -> Server:
+    def _served(self, config: Path) -> ServerProcess:
         words = _python("proxy", "serve", "--config", config, "--port", self.plan.port)
-        return Server("proxy", words, f"http://127.0.0.1:{self.plan.port}/health", 60)
+        return ServerProcess("proxy", words, f"http://127.0.0.1:{self.plan.port}/health", 60)
 
     def _panels(self, checkpoints: list[Checkpoint], kind: str, more: str = "") -> str:
         """Return the proxy's configuration: a member may be asked otherwise than it was trained."""

@@ -135,7 +135,7 @@ async def ready(request: Request) -> Response:
 
     Without keys, this machine is told of all engines.
     """
-    faults = await _generation(request).look.faults()
+    faults = await _generation(request).readiness.faults()
     wrong = {name: fault for name, fault in faults.items() if fault is not None}
     told: dict[str, Any] = {"status": "not ready" if wrong else "ready"}
     shown = _shown_engines(request)
@@ -181,14 +181,14 @@ async def models(request: Request) -> Response:
     generation, client = _generation(request), record_of(request.scope).client
     names = [*generation.settings.members, *generation.settings.panels]
     shown = [name for name in names if client is None or client.may_use(name)]
-    cards = [_card(name, generation, generation.find(name, client)) for name in shown]
+    cards = [_card(name, generation, generation.find_model(name, client)) for name in shown]
     return JSONResponse({"object": "list", "data": cards})
 
 
 async def model(request: Request) -> Response:
     """Describe one model."""
     name, generation = request.path_params["model"], _generation(request)
-    target = generation.find(name, record_of(request.scope).client)
+    target = generation.find_model(name, record_of(request.scope).client)
     return JSONResponse(_card(name, generation, target))
 
 
@@ -197,7 +197,7 @@ async def compose(request: Request) -> Response:
     generation, record = _generation(request), record_of(request.scope)
     limits = generation.settings.limits
     asked = wire.parse(await asgi.read_body(request.receive, record, limits), limits)
-    target = generation.find(asked.model, record.client)
+    target = generation.find_model(asked.model, record.client)
     record.model = asked.model
     if isinstance(target, Member):
         wire.check_for_member(asked)
@@ -238,7 +238,7 @@ async def _composed(
     generation: Generation, member: Member, request: wire.ChatRequest
 ) -> dict[str, Any]:
     planned = generation.contexts.plan(member, request.question, request.override)
-    planned = wire.hold_guarded(request, planned)
+    planned = wire.check_guarded(request, planned)
     asked = await generation.contexts.complete(planned, request.question)
     messages = prompts.compose(request.messages, asked.context, asked.layout)
     return {"model": member.name, "messages": messages, "input_time": describe(asked)}

@@ -9,9 +9,9 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from ..base import asgi
-from ..base.asked import Asked
 from ..base.errors import ApiError
 from ..base.outcome import Outcome
+from ..base.prompt import MemberPrompt
 from ..base.record import Record, record_of
 from ..config.settings import Member, Panel
 from ..engines.engine import CHAT, EngineError
@@ -34,7 +34,7 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
     raw = await asgi.read_body(receive, record, limits)
     logs.body(record, "request", raw)
     request = wire.parse(raw, limits)
-    target = generation.find(request.model, record.client)
+    target = generation.find_model(request.model, record.client)
     record.model, record.streamed = request.model, request.stream
     watcher = asgi.watch(receive, record)
     try:
@@ -56,7 +56,7 @@ async def _member(
     with span("persona", member=member.name):
         # What is refused is refused before a persona is written for it.
         planned = generation.contexts.plan(member, request.question, request.override)
-        planned = wire.hold_guarded(request, planned)
+        planned = wire.check_guarded(request, planned)
         asked = await generation.contexts.complete(planned, request.question)
     record.strategy = asked.strategy
     engine = generation.engines[member.engine]
@@ -82,7 +82,7 @@ async def _member(
     await asgi.respond(record.send, answer, [*response.rate_limits, *own])
 
 
-def _member_body(request: wire.ChatRequest, asked: Asked) -> tuple[bytes]:
+def _member_body(request: wire.ChatRequest, asked: MemberPrompt) -> tuple[bytes]:
     return (wire.member_body(request, asked),)
 
 

@@ -18,9 +18,9 @@ from its.manifest import CoDesign
 from its.sse import Reader
 
 from ..base import asgi, guards
-from ..base.asked import Asked
 from ..base.errors import UNREADABLE, BadRequest
 from ..base.guards import Endpoint, Made
+from ..base.prompt import MemberPrompt
 from ..base.record import Record, record_of
 from ..config.settings import Limits, Member
 from ..engines import llama
@@ -33,7 +33,7 @@ from ..wire import render, watch
 from ..wire import request as wire
 from .relay import relay
 
-Ask = Callable[[str | None], Awaitable[Asked]]
+Ask = Callable[[str | None], Awaitable[MemberPrompt]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Composed:
 
     body: Mapping[str, Any]
     input_time: Mapping[str, Any] | None
-    asked: Asked | None = None
+    asked: MemberPrompt | None = None
 
 
 Compose = Callable[[wire.Request, Ask, Limits], Awaitable[Composed]]
@@ -135,7 +135,7 @@ async def passthrough(scope: Scope, receive: Receive, send: Send) -> None:
     raw = await asgi.read_body(receive, record, limits)
     logs.body(record, "request", raw)
     request = wire.parse_any(raw, limits)
-    target = generation.find(request.model, record.client)
+    target = generation.find_model(request.model, record.client)
     if not isinstance(target, Member):
         raise BadRequest(
             f"The panel {request.model!r} answers chat completions only. Ask a single model;"
@@ -197,9 +197,9 @@ async def _composed(
     made: "_Made",
 ) -> Composed:
     """Return what the engine gets; where it carries no context of ours, how it was made is told."""
-    bypassed = guards.hold(request.body, member, KINDS[compose], made.co_design is not None)
+    bypassed = guards.check_fields(request.body, member, KINDS[compose], made.co_design is not None)
 
-    async def ask(question: str | None) -> Asked:
+    async def ask(question: str | None) -> MemberPrompt:
         asked = await generation.contexts.ask(member, question, request.override)
         return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..base import asgi
-from ..base.asked import Asked
+from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from ..engines import refusals
 from ..engines.engine import MOST_REFUSAL, Body, Engine, EngineError
@@ -26,9 +26,9 @@ async def relay(
     body: Body,
     record: Record,
     retries: Retries,
-    asked: Asked | None,
+    asked: MemberPrompt | None,
     input_time: Mapping[str, Any] | None,
-    kind: watch.Kind = watch.CHAT,
+    kind: watch.StreamKind = watch.CHAT,
     choices: int = 1,
     heard: Callable[[bytes], None] | None = None,
 ) -> None:

@@ -122,7 +122,7 @@ CODE = ("custom_logit_processor", "logits_processors")
 """The client's own code, run by the engine: refused on every member without `allow_fields`."""
 
 
-def hold(
+def check_fields(
     body: Mapping[str, Any], member: Member, endpoint: Endpoint, known_response: bool = False
 ) -> bool:
     """Refuse guarded fields that the member does not take; tell whether one goes around a context.

@@ -6,7 +6,7 @@ from typing import Any
 
 from its.types import Call, Failure, Verdict
 
-from .asked import Asked
+from .prompt import MemberPrompt
 
 TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -36,7 +36,7 @@ class Outcome:
     """The verdict, and what became of every planned call."""
 
     verdict: Verdict
-    asked: Mapping[str, Asked]
+    asked: Mapping[str, MemberPrompt]
     failures: Sequence[Failure]
     late: Sequence[Call]
     cancelled: Sequence[Call]

@@ -73,7 +73,7 @@ class Checks:
         return tuple(origins)
 
     def hosts(self, key: str, hosts: Sequence[str]) -> frozenset[str]:
-        """Return names or addresses of this server as `doors` compares them."""
+        """Return names or addresses of this server as `edge.hosts` compares them."""
         return frozenset(self._host(key, host) for host in hosts)
 
     def _host(self, key: str, host: str) -> str:

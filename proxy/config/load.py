@@ -1,6 +1,6 @@
 """`panels.toml`: read, checked as a whole, frozen. An unknown key is an error.
 
-`tables.File` is the file as written; `_Resolver` looks up names, reads secrets and
+`tables.ConfigFile` is the file as written; `_Resolver` looks up names, reads secrets and
 manifests, holds every member to the co-design rule, and returns `Settings`.
 """
 
@@ -31,24 +31,24 @@ from .settings import (
     PersonaSettings,
     Settings,
 )
-from .tables import EngineTable, File, Key, MemberTable, PanelTable, Server
+from .tables import ConfigFile, EngineTable, KeyTable, MemberTable, PanelTable, ServerTable
 
 MOST_GRADERS = 4
 """Grading processes where the file names no number: each holds about 70 MB."""
 
 
-def load(path: Path, *, hold: bool = True) -> Settings:
+def load(path: Path, *, refuse_mismatch: bool = True) -> Settings:
     """Read and check the configuration at `path`.
 
-    Without `hold`, members that break their co-design are let through, to be shown.
+    Without `refuse_mismatch`, members that break their co-design are let through, to be shown.
 
     Raises:
         ConfigError: the file cannot be read, or a key of it is wrong.
     """
-    return _Resolver(path, _parse(path), hold).settings()
+    return _Resolver(path, _parse(path), refuse_mismatch).settings()
 
 
-def _parse(path: Path) -> File:
+def _parse(path: Path) -> ConfigFile:
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -56,7 +56,7 @@ def _parse(path: Path) -> File:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from error
     try:
-        return msgspec.convert(raw, File)
+        return msgspec.convert(raw, ConfigFile)
     except msgspec.ValidationError as error:
         reason, _, at = str(error).partition(" - at `$")
         raise ConfigError(path, _key(raw, at.rstrip("`")), reason) from error
@@ -68,10 +68,10 @@ def _key(raw: Mapping[str, Any], at: str) -> str:
     if not entry_wrong:
         return table
     # msgspec does not say which entry it was, so each is converted alone.
-    kinds = {"engines": EngineTable, "members": MemberTable, "panels": PanelTable, "keys": Key}
+    kinds = {"engines": EngineTable, "members": MemberTable, "panels": PanelTable, "keys": KeyTable}
     for name, entry in raw.get(table, {}).items():
         try:
-            msgspec.convert(entry, kinds.get(table, Server))
+            msgspec.convert(entry, kinds.get(table, ServerTable))
         except msgspec.ValidationError:
             return f"{table}.{name}{rest}"
     return table + rest
@@ -80,9 +80,9 @@ def _key(raw: Mapping[str, Any], at: str) -> str:
 class _Resolver(Checks):
     """Turns a parsed file into settings; every complaint names the file and the key."""
 
-    def __init__(self, path: Path, file: File, hold: bool) -> None:
+    def __init__(self, path: Path, file: ConfigFile, refuse_mismatch: bool) -> None:
         super().__init__(path)
-        self.file, self.hold = file, hold
+        self.file, self.refuse_mismatch = file, refuse_mismatch
 
     def settings(self) -> Settings:
         file = self.file
@@ -113,7 +113,7 @@ class _Resolver(Checks):
         for name in self.file.panels.keys() & self.file.members.keys():
             raise self.fail(f"panels.{name}", "a member has the same name")
 
-    def _limits(self, server: Server) -> Limits:
+    def _limits(self, server: ServerTable) -> Limits:
         self.port("server.port", server.port)
         for key in ("retries", "retry_seconds", "drain_seconds"):
             self.at_least(f"server.{key}", getattr(server, key), 0)
@@ -139,11 +139,11 @@ class _Resolver(Checks):
             clients[client.secret] = client
         return tuple(clients.values())
 
-    def _graders(self, server: Server) -> int:
+    def _graders(self, server: ServerTable) -> int:
         self.at_least("server.graders", server.graders, 1)
         return server.graders or min(_cores(), MOST_GRADERS)
 
-    def _client(self, name: str, key: Key) -> Client:
+    def _client(self, name: str, key: KeyTable) -> Client:
         at = f"keys.{name}"
         self.at_least(f"{at}.max_concurrency", key.max_concurrency, 1)
         for model in key.models or []:
@@ -195,7 +195,7 @@ class _Resolver(Checks):
             raise self.fail("personas.notes", f"is needed by {at}, whose strategy is 'retrieved'")
         layout = manifest.layout if manifest else Layout()
         verdict = check(manifest, strategy, layout)
-        if verdict is CoDesign.MISMATCH and self.hold and not table.allow_mismatch:
+        if verdict is CoDesign.MISMATCH and self.refuse_mismatch and not table.allow_mismatch:
             trained = manifest.train.strategy if manifest else "?"
             raise self.fail(
                 f"{at}.strategy",

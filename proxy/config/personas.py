@@ -12,8 +12,8 @@ from its import notes, urls
 from its.personas import bank
 
 from .checks import Checks
-from .settings import SELF, SOURCES, Generator, PersonaSettings, Source, StoreSettings
-from .tables import Generate, Personas
+from .settings import SELF, SOURCES, Generator, PersonaSettings, PersonaSource, StoreSettings
+from .tables import GenerateTable, PersonasTable
 
 _DATABASE = re.compile("(/[0-9]*)?")
 
@@ -25,10 +25,14 @@ class PersonaResolver(Checks):
         super().__init__(path)
         self.engines = engines
 
-    def personas(self, table: Personas) -> PersonaSettings:
+    def personas(self, table: PersonasTable) -> PersonaSettings:
         generator = self._generator(table.generate) if table.generate else None
         store = self._store(table) if table.store else None
-        there: Mapping[Source, object] = {"store": store, "generate": generator, "bank": True}
+        there: Mapping[PersonaSource, object] = {
+            "store": store,
+            "generate": generator,
+            "bank": True,
+        }
         order = table.order
         if order is None:
             order = [source for source in SOURCES if there[source]]
@@ -54,7 +58,7 @@ class PersonaResolver(Checks):
             notes=self._notes(table),
         )
 
-    def _generator(self, table: Generate) -> Generator:
+    def _generator(self, table: GenerateTable) -> Generator:
         at = "personas.generate"
         if table.engine != SELF:
             self.known(f"{at}.engine", table.engine, {SELF: None, **self.engines}, "engine")
@@ -77,7 +81,7 @@ class PersonaResolver(Checks):
             max_concurrency=table.max_concurrency,
         )
 
-    def _store(self, table: Personas) -> StoreSettings:
+    def _store(self, table: PersonasTable) -> StoreSettings:
         assert table.store is not None
         self.at_least("personas.store_rows", table.store_rows, 1)
         kind, _, rest = table.store.partition(":")
@@ -101,7 +105,7 @@ class PersonaResolver(Checks):
             raise self.fail("personas.store", f"Redis needs {remedy}")
         return StoreSettings(url, table.store_rows)
 
-    def _bank(self, table: Personas) -> bank.Bank | None:
+    def _bank(self, table: PersonasTable) -> bank.Bank | None:
         if table.bank is None:
             return None
         try:
@@ -109,7 +113,7 @@ class PersonaResolver(Checks):
         except bank.BankError as error:
             raise self.fail("personas.bank", str(error)) from error
 
-    def _notes(self, table: Personas) -> notes.Notes | None:
+    def _notes(self, table: PersonasTable) -> notes.Notes | None:
         self.at_least("personas.notes_each", table.notes_each, 1)
         if table.notes is None:
             return None

@@ -11,9 +11,9 @@ from its.personas.bank import Bank
 from its.types import Layout
 
 StreamMode: TypeAlias = Literal["verdict", "leader"]
-Source: TypeAlias = Literal["store", "generate", "bank"]
+PersonaSource: TypeAlias = Literal["store", "generate", "bank"]
 
-SOURCES: tuple[Source, ...] = get_args(Source)
+SOURCES: tuple[PersonaSource, ...] = get_args(PersonaSource)
 """In the only order that makes sense: what is kept, what is written, what is always there."""
 
 QUEUED = 8
@@ -143,7 +143,7 @@ class PersonaSettings:
     """Where contexts come from, first source first; the last one is always the bank."""
 
     seed: int
-    order: tuple[Source, ...]
+    order: tuple[PersonaSource, ...]
     generator: Generator | None
     store: StoreSettings | None
     bank: Bank | None

@@ -7,20 +7,20 @@ import msgspec
 from its.manifest import StrategyName
 from its.notes import NOTES_EACH
 
-from .settings import Source, StreamMode
+from .settings import PersonaSource, StreamMode
 
 
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the file; a key it does not know is an error."""
 
 
-class Log(Table, frozen=True):
+class LogTable(ConfigTable, frozen=True):
     format: Literal["console", "json"] = "console"
     level: Literal["debug", "info", "warning", "error"] = "info"
     bodies: bool = False
 
 
-class Server(Table, frozen=True):
+class ServerTable(ConfigTable, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8000
     graders: int | None = None
@@ -34,17 +34,17 @@ class Server(Table, frozen=True):
     drain_seconds: int = 30
     cors_origins: list[str] = []
     allowed_hosts: list[str] = []
-    log: Log = Log()
+    log: LogTable = LogTable()
 
 
-class Key(Table, frozen=True):
+class KeyTable(ConfigTable, frozen=True):
     secret: str
     models: list[str] | None = None
     max_concurrency: int | None = None
     metrics: bool = False
 
 
-class EngineTable(Table, frozen=True):
+class EngineTable(ConfigTable, frozen=True):
     base_url: str | None = None
     embedded: str | None = None
     api_key: str | None = None
@@ -54,7 +54,7 @@ class EngineTable(Table, frozen=True):
     forward_headers: list[str] = []
 
 
-class MemberTable(Table, frozen=True):
+class MemberTable(ConfigTable, frozen=True):
     engine: str
     model: str
     manifest: str | None = None
@@ -65,7 +65,7 @@ class MemberTable(Table, frozen=True):
     mix: dict[str, float] | None = None
 
 
-class PanelTable(Table, frozen=True):
+class PanelTable(ConfigTable, frozen=True):
     members: list[str]
     method: str = "majority"
     samples: int = 1
@@ -79,7 +79,7 @@ class PanelTable(Table, frozen=True):
     stream_mode: StreamMode = "verdict"
 
 
-class Generate(Table, frozen=True):
+class GenerateTable(ConfigTable, frozen=True):
     engine: str
     model: str | None = None
     max_tokens: int = 120
@@ -89,10 +89,10 @@ class Generate(Table, frozen=True):
     extra: dict[str, Any] = {}
 
 
-class Personas(Table, frozen=True):
+class PersonasTable(ConfigTable, frozen=True):
     seed: int = 0
-    order: list[Source] | None = None
-    generate: Generate | None = None
+    order: list[PersonaSource] | None = None
+    generate: GenerateTable | None = None
     store: str | None = None
     store_rows: int = 1_000_000
     bank: str | None = None
@@ -100,10 +100,10 @@ class Personas(Table, frozen=True):
     notes_each: int = NOTES_EACH
 
 
-class File(Table, frozen=True):
+class ConfigFile(ConfigTable, frozen=True):
     engines: dict[str, EngineTable]
     members: dict[str, MemberTable]
-    server: Server = Server()
-    keys: dict[str, Key] = {}
+    server: ServerTable = ServerTable()
+    keys: dict[str, KeyTable] = {}
     panels: dict[str, PanelTable] = {}
-    personas: Personas = Personas()
+    personas: PersonasTable = PersonasTable()

@@ -17,8 +17,8 @@ from its.recent import Recent, text_size
 from its.strategies import Shelf
 from its.types import Context, Layout
 
-from ..base.asked import NO_OVERRIDE, Asked, Override
 from ..base.errors import BadRequest
+from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
 from ..config.settings import Member
 from ..telemetry.metrics import Metrics
 from .writer import Writer
@@ -28,7 +28,7 @@ MEMORY = 32 << 20
 
 FOREVER = float("inf")
 
-Key: TypeAlias = tuple[str, int, str, str]
+MemoryKey: TypeAlias = tuple[str, int, str, str]
 
 
 class Completing:
@@ -37,10 +37,12 @@ class Completing:
     `known` has all of them, those that are not written yet without a context.
     """
 
-    def __init__(self, known: dict[str, Asked], tasks: Mapping[str, asyncio.Task[Asked]]) -> None:
+    def __init__(
+        self, known: dict[str, MemberPrompt], tasks: Mapping[str, asyncio.Task[MemberPrompt]]
+    ) -> None:
         self.known, self._tasks = known, tasks
 
-    async def of(self, name: str) -> Asked:
+    async def of(self, name: str) -> MemberPrompt:
         """Return how the member `name` is asked, once that is known."""
         if task := self._tasks.get(name):
             self.known[name] = await asyncio.shield(task)  # other calls of the member wait for it
@@ -53,16 +55,16 @@ class Completing:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
-class Contexts:
+class ContextChooser:
     """Chooses contexts from `shelf`, written anew by `writer`; `seed` is the configured one."""
 
     def __init__(self, shelf: Shelf, seed: int, writer: Writer | None, metrics: Metrics) -> None:
         self._shelf, self._seed, self._writer, self._metrics = shelf, seed, writer, metrics
-        self._memory: Recent[Key, tuple[Context, float]] = Recent(MEMORY)
+        self._memory: Recent[MemoryKey, tuple[Context, float]] = Recent(MEMORY)
 
     async def ask(
         self, member: Member, question: str | None, override: Override = NO_OVERRIDE
-    ) -> Asked:
+    ) -> MemberPrompt:
         """Return how `member` is asked `question`; `None` where a request has no user message.
 
         Raises:
@@ -70,7 +72,7 @@ class Contexts:
         """
         return await self.complete(self.plan(member, question, override), question)
 
-    def plan(self, member: Member, question: str | None, override: Override) -> Asked:
+    def plan(self, member: Member, question: str | None, override: Override) -> MemberPrompt:
         """Return how `member` is asked, without a context that must still be chosen.
 
         Raises:
@@ -80,9 +82,9 @@ class Contexts:
         layout, co_design = member.layout, member.own_co_design
         if override is not NO_OVERRIDE:
             layout = Layout(override.placement or layout.placement, layout.separator)
-            co_design = _held(member, strategy, layout)
+            co_design = _checked_co_design(member, strategy, layout)
         seed = self._seed if override.seed is None else override.seed
-        asked = Asked(member, strategy, layout, seed, None, co_design)
+        asked = MemberPrompt(member, strategy, layout, seed, None, co_design)
         if strategy == "none":
             if override.persona is not None:
                 raise BadRequest(
@@ -105,7 +107,7 @@ class Contexts:
             )
         return asked
 
-    async def complete(self, asked: Asked, question: str | None) -> Asked:
+    async def complete(self, asked: MemberPrompt, question: str | None) -> MemberPrompt:
         """Return `asked` with its context, which may have to be written first."""
         if asked.context is not None or asked.strategy == "none" or question is None:
             return asked
@@ -113,7 +115,7 @@ class Contexts:
         return replace(asked, context=context, usage=usage)
 
     async def complete_all(
-        self, planned: Mapping[str, Asked], question: str | None
+        self, planned: Mapping[str, MemberPrompt], question: str | None
     ) -> "Completing":
         """Complete every one of `planned`, each for itself where something must be written."""
         if self._writer is None:  # no task is worth its cost where nothing waits
@@ -164,7 +166,7 @@ class Contexts:
         return context, served.usage, FOREVER if served.until is None else served.until
 
 
-def _held(member: Member, strategy: str, layout: Layout) -> CoDesign:
+def _checked_co_design(member: Member, strategy: str, layout: Layout) -> CoDesign:
     verdict = member.co_design(strategy, layout)
     if verdict is CoDesign.MISMATCH and not member.allow_mismatch and member.manifest:
         train = member.manifest.train

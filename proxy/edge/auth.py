@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..base.errors import BadRequest, Unauthorized
 from ..base.record import record_of
 from ..config.settings import Client
-from . import hosts as doors
+from . import hosts
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 
@@ -31,7 +31,9 @@ class Auth:
         if len(record.authorizations) > 1:
             raise BadRequest("There are several `Authorization` headers. Send one.")
         if not settings.clients:
-            doors.hold(record, settings.allowed_hosts, self._origins, insecure=self._insecure)
+            hosts.require_allowed_host(
+                record, settings.allowed_hosts, self._origins, insecure=self._insecure
+            )
             return await self.app(scope, receive, send)
         record.client = client = _client(settings.clients, record.authorizations)
         if client is None and scope["path"] not in OPEN_PATHS:

@@ -25,7 +25,7 @@ MOST_HOST = 300
 _DEFAULT_PORT = {"http": ":80", "https": ":443"}
 
 
-def hold(
+def require_allowed_host(
     record: Record, hosts: frozenset[str], origins: Collection[str], *, insecure: bool
 ) -> None:
     """Refuse what a web page sends to a proxy without keys.

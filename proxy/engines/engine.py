@@ -125,7 +125,7 @@ class Engine:
     def close(self) -> None:
         self._pool.close()
 
-    def post(self, path: str, body: Body, headers: bytes, retries: Retries) -> "Posted":
+    def post(self, path: str, body: Body, headers: bytes, retries: Retries) -> "EngineCall":
         """Return an `async with` block that sends `body` and yields the response: a 200.
 
         Tried again, within `retries`, only while nothing was generated: an engine that cannot be
@@ -135,7 +135,7 @@ class Engine:
             EngineError: for everything else, also while the response is being read.
             TooMany: the key that asks has no slot and no place in its queue.
         """
-        return Posted(self, path, body, headers, retries)
+        return EngineCall(self, path, body, headers, retries)
 
     async def complete(self, path: str, body: Body, headers: bytes, retries: Retries) -> bytes:
         """Return the JSON of a completion that is not streamed, as the engine wrote it."""
@@ -279,7 +279,7 @@ class Engine:
         )
 
 
-class Posted:
+class EngineCall:
     """A call in progress: an `async with` block that holds a slot and a connection."""
 
     __slots__ = ("_body", "_engine", "_headers", "_path", "_response", "_retries")

@@ -8,7 +8,7 @@ import msgspec
 from its import prompts, seeds
 from its.types import Call
 
-from ..base.asked import Asked
+from ..base.prompt import MemberPrompt
 from ..engines.stream_options import LEVELS
 from ..wire.request import ChatRequest
 
@@ -25,7 +25,7 @@ class PanelBodies:
         self._request = request
         self._shared: dict[str, bytes] = {}
 
-    def pieces(self, asked: Asked, call: Call, level: int | None) -> tuple[bytes, bytes]:
+    def pieces(self, asked: MemberPrompt, call: Call, level: int | None) -> tuple[bytes, bytes]:
         """Return one call, with a sampling seed and a request id of its own, in two pieces.
 
         A call that may be cancelled is streamed, because only a stream says what it has cost by
@@ -44,7 +44,7 @@ class PanelBodies:
             self._shared[call.member] = self._encode(asked, own)
         return self._shared[call.member], b"," + msgspec.json.encode(own)[1:]
 
-    def _encode(self, asked: Asked, own: Mapping[str, Any]) -> bytes:
+    def _encode(self, asked: MemberPrompt, own: Mapping[str, Any]) -> bytes:
         """Return what all calls of a member share: a JSON object without its closing brace."""
         request = self._request
         kept = {k: v for k, v in request.body.items() if k not in own and k not in OF_A_CALL}

@@ -11,9 +11,9 @@ from its.answers import Judge, Kind, Watched
 from its.methods import METHODS, Method
 from its.types import Answer, Ballot, Call, Completion, Failure, Verdict
 
-from ..base.asked import Asked
 from ..base.errors import UpstreamError
 from ..base.outcome import Outcome, Spent
+from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from ..config.settings import Panel
 from ..contexts.personas import Completing
@@ -75,10 +75,10 @@ async def vote(
     return outcome
 
 
-def _plan(generation: Generation, request: wire.ChatRequest, name: str) -> Asked:
+def _plan(generation: Generation, request: wire.ChatRequest, name: str) -> MemberPrompt:
     member = generation.settings.members[name]
     asked = generation.contexts.plan(member, request.question, request.override)
-    return wire.hold_guarded(request, asked)
+    return wire.check_guarded(request, asked)
 
 
 def _asking(

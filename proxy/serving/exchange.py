@@ -18,7 +18,7 @@ _WITHOUT_BODY = frozenset({204, 304})
 Header = tuple[bytes, bytes]
 
 
-class Writer(Protocol):
+class ExchangeConnection(Protocol):
     """The side of a connection that an exchange uses."""
 
     async def writable(self) -> None: ...
@@ -53,7 +53,10 @@ class Exchange:
                  "done", "keep_alive", "started")  # fmt: skip
 
     def __init__(
-        self, writer: Writer, scope: MutableMapping[str, Any], standing: Iterable[Header]
+        self,
+        writer: ExchangeConnection,
+        scope: MutableMapping[str, Any],
+        standing: Iterable[Header],
     ) -> None:
         self._writer, self._standing = writer, standing
         self._is_head = scope["method"] == "HEAD"

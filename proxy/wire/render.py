@@ -8,14 +8,14 @@ import msgspec
 from its.types import Ballot, Call
 
 from ..base.asgi import Headers
-from ..base.asked import Asked
 from ..base.errors import UNREADABLE
 from ..base.outcome import Outcome, Spent
+from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from .request import Request
 
 
-def describe(asked: Asked) -> dict[str, Any]:
+def describe(asked: MemberPrompt) -> dict[str, Any]:
     """Return the `input_time` object of a member's response."""
     context = asked.context
     described = {
@@ -62,7 +62,7 @@ def told_already(raw: bytes) -> dict[str, msgspec.Raw] | None:
     return fields if TOLD in fields else None
 
 
-def headers(asked: Asked, record: Record) -> Headers:
+def headers(asked: MemberPrompt, record: Record) -> Headers:
     """Return the headers of a member's response."""
     found = [
         (b"x-input-time-strategy", asked.strategy.encode()),

@@ -12,9 +12,9 @@ from its.manifest import CoDesign, StrategyName
 from its.types import Message, Placement
 
 from ..base import guards
-from ..base.asked import NO_OVERRIDE, Asked, Override
 from ..base.errors import UNREADABLE, BadRequest
 from ..base.guards import Endpoint
+from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
 from ..config.settings import Limits, Panel
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
@@ -205,13 +205,15 @@ def check_for_member(request: Request) -> None:
         )
 
 
-def hold_guarded(request: Request, asked: Asked, endpoint: Endpoint = "chat") -> Asked:
+def check_guarded(
+    request: Request, asked: MemberPrompt, endpoint: Endpoint = "chat"
+) -> MemberPrompt:
     """Refuse guarded fields; one that the member allows shows in the co-design.
 
     Raises:
         BadRequest: a field is used that the member does not take.
     """
-    bypassed = guards.hold(request.body, asked.member, endpoint)
+    bypassed = guards.check_fields(request.body, asked.member, endpoint)
     return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
 
 
@@ -238,7 +240,7 @@ def check_for_panel(request: Request, panel: Panel) -> None:
         raise BadRequest("`rid` must be one text on a panel", param="rid")
 
 
-def member_body(request: ChatRequest, asked: Asked) -> bytes:
+def member_body(request: ChatRequest, asked: MemberPrompt) -> bytes:
     """Return what the engine receives: the request as it came, with the composed messages."""
     return msgspec.json.encode(
         {

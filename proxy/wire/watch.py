@@ -24,7 +24,7 @@ Tell = Callable[[bytes, bytes, Told, Told], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class StreamKind:
     """A kind of stream: how it ends, and how it tells `input_time`.
 
     `key` is a JSON key whose value completes a choice if it matches `value`: a stream whose
@@ -59,9 +59,9 @@ def _in_the_first(begun: bytes, data: bytes, first: Told, input_time: Told) -> b
 _FINISHED = (b'"finish_reason"', re.compile(rb'\s*:\s*"[^"]'))
 _COMPLETED = (b'"type"', re.compile(rb'\s*:\s*"response\.(?:completed|incomplete|failed)"'))
 
-CHAT = Kind(*_FINISHED, _chunk_before(delta={}))
-COMPLETIONS = Kind(*_FINISHED, _chunk_before(text="", logprobs=None))
-RESPONSES = Kind(
+CHAT = StreamKind(*_FINISHED, _chunk_before(delta={}))
+COMPLETIONS = StreamKind(*_FINISHED, _chunk_before(text="", logprobs=None))
+RESPONSES = StreamKind(
     *_COMPLETED,
     _in_the_first,
     (b"event: response.completed", b"event: response.incomplete", b"event: response.failed"),
@@ -82,7 +82,7 @@ class Watch:
     `choices` is how many answers the stream carries (`n` of the request, for each prompt).
     """
 
-    def __init__(self, kind: Kind, choices: int = 1) -> None:
+    def __init__(self, kind: StreamKind, choices: int = 1) -> None:
         self._kind = kind
         self._choices = _Choices(choices) if choices > 1 else None
         self._whole = True
@@ -187,7 +187,7 @@ class Introduction:
     own later; clients that read the last one would take it for ours, so it is left out there.
     """
 
-    def __init__(self, input_time: Told, kind: Kind) -> None:
+    def __init__(self, input_time: Told, kind: StreamKind) -> None:
         self._input_time, self._kind = input_time, kind
         self._reader: Reader | None = Reader()
         self._waiting: list[bytes] = []

@@ -27,7 +27,7 @@ from its.personas.bank import load
 from its.strategies import EVEN, Shelf
 from its.types import Layout
 from proxy.config.settings import Member, StoreSettings
-from proxy.contexts.personas import Contexts
+from proxy.contexts.personas import ContextChooser
 from proxy.contexts.store import Stored, open_store
 from proxy.telemetry.metrics import Metrics
 from tests.scripted import completion
@@ -44,7 +44,7 @@ async def in_memory() -> float:
 
     member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), EVEN,
                     CoDesign.UNVERIFIED)  # fmt: skip
-    contexts = Contexts(Shelf(load()), 0, None, Metrics())
+    contexts = ContextChooser(Shelf(load()), 0, None, Metrics())
     await contexts.ask(member, "How many?")
     began = time.process_time()
     for _ in range(HITS):

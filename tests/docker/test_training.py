@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sft.recipes import named
+from sft.training.recipes import named
 from tests.conftest import ROOT, command
 from tests.environments import environment
 

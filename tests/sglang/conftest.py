@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 ENVIRONMENT = Path(os.environ.get("ITS_SGLANG") or folder() / "sglang-0.5.23-cpu")
 STARTS_WITHIN = 300.0
 CONVERT = (
-    "import sys; from pathlib import Path; from sft.convert import convert; "
+    "import sys; from pathlib import Path; from sft.checkpoints.convert import convert; "
     "convert(Path(sys.argv[1]), Path(sys.argv[2]), 'bfloat16')"
 )
 MODEL = "smollm2-135m"

@@ -15,12 +15,12 @@ from its.personas import bank
 from its.strategies import Shelf
 from its.types import Layout
 from proxy.tools import models
-from sft import gguf_tokenizer
-from sft.build_job import Asked, Limit, build_all
-from sft.compose import Contexts
-from sft.examples import Columns
-from sft.recipe_files import render
-from sft.recipes import named
+from sft.checkpoints import gguf_tokenizer
+from sft.data.build import Asked, Limit, build_all
+from sft.data.compose import ContextOptions
+from sft.data.examples import Columns
+from sft.training.recipe_files import render
+from sft.training.recipes import named
 from tests.conftest import PLAIN, ROOT
 
 PLAIN_QWEN = (
@@ -159,7 +159,7 @@ def seen_here(train_here: Callable[..., None], work: Path) -> Callable[..., mani
 
         PluginManager.get_instance().plugins.clear()
         cfg = load_cfg(str(config), **overrides)
-        plugin = PluginManager.get_instance().plugins["sft.axolotl_plugin.InputTimePlugin"]
+        plugin = PluginManager.get_instance().plugins["sft.training.plugin.InputTimePlugin"]
         plugin.load_datasets(cfg)
         plugin.record(cfg, work / "recorded")
         return manifest.read(work / "recorded").train
@@ -176,7 +176,7 @@ def built(work: Path) -> Callable[..., Path]:
         limit = Limit(*more.pop("limit", ()))
         source = str(more.pop("source", ROOT / "sft" / "smoke.jsonl"))
         asked = Asked(None, source, None, rows, (), (), Columns(), False, held_out=held)
-        how = Contexts(strategy, Layout(), seed, Shelf(bank.load()))
+        how = ContextOptions(strategy, Layout(), seed, Shelf(bank.load()))
         assert build_all(asked, how, work / "data" / out, limit, None, None)
         return work / "data" / out
 

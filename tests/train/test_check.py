@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from sft.check import faults
-from sft.recipe_files import render
-from sft.recipes import named, recipes
+from sft.training.check import faults
+from sft.training.recipe_files import render
+from sft.training.recipes import named, recipes
 from tests.conftest import ROOT
 
 NAMES = [recipe.name for recipe in recipes()]

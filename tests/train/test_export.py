@@ -17,8 +17,9 @@ from gguf import MODEL_ARCH
 from rich.console import Console
 
 from proxy.tools import models
-from sft import gguf_model, gguf_vocabulary
-from sft.export import ExportError, export
+from sft.checkpoints import gguf_model, gguf_vocabulary
+from sft.checkpoints.export import export
+from sft.errors import CheckpointError
 from tests.conftest import ROOT
 
 Run = Callable[..., Any]
@@ -327,7 +328,7 @@ def test_what_llama_cpp_would_compute_otherwise_is_refused(
     folder = make(tmp_path / "model", "qwen2", smollm)
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-    with pytest.raises(ExportError, match=re.escape(told)):
+    with pytest.raises(CheckpointError, match=re.escape(told)):
         export(folder, tmp_path / "model.gguf", "f16", Console(quiet=True))
     assert not list(tmp_path.glob("*.gguf*")), "nothing half is left"
 
@@ -339,5 +340,7 @@ def test_weights_that_f16_cannot_hold_are_refused(smollm: Any, tmp_path: Path) -
     weights = load_file(folder / "model.safetensors")
     weights["model.layers.0.mlp.up_proj.weight"][0, 0] = 1e6
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ExportError, match=re.escape("blk.0.ffn_up.weight: has values that f16")):
+    with pytest.raises(
+        CheckpointError, match=re.escape("blk.0.ffn_up.weight: has values that f16")
+    ):
         export(folder, tmp_path / "model.gguf", "f16", Console(quiet=True))

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from sft.check import CheckError
-from sft.inspect import Labelled, label
-from sft.recipe_files import render
-from sft.recipes import Recipe, named, recipes
+from sft.errors import TrainingError
+from sft.training.inspect import Labelled, label
+from sft.training.recipe_files import render
+from sft.training.recipes import Recipe, named, recipes
 from tests.conftest import ROOT
 
 ASKED = "You keep bees above the tree line.\n\nWhat is 3 + 4? Use \\boxed{}."
@@ -94,7 +94,7 @@ def test_no_setting_is_changed_before_a_row_is_shown(
 def test_what_is_wrong_names_the_tokenizer_or_the_field(
     tokenizers: dict[str, Path], tmp_path: Path, changes: dict[str, Any], told: str
 ) -> None:
-    with pytest.raises(CheckError) as raised:
+    with pytest.raises(TrainingError) as raised:
         labelled(named("smoke-cpu"), tokenizers, tmp_path, SAID, **changes)
     assert told in str(raised.value)
 

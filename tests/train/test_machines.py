@@ -44,7 +44,7 @@ class OnCpu(BasePlugin):
 def test_two_machines_train_one_model(work: Path, configured: Callable[..., Path]) -> None:
     """Two launchers on this machine meet as two machines would."""
     (work / "on_a_cpu.py").write_text(ON_A_CPU)
-    plugins = ["sft.axolotl_plugin.InputTimePlugin", "on_a_cpu.OnCpu"]
+    plugins = ["sft.training.plugin.InputTimePlugin", "on_a_cpu.OnCpu"]
     config = configured("machines", micro_batch_size=2, plugins=plugins)
     flags = ("--nnodes", 2, "--nproc-per-node", 1, "--rdzv-endpoint", f"127.0.0.1:{free_port()}")
     more = {"GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": f"{ROOT}{os.pathsep}{work}"}

@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from its import manifest
-from sft.codesign import CoDesignError
-from sft.fingerprint import config_sha256
-from sft.seen import SeenError
+from sft.errors import TrainingError
+from sft.training.fingerprint import config_sha256
 from tests.train.conftest import DELETES_THINKING
 
 Train = Callable[..., None]
@@ -20,7 +19,7 @@ Seen = Callable[..., manifest.Train]
 Built = Callable[..., Path]
 Configured = Callable[..., Path]
 
-OURS = "sft.axolotl_plugin.InputTimePlugin"
+OURS = "sft.training.plugin.InputTimePlugin"
 
 
 def known(work: Path, name: str) -> manifest.Train:
@@ -63,7 +62,7 @@ def test_data_built_anew_in_the_same_folder_are_trained_on(
     (new,) = prepared(work, "e1") - old
     shutil.rmtree(new)
     shutil.copytree(old.pop(), new)
-    with pytest.raises(SeenError, match="has 16 rows, and the trainer holds 32"):
+    with pytest.raises(TrainingError, match="has 16 rows, and the trainer holds 32"):
         train_here(config)
 
 
@@ -128,12 +127,17 @@ def test_an_edited_template_of_the_tokenizer_s_own_is_used(
     ],
 )
 def test_what_is_changed_after_loading_is_refused(
-    train_here: Train, built: Built, configured: Configured, work: Path, plugin: str, told: str
+    train_here: Train,
+    built: Built,
+    configured: Configured,
+    work: Path,
+    plugin: str,
+    told: str,
 ) -> None:
     built("tampered")
     plugins = [OURS, f"tests.train.tampering.{plugin}"]
     config = configured("tampered", rows="tampered", plugins=plugins)
-    with pytest.raises(SeenError) as raised:
+    with pytest.raises(TrainingError) as raised:
         train_here(config)
     assert told in str(raised.value)
     if plugin == "ChangesToken":
@@ -155,14 +159,14 @@ def test_going_on_is_refused_on_other_data_than_it_was_begun_with(
     train_here(longer)
     assert known(work, "resumed").steps == 8
     shutil.rmtree(checkpoint.with_name("checkpoint-8"))
-    with pytest.raises(CoDesignError, match="begun with batch 4, and this training has 2"):
+    with pytest.raises(TrainingError, match="begun with batch 4, and this training has 2"):
         train_here(longer, micro_batch_size=2, input_time={"strategy": "random"})
     built("resumed", seed=1)
-    with pytest.raises(CoDesignError, match=r"begun with the data .SHA-256") as raised:
+    with pytest.raises(TrainingError, match=r"begun with the data .SHA-256") as raised:
         train_here(longer)
     assert "resuming from checkpoints/resumed/checkpoint-4" in str(raised.value)
     (checkpoint / manifest.NAME).unlink()
-    with pytest.raises(CoDesignError, match="No such file"):
+    with pytest.raises(TrainingError, match="No such file"):
         train_here(longer)
     train_here(longer, auto_resume_from_checkpoints=False)
     assert known(work, "resumed").steps == 8
@@ -173,10 +177,12 @@ def test_long_rows_are_never_lost_in_silence(
 ) -> None:
     built("long")
     drops = configured("long", rows="long", sequence_len=100, excess_length_strategy="drop")
-    with pytest.raises(SeenError, match=r"longer than sequence_len \(100 tokens\).*--max-tokens"):
+    with pytest.raises(
+        TrainingError, match=r"longer than sequence_len \(100 tokens\).*--max-tokens"
+    ):
         seen_here(drops)
     cuts = configured("long", rows="long", sequence_len=100, excess_length_strategy="truncate")
-    with pytest.raises(SeenError, match="longer than sequence_len"):
+    with pytest.raises(TrainingError, match="longer than sequence_len"):
         seen_here(cuts)
     stops = configured("long", rows="long", sequence_len=100, excess_length_strategy="raise")
     with pytest.raises(ValueError, match="exceeds the maximum 100"):
@@ -224,7 +230,7 @@ def test_learning_something_else_than_the_answer_is_refused(
         content = yaml.safe_load(config.read_text())
         content["datasets"][0]["train_on_eos"] = content.pop("train_on_eos")
         config.write_text(yaml.safe_dump(content))
-    with pytest.raises(SeenError) as raised:
+    with pytest.raises(TrainingError) as raised:
         train_here(config, preprocess=bool(template))
     assert told in str(raised.value)
     assert "<think>" in str(raised.value).partition("the answer:")[2], "the row is shown"
@@ -241,7 +247,11 @@ def test_learning_something_else_than_the_answer_is_refused(
     ],
 )
 def test_settings_that_would_make_the_record_wrong_are_refused(
-    train_here: Train, built: Built, configured: Configured, changes: dict[str, Any], told: str
+    train_here: Train,
+    built: Built,
+    configured: Configured,
+    changes: dict[str, Any],
+    told: str,
 ) -> None:
     built("set")
     wanted = {"strategy": "random", "batch": 4}
@@ -263,7 +273,7 @@ def test_held_out_rows_are_measured_and_counted(
     assert (found.rows, found.rows_trained, found.rows_held_out) == (16, 12, 4)
     assert known(work, "held").eval_loss
     tests[0]["path"] = "data/held/train.jsonl"
-    with pytest.raises(SeenError, match="12 of its 12 rows are trained on too"):
+    with pytest.raises(TrainingError, match="12 of its 12 rows are trained on too"):
         seen_here(configured("held", rows="held", **measured))
     split = seen_here(configured("split", rows="held", val_set_size=2, evals_per_epoch=1)).dataset
     assert split
@@ -287,13 +297,13 @@ def compared(rank: int, store: str) -> None:
     """Be one of two processes of a training, first with the same rows and then with others."""
     from torch import distributed
 
-    from sft.proof import check_same_everywhere
+    from sft.training.proof import check_same_everywhere
 
     distributed.init_process_group("gloo", f"file://{store}", rank=rank, world_size=2)
     check_same_everywhere("a" * 64)
     try:
         check_same_everywhere("ab"[rank] * 64)
-    except SeenError as error:
+    except TrainingError as error:
         Path(f"{store}-{rank}").write_text(str(error))
     distributed.destroy_process_group()
 

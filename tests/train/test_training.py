@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from its import manifest
-from sft.fingerprint import config_sha256
+from sft.training.fingerprint import config_sha256
 
 Run = Callable[..., Any]
 
@@ -128,7 +128,7 @@ def test_the_manifest_is_of_the_files_as_they_were_when_the_training_began(
     rows, config = built("kept"), configured("kept", rows="kept")
     was = config_sha256(yaml.safe_load(config.read_text()))
     cfg = load_cfg(str(config))
-    plugin = PluginManager.get_instance().plugins["sft.axolotl_plugin.InputTimePlugin"]
+    plugin = PluginManager.get_instance().plugins["sft.training.plugin.InputTimePlugin"]
     plugin.load_datasets(cfg)
     shutil.rmtree(rows)
     config.write_text("seed: 1\n")

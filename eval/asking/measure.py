@@ -1,0 +1,104 @@
+"""Measure one model on one task: ask what the folder lacks, and write its figures down."""
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import openai
+
+from its.answers.algebra.workers import Workers
+from its.files import write_whole
+
+from ..commit import commit
+from ..errors import EvalError
+from ..figures.scores import Scores, scores, summary
+from ..pages.progress import run_bar
+from ..samples import RunFolder
+from .ask_all import RunSpec, Stopped, ask_all, connect
+
+CARDS = 50
+"""Models whose cards are kept in `run.json`; a public server may list thousands."""
+
+
+def settings_of(spec: RunSpec) -> dict[str, Any]:
+    """Return what decides the samples: the same settings go on with the same run."""
+    return {
+        "task": spec.task.name,
+        "task_sha256": spec.task.sha256,
+        "problems": len(spec.task.problems),
+        "instruction": spec.task.instruction,
+        **asdict(spec.sampling),
+    }
+
+
+def measure(spec: RunSpec) -> tuple[RunFolder, Scores]:
+    """Ask what the folder lacks, write `summary.json`; return the run and its figures.
+
+    A finished run needs no server, and keeps the record of when it was made.
+
+    Raises:
+        EvalError: another run is in the folder, or at work there; the server cannot be asked, a
+            call failed, or somebody interrupted. What was answered until then is kept.
+    """
+    about: dict[str, Any] = {
+        "command": shlex.join(sys.argv),
+        "base_url": spec.base_url,
+        "versions": {name: version(name) for name in ("input-time-scaling", "openai")},
+        "commit": commit(),
+    }
+    folder = RunFolder(spec.folder)
+    try:
+        with folder.locked():
+            return folder, _ask_and_summarise(spec, folder, about)
+    except OSError as error:
+        raise EvalError(
+            f"cannot write to {spec.folder}: {error.strerror}; what is done is kept", 1
+        ) from error
+
+
+def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> Scores:
+    if not spec.fresh and folder.is_finished(settings_of(spec)):
+        return _summarise(spec, folder)
+    try:
+        asyncio.run(_ask(spec, folder, about))
+    except KeyboardInterrupt:
+        _summarise(spec, folder)
+        message = f"interrupted; what is done is in {spec.folder}: the same command goes on with it"
+        raise EvalError(message, 130) from None
+    except Stopped as error:
+        _summarise(spec, folder)
+        raise EvalError(f"stopped at the first failed call: {error}", 1) from error
+    return _summarise(spec, folder)
+
+
+async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> None:
+    key = os.environ.get("OPENAI_API_KEY") or "none"
+    try:
+        server = await connect(spec.base_url, key)
+    except openai.OpenAIError as error:
+        raise EvalError(f"cannot ask {spec.base_url}: {error}", 1) from error
+    cards = dict(list(server.cards.items())[:CARDS])
+    cards |= {k: v for k, v in server.cards.items() if k == spec.sampling.model}
+    total = len(spec.task.problems) * spec.sampling.samples
+    try:
+        folder.start(settings_of(spec), {**about, "models": cards}, fresh=spec.fresh)
+        with Workers() as graders, run_bar(total, folder.samples().values()) as on_sample:
+            await ask_all(spec, server, folder, graders, on_sample)
+    finally:
+        await server.client.close()
+
+
+def _summarise(spec: RunSpec, folder: RunFolder) -> Scores:
+    if not folder.exists():
+        return []  # it was interrupted before it began
+    with Workers() as graders:  # those of the run may have ended with a Ctrl-C
+        found = scores(folder, graders, spec.prices)
+    text = json.dumps(summary(folder, found), indent=2) + "\n"
+    write_whole(spec.folder / "summary.json", text)
+    return found

@@ -1,0 +1,1 @@
+"""Numbers from samples: rates with intervals, comparisons, scaling. Pure but for numpy."""

@@ -1,0 +1,150 @@
+"""The figures of one model over one run: pass@1 with its interval, pass@k, maj@k, tokens, time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+from its import answers
+from its.answers.algebra.judge import Judge
+
+from ..samples import EvalSample
+from . import resampling, scaling
+from .estimators import Interval, maj_at_k
+
+BUDGETS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean, median and 95th percentile of what was counted."""
+
+    mean: float
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How one model did. Shares are 0 to 1; errors and cut answers count as wrong.
+
+    `pass_at_1` is the mean over samples, then over problems. `pass_at_k` and `maj_at_k` are means
+    over problems for k = 1 to the smallest number of samples of a problem. `agreement` is the mean
+    share of the largest cluster of equal answers. `tokens_per_solved` counts all tokens.
+    """
+
+    name: str
+    problems: int
+    samples: int
+    pass_at_1: Interval
+    pass_at_k: list[float]
+    maj_at_k: list[float]
+    agreement: float
+    abstained: int
+    cut: int
+    failed: int
+    tokens: Spread
+    thinking_tokens: Spread
+    response_tokens: Spread
+    tokens_correct: Spread
+    tokens_wrong: Spread
+    tokens_per_solved: float | None
+    seconds: Spread
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a million tokens cost, in any currency."""
+
+    prompt: float
+    completion: float
+
+
+def figures_of(
+    name: str,
+    samples: Sequence[EvalSample],
+    judges: Callable[[], Judge],
+    prices: Prices | None = None,
+) -> Figures:
+    """Return the figures of `samples` (at least one), several of a problem or one.
+
+    Each problem has a judge of its own, as a judge's patience is that of one vote.
+    """
+    problems = by_problem(samples)
+    shares = [fmean(sample.correct for sample in group) for group in problems.values()]
+    fewest = min(len(group) for group in problems.values())
+    votes = [_votes(group[:fewest], judges()) for group in problems.values()]
+    answered = [sample for sample in samples if sample.error is None]
+    solved = sum(sample.correct for sample in samples)
+    total = sum(sample.tokens for sample in answered)
+    return Figures(
+        name=name,
+        problems=len(problems),
+        samples=len(samples),
+        pass_at_1=resampling.mean_interval(shares),
+        pass_at_k=scaling.coverage(counts(problems)),
+        maj_at_k=[fmean(each) for each in zip(*(found for found, _ in votes), strict=True)],
+        agreement=fmean(agreed for _, agreed in votes),
+        abstained=sum(sample.answer is None for sample in answered),
+        cut=sum(sample.finish_reason == "length" for sample in answered),
+        failed=len(samples) - len(answered),
+        tokens=spread([s.tokens for s in answered]),
+        thinking_tokens=spread([s.thinking_tokens for s in answered]),
+        response_tokens=spread([s.response_tokens for s in answered]),
+        tokens_correct=spread([s.tokens for s in answered if s.correct]),
+        tokens_wrong=spread([s.tokens for s in answered if not s.correct]),
+        tokens_per_solved=total / solved if solved else None,
+        seconds=spread([s.seconds for s in answered]),
+        cost=_cost(answered, prices) if prices else None,
+    )
+
+
+def by_problem(samples: Sequence[EvalSample]) -> Mapping[str, list[EvalSample]]:
+    """Return the samples of each problem, in the order of their numbers."""
+    found: dict[str, list[EvalSample]] = {}
+    for sample in sorted(samples, key=lambda sample: sample.sample):
+        found.setdefault(sample.id, []).append(sample)
+    return found
+
+
+def counts(problems: Mapping[str, Sequence[EvalSample]]) -> list[tuple[int, int]]:
+    """Return (samples, correct ones) of each problem."""
+    return [(len(group), sum(sample.correct for sample in group)) for group in problems.values()]
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean, median and 95th percentile; zeros of nothing."""
+    ranked = sorted(values) or [0.0]
+    last = len(ranked) - 1
+    return Spread(fmean(ranked), ranked[round(0.5 * last)], ranked[round(0.95 * last)])
+
+
+def scaling_of(samples: Sequence[EvalSample]) -> dict[str, Any]:
+    """Return what more samples or tokens would bring, as JSON has it."""
+    curve = scaling.coverage(counts(by_problem(samples)))
+    law, saturation = scaling.power_law(curve), scaling.saturation(curve)
+    rows = [(sample.correct, sample.tokens) for sample in samples]
+    return {
+        "coverage": curve,
+        "power_law": asdict(law) if law else None,
+        "saturation": asdict(saturation) if saturation else None,
+        "budgets": list(BUDGETS),
+        "solved_within": scaling.solved_within(rows, BUDGETS),
+    }
+
+
+def _votes(group: Sequence[EvalSample], judge: Judge) -> tuple[list[float], float]:
+    """Return maj@k of one problem, and the share of its largest cluster."""
+    given = [answers.parse(sample.answer or "", sample.answer_kind) for sample in group]
+    clusters = answers.cluster(given, judge)
+    sizes = [len(cluster) for cluster in clusters]
+    right = [any(group[i].correct for i in cluster) for cluster in clusters]
+    silent = len(group) - sum(sizes)
+    return maj_at_k(sizes, right, silent), max(sizes, default=0) / len(group)
+
+
+def _cost(samples: Sequence[EvalSample], prices: Prices) -> float:
+    prompt = sum(sample.prompt_tokens for sample in samples)
+    completion = sum(sample.tokens for sample in samples)
+    return (prompt * prices.prompt + completion * prices.completion) / 1e6

@@ -1,0 +1,120 @@
+"""The figures of one run: of its model, and of each member of a panel by the panel's ballots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+from its.answers.algebra.workers import Workers
+
+from ..errors import EvalError
+from ..grading.samples import graded
+from ..samples import EvalSample, RunFolder
+from .figures import Figures, Prices, figures_of, scaling_of
+
+EARLY = ", early"
+CANCELLED = "cancelled"
+Scores: TypeAlias = list[tuple[str, Figures]]
+"""For each model of a run: the context it was asked with, and its figures."""
+
+NOTE = (
+    "Intervals are bootstraps over problems: {problems} of them. One run of 30 problems is"
+    " uncertain by about 17 points either way."
+)
+
+
+def early(context: str) -> bool:
+    """Say whether a row is a panel's that stopped before all had answered."""
+    return context.endswith(EARLY)
+
+
+def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Scores:
+    """Return the rows of one run: a panel's members, as its ballots show them, then the panel.
+
+    Raises:
+        EvalError: there is no run in the folder.
+    """
+    model = run.settings()["model"]
+    samples = list(run.samples().values())
+    rows = [
+        (strategy, figures_of(member, cast, graders.judge))
+        for member, strategy, cast in _members(samples, graders)
+    ]
+    if not samples:
+        return rows
+    members = len(_by_member(samples))
+    label = f"vote of {members}{'' if rows else EARLY}" if members else _strategy(samples)
+    return [*rows, (label, figures_of(model, samples, graders.judge, prices))]
+
+
+def samples_by_model(run: RunFolder, graders: Workers) -> dict[str, list[EvalSample]]:
+    """Return a run's samples: a panel's members as its ballots show them, then its own model.
+
+    Raises:
+        EvalError: there is no run in the folder, or nothing in it yet.
+    """
+    samples = list(run.samples().values())
+    if not samples:
+        raise EvalError(f"{run.path} has no samples yet")
+    members = {name: cast for name, _, cast in _members(samples, graders)}
+    return {**members, run.settings()["model"]: samples}
+
+
+def summary(run: RunFolder, found: Scores) -> dict[str, Any]:
+    """Return the run's settings and figures as `summary.json` has them.
+
+    Raises:
+        EvalError: there is no run in the folder.
+    """
+    samples, settings = list(run.samples().values()), run.settings()
+    return {
+        "settings": settings,
+        "partial": len(samples) < settings["problems"] * settings["samples"],
+        "models": [{"context": context, **asdict(figures)} for context, figures in found],
+        "scaling": scaling_of(samples) if samples else None,
+        "note": NOTE.format(problems=found[-1][1].problems if found else 0),
+    }
+
+
+def _members(
+    samples: Sequence[EvalSample], graders: Workers
+) -> list[tuple[str, str, list[EvalSample]]]:
+    """Return name, strategy and graded ballots of each member; none where calls were cancelled."""
+    members = _by_member(samples)
+    if any(ballot.error == CANCELLED for _, _, cast in members for ballot in cast):
+        return []
+    return [
+        (name, strategy, [graded(ballot, graders) for ballot in cast])
+        for name, strategy, cast in members
+    ]
+
+
+def _by_member(samples: Sequence[EvalSample]) -> list[tuple[str, str, list[EvalSample]]]:
+    members: dict[str, tuple[str, list[EvalSample]]] = {}
+    for sample in samples:
+        for ballot in sample.input_time.get("ballots") or []:
+            _, cast = members.setdefault(ballot["member"], (ballot.get("strategy") or "", []))
+            cast.append(_ballot(sample, ballot))
+    return [(name, strategy, cast) for name, (strategy, cast) in members.items()]
+
+
+def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
+    """Return a panel's ballot as the sample that its member would have been."""
+    answer = ballot.get("answer")
+    voted = ballot["outcome"] in {"voted", "abstained"}
+    return EvalSample(
+        id=sample.id,
+        sample=sample.sample,
+        seed=sample.seed,
+        gold=sample.gold,
+        prompt=sample.prompt,
+        answer=answer,
+        answer_kind=sample.answer_kind,
+        finish_reason=ballot.get("finish_reason"),
+        tokens=(ballot.get("usage") or {}).get("completion_tokens") or 0,
+        error=None if voted else ballot.get("error") or ballot["outcome"],
+    )
+
+
+def _strategy(samples: Sequence[EvalSample]) -> str:
+    found = {str(sample.input_time.get("strategy") or "") for sample in samples if not sample.error}
+    return ", ".join(sorted(found - {""})) or "-"

@@ -1,0 +1,1 @@
+"""Hold answers against the gold answers."""

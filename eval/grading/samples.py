@@ -1,0 +1,18 @@
+"""Grade one sample: is its answer equal to the gold answer?"""
+
+from dataclasses import replace
+
+from its import answers
+from its.answers.algebra.workers import Workers
+
+from ..samples import EvalSample
+
+
+def graded(sample: EvalSample, graders: Workers) -> EvalSample:
+    """Return `sample` with its answer held against the gold answer; no answer is not correct."""
+    given = answers.parse(sample.answer or "", sample.answer_kind)
+    wanted = answers.read_or_parse(sample.gold, sample.answer_kind)
+    if given is None or wanted is None:
+        return replace(sample, correct=False)
+    outcome = answers.compare(wanted, given, graders.judge())
+    return replace(sample, correct=outcome is answers.Comparison.EQUAL)

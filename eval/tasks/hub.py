@@ -1,0 +1,100 @@
+"""Public problem sets on the Hugging Face hub: where they are, and how their rows are read.
+
+Only ids, columns and sizes stand here, never a problem text. All but `amc23` were checked against
+public documentation. A set whose size differs from `rows` is refused when it is loaded.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from its import seeds
+
+from .problem import Problem
+
+INSTRUCTION = "Reason step by step and put the final answer into \\boxed{}."
+LETTER = "Reason step by step and put the letter of the right choice into \\boxed{}."
+LETTERS = "ABCD"
+
+HubRow = Mapping[str, Any]
+Reader = Callable[[HubRow, int], Problem]
+
+
+def columns(problem: str, answer: str, key: str | None = None) -> Reader:
+    """Return a reader of rows that have one column each; without a `key` the number is the id."""
+
+    def read(row: HubRow, number: int) -> Problem:
+        return Problem(
+            _text(row, key) if key else str(number), _text(row, problem), _text(row, answer)
+        )
+
+    return read
+
+
+def gsm8k(row: HubRow, number: int) -> Problem:
+    """The answer stands behind `####` in the solution."""
+    answer = _text(row, "answer").rpartition("####")[2].strip()
+    return Problem(f"gsm8k-test-{number}", _text(row, "question"), answer)
+
+
+def olympiad(row: HubRow, number: int) -> Problem:
+    """Several final answers are one list."""
+    answers = row.get("final_answer")
+    if isinstance(answers, list):
+        answers = ", ".join(map(str, answers))
+    return Problem(_text(row, "id"), _text(row, "question"), _text({"a": answers}, "a"))
+
+
+def gpqa(row: HubRow, number: int) -> Problem:
+    """Choices in an order that is drawn by the question, the same for everybody."""
+    question = _text(row, "Question")
+    right = _text(row, "Correct Answer").strip()
+    choices = [right, *(_text(row, f"Incorrect Answer {i}").strip() for i in (1, 2, 3))]
+    seeds.rng("gpqa", question).shuffle(choices)
+    shown = "\n".join(f"{letter}) {text}" for letter, text in zip(LETTERS, choices, strict=True))
+    return Problem(str(number), f"{question.strip()}\n\n{shown}", LETTERS[choices.index(right)])
+
+
+def _text(row: HubRow, column: str) -> str:
+    value = row.get(column)
+    if not isinstance(value, str | int | float) or not str(value).strip():
+        raise ValueError(f"{column!r} is missing or empty")
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class HubSet:
+    """A data set: id, configuration, split, its size, and how a row is read."""
+
+    id: str
+    split: str
+    rows: int
+    read: Reader
+    config: str | None = None
+    instruction: str = INSTRUCTION
+    choice: bool = False
+    gated: bool = False
+
+
+MATH_ARENA = columns("problem", "answer", "problem_idx")
+
+HUB_SETS = {
+    "aime24": HubSet("HuggingFaceH4/aime_2024", "train", 30, columns("problem", "answer", "id")),
+    "aime25": HubSet("MathArena/aime_2025", "train", 30, MATH_ARENA),
+    "aime26": HubSet("MathArena/aime_2026", "train", 30, MATH_ARENA),
+    "math500": HubSet(
+        "HuggingFaceH4/MATH-500", "test", 500, columns("problem", "answer", "unique_id")
+    ),
+    "gsm8k": HubSet("openai/gsm8k", "test", 1319, gsm8k, "main"),
+    "amc23": HubSet("math-ai/amc23", "test", 40, columns("question", "answer")),
+    "hmmt-feb25": HubSet("MathArena/hmmt_feb_2025", "train", 30, MATH_ARENA),
+    "gpqa-diamond": HubSet(
+        "Idavidrein/gpqa", "train", 198, gpqa, "gpqa_diamond", LETTER, choice=True, gated=True
+    ),
+    "olympiadbench-math": HubSet(
+        "Hothan/OlympiadBench", "train", 674, olympiad, "OE_TO_maths_en_COMP"
+    ),
+}  # fmt: skip
+
+NAMES = ", ".join([*HUB_SETS, "arith"])
+"""The tasks that have a name, as the help of the commands lists them."""

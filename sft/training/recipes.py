@@ -1,0 +1,271 @@
+"""The table of training recipes: base x set x strategy -> one complete Axolotl file each.
+
+`its-sft recipes --write` makes `sft/*.yml` from it, so that the difference of two files is the
+experiment and nothing else. `its-sft recipes NAME` writes any other that the table can make.
+"""
+
+import difflib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+from its.strategies import LETTERS, STRATEGIES
+
+from ..errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """GPUs, rows on each at a time, and what keeps weights and optimizer states."""
+
+    gpus: int
+    micro_batch: int
+    deepspeed: str | None
+    precision: str
+    """`bf16` (the master weights are fp32, in DeepSpeed or as adapters) or `fp32`."""
+
+
+EIGHT_OFFLOADED = Hardware(8, 1, "zero3_offload", "bf16")
+EIGHT = Hardware(8, 1, "zero3", "bf16")
+SIXTEEN = Hardware(16, 1, "zero3", "bf16")
+THIRTY_TWO = Hardware(32, 1, "zero3", "bf16")
+ONE_OFFLOADED = Hardware(1, 1, "zero3_offload", "bf16")
+ONE = Hardware(1, 1, "zero3", "bf16")
+ONE_ADAPTER = Hardware(1, 1, None, "bf16")
+TWO_ADAPTERS = Hardware(2, 1, None, "bf16")
+ONE_FP32 = Hardware(1, 8, None, "fp32")
+CPU = Hardware(0, 4, None, "fp32")
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A model to start from. `layers`, `width` and `words` (its vocabulary) give the memory."""
+
+    repo: str
+    parameters: float
+    layers: int
+    width: int
+    words: int
+    full: Hardware
+    adapter: Hardware
+    template: str | None = None
+
+
+BASES = {
+    "qwen2.5-32b-instruct": Pretrained(
+        "Qwen/Qwen2.5-32B-Instruct", 32.8e9, 64, 5120, 152_064, EIGHT_OFFLOADED, TWO_ADAPTERS
+    ),
+    "r1-distill-qwen-32b": Pretrained(
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", 32.8e9, 64, 5120, 152_064, EIGHT_OFFLOADED,
+        TWO_ADAPTERS, "deepseek_r1",
+    ),
+    "qwen3-8b": Pretrained("Qwen/Qwen3-8B", 8.2e9, 36, 4096, 151_936, EIGHT, ONE_ADAPTER, "chatml"),
+    "qwen2.5-7b-instruct": Pretrained(
+        "Qwen/Qwen2.5-7B-Instruct", 7.6e9, 28, 3584, 152_064, ONE_OFFLOADED, ONE_ADAPTER
+    ),
+    "r1-distill-qwen-1.5b": Pretrained(
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", 1.8e9, 28, 1536, 151_936, ONE, ONE_ADAPTER,
+        "deepseek_r1",
+    ),
+    "qwen2.5-coder-0.5b-instruct": Pretrained(
+        "Qwen/Qwen2.5-Coder-0.5B-Instruct", 0.5e9, 24, 896, 151_936, ONE_FP32, ONE_ADAPTER
+    ),
+    "smollm2-135m": Pretrained("models/smollm2-135m", 0.135e9, 30, 576, 49_152, CPU, CPU),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """Hyper-parameters that somebody published, and who."""
+
+    cited: str
+    learning_rate: float
+    epochs: int
+    batch: int
+    tokens: int
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    beta2: float = 0.999
+
+
+S1 = Hyperparameters(
+    "s1: Simple test-time scaling (arXiv 2501.19393; train/sft.sh): 16 rows a step, 5 epochs",
+    1e-5, 5, 16, 32_768, warmup=0.05, weight_decay=1e-4, beta2=0.95,
+)  # fmt: skip
+LIMO = Hyperparameters(
+    "LIMO: Less is More for Reasoning (arXiv 2502.03387v3): 64 rows a step, 15 epochs, no warm-up",
+    5e-6, 15, 64, 16_384,
+)  # fmt: skip
+OPEN_THINKER = Hyperparameters(
+    "OpenThinker-32B's model card (open-thoughts): 96 rows a step, 3 epochs, 16,384 tokens",
+    1e-5, 3, 96, 16_384, warmup=0.1,
+)  # fmt: skip
+SHORT = Hyperparameters(
+    "no publication: rows are short; epochs and rate as OpenThinker's",
+    1e-5, 3, 16, 1_024, warmup=0.05,
+)  # fmt: skip
+SMOKE = Hyperparameters(
+    "no publication: as many steps as show that the loss falls", 1e-4, 2, 4, 512, warmup=0.1
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """A training set as the recipes see it; `mean_tokens` is an assumption for the hours.
+
+    `held_out` of the rows are not trained on: they choose among the epochs.
+    """
+
+    rows: int
+    mean_tokens: int
+    method: Hyperparameters
+    held_out: int = 50
+    plain: bool = False
+    """Its answers open no `<think>`."""
+
+    @property
+    def trained(self) -> int:
+        return self.rows - self.held_out
+
+
+SETS = {
+    "ot-1k": Set(1_000, 9_000, S1),
+    "ot-15k": Set(15_000, 9_000, OPEN_THINKER, held_out=150),
+    "limo": Set(817, 7_000, LIMO, plain=True),
+    "limo-v2": Set(800, 7_000, LIMO, plain=True),
+    "gsm8k-1k": Set(1_000, 250, SHORT),
+    "smoke": Set(64, 120, SMOKE, held_out=0),
+}
+
+NODES = {"16gpu": SIXTEEN, "32gpu": THIRTY_TWO}
+VARIANTS = ("", "lora", "qlora", *NODES)
+"""What may follow the strategy in a name: adapters, or more machines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One file."""
+
+    base_name: str
+    set_name: str
+    strategy: str
+    variant: str = ""
+
+    @property
+    def base(self) -> Pretrained:
+        return BASES[self.base_name]
+
+    @property
+    def set(self) -> Set:
+        return SETS[self.set_name]
+
+    @property
+    def adapter(self) -> str | None:
+        return self.variant if self.variant in ("lora", "qlora") else None
+
+    @property
+    def hardware(self) -> Hardware:
+        if self.adapter:
+            return self.base.adapter
+        if self.base.parameters > 3e10 and self.set_name == "ot-15k" and not self.variant:
+            return THIRTY_TWO
+        found = NODES.get(self.variant, self.base.full)
+        # One row at a time where rows are long; the short sets fill a step faster.
+        return replace(found, micro_batch=1) if self.method.tokens > 1_024 else found
+
+    @property
+    def method(self) -> Hyperparameters:
+        """The cited method; adapters take ten times the rate (LoRA Without Regret, 2025)."""
+        method = self.set.method
+        return replace(method, learning_rate=10 * method.learning_rate) if self.adapter else method
+
+    @property
+    def name(self) -> str:
+        parts = [self.base_name, self.set_name, self.letter, self.variant]
+        if self.set_name == "smoke":
+            parts = ["smoke-cpu", self.variant]
+        return "-".join(part for part in parts if part)
+
+    @property
+    def letter(self) -> str:
+        """The strategy's letter in the paper, or its name."""
+        return LETTERS.get(self.strategy, self.strategy)
+
+    @property
+    def data(self) -> str:
+        """The folder of `its-sft build`."""
+        return f"data/{self.set_name}-{self.letter}"
+
+    @property
+    def template(self) -> str | None:
+        """The chat template's file; `None` is the tokenizer's own.
+
+        LIMO's answers open no `<think>`, so after training on them none may be opened for them.
+        """
+        opens = self.base.template == "deepseek_r1"
+        return f"{self.base.template}_plain" if opens and self.set.plain else self.base.template
+
+    @property
+    def accumulation(self) -> int:
+        return self.method.batch // (self.hardware.micro_batch * max(1, self.hardware.gpus))
+
+    @property
+    def steps(self) -> int:
+        return -(-self.set.trained // self.method.batch) * self.method.epochs
+
+    @property
+    def possible(self) -> bool:
+        """Tell whether the batch comes out even, and base, set and variant belong together."""
+        rows = self.hardware.micro_batch * max(1, self.hardware.gpus)
+        if (self.base_name == "smollm2-135m") != (self.set_name == "smoke"):
+            return False
+        if self.set_name == "smoke" and (self.strategy != "random" or self.variant == "qlora"):
+            return False
+        large = self.base.parameters > 3e10
+        if self.variant == "lora" and large:
+            return False  # each GPU has a copy of the base, and in bf16 it leaves no room for rows
+        return self.method.batch % rows == 0 and (large or self.variant not in NODES)
+
+
+def recipes() -> Iterator[Recipe]:
+    """Yield the recipes whose files are kept in `sft/`."""
+    for base in ("qwen2.5-32b-instruct", "r1-distill-qwen-32b"):
+        for strategy in LETTERS:
+            yield Recipe(base, "ot-1k", strategy)
+    yield Recipe("qwen2.5-32b-instruct", "ot-1k", "mixed")
+    yield Recipe("qwen2.5-32b-instruct", "ot-1k", "random", "16gpu")
+    yield Recipe("qwen2.5-32b-instruct", "ot-1k", "random", "qlora")
+    yield Recipe("qwen2.5-32b-instruct", "ot-15k", "random")
+    yield Recipe("qwen2.5-32b-instruct", "limo", "random")
+    yield Recipe("qwen3-8b", "ot-1k", "random")
+    yield Recipe("qwen2.5-7b-instruct", "ot-1k", "random", "lora")
+    yield Recipe("r1-distill-qwen-1.5b", "ot-1k", "random")
+    yield Recipe("qwen2.5-coder-0.5b-instruct", "gsm8k-1k", "random")
+    yield Recipe("smollm2-135m", "smoke", "random")
+
+
+@cache
+def every() -> dict[str, Recipe]:
+    """Return all that the table can make, by name."""
+    combined = itertools.product(BASES, SETS, STRATEGIES, VARIANTS)
+    possible = (recipe for recipe in itertools.starmap(Recipe, combined) if recipe.possible)
+    return {recipe.name: recipe for recipe in possible}
+
+
+def named(name: str) -> Recipe:
+    """Return the recipe `name`.
+
+    Raises:
+        TrainingError: the table has none of that name.
+    """
+    found = every().get(name)
+    if found is None:
+        near = difflib.get_close_matches(name, every(), 3) or ["qwen2.5-32b-instruct-limo-v2-r"]
+        raise TrainingError(
+            f"no recipe {name!r}. A name is BASE-SET-STRATEGY or BASE-SET-STRATEGY-VARIANT, as in"
+            f" {', '.join(near)}. BASE: {', '.join(BASES)}. SET: {', '.join(SETS)}. STRATEGY:"
+            f" {', '.join(LETTERS.get(each, each) for each in STRATEGIES)}. VARIANT:"
+            f" {', '.join(VARIANTS[1:])}"
+        )
+    return found

@@ -1,0 +1,209 @@
+"""`its-sft personas`: a model writes the personas of a whole data set.
+
+Rows are read as they are needed and kept as they come, so that a hundred thousand questions need
+no more memory than a hundred (an index of 8 bytes a row aside).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from its import seeds, strategies
+from its.personas.generate import Ask, Reply, reply, write
+from its.personas.prompts import load
+from its.strategies import Pick, Shelf
+from its.types import Message
+
+from ..rows import MEMBER, QuestionRow, read
+from .journal import Journal, WrittenPersona
+from .pace import Pace, in_parallel
+
+TRIES = 6
+"""Times that one call is tried: an engine that restarts or is overloaded is back in a minute."""
+
+WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 20.0
+HOPELESS = 20
+"""Rows in a row that failed: then the engine is gone, and asking the rest would be in vain."""
+
+JSON = {"content-type": "application/json"}
+BUSY = frozenset({429, 503})
+AGAIN = BUSY | {500, 502, 504}
+
+
+class EngineGone(Exception):
+    """The engine does not answer as one; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class WritingJob:
+    """What decides the texts: the rows' contexts, and who writes them how."""
+
+    strategy: str
+    seed: int
+    shelf: Shelf
+    model: str
+    sampling: Mapping[str, Any]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return what two runs must share to go on with each other's work."""
+        mix = dict(self.shelf.mix) if self.strategy == "mixed" else None
+        names = strategies.MIXABLE if mix else [self.strategy]
+        prompts = {name: load(name).sha256 for name in names}
+        return {
+            "strategy": self.strategy, "seed": self.seed, "mix": mix, "model": self.model,
+            "sampling": dict(self.sampling), "prompts": prompts, "bank": self.shelf.bank.sha256,
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Summary:
+    """How the rows of this run ended."""
+
+    first: int = 0
+    later: int = 0
+    bank: int = 0
+    tokens: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        return self.first + self.later + self.bank + len(self.failed)
+
+    def count(self, written: WrittenPersona) -> None:
+        self.tokens += written.tokens
+        for fault in written.faults:
+            self.faults[fault] = self.faults.get(fault, 0) + 1
+        if written.source == "bank":
+            self.bank += 1
+        elif written.faults:
+            self.later += 1
+        else:
+            self.first += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A row whose call failed for good."""
+
+    row: int
+    reason: str
+
+
+class EngineClient:
+    """Asks an OpenAI-compatible server; tells `pace` what it can bear."""
+
+    def __init__(self, client: httpx.AsyncClient, job: WritingJob, pace: Pace) -> None:
+        self._client, self._pace = client, pace
+        self._fixed = {"model": job.model, **job.sampling}
+
+    async def ask(self, messages: Sequence[Message], seed: int) -> Reply:
+        """Return one reply, tried again while the engine is busy or away.
+
+        Raises:
+            EngineGone: it still failed, or refuses what it is asked.
+        """
+        body = msgspec.json.encode({**self._fixed, "messages": messages, "seed": seed})
+        reason, wait = "", WAIT_SECONDS
+        for attempt in range(TRIES):
+            if attempt:
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+            try:
+                answer = await self._client.post("chat/completions", content=body, headers=JSON)
+            except httpx.TransportError as error:
+                reason = f"{type(error).__name__}: {error}"
+                self._pace.overloaded()
+                continue
+            if answer.status_code == 200:
+                self._pace.finished()
+                return _reply(answer.content)
+            reason = f"answered {answer.status_code}: {answer.text[:200]}"
+            if answer.status_code not in AGAIN:
+                break
+            if answer.status_code in BUSY:
+                self._pace.overloaded()
+        raise EngineGone(reason)
+
+
+async def run(
+    job: WritingJob, rows: Path, journal: Journal, engine: EngineClient, pace: Pace,
+    on_row: Callable[[Summary], None],
+) -> Summary:  # fmt: skip
+    """Write the personas of all rows that `journal` does not have.
+
+    Raises:
+        DataError: a row has no question.
+        EngineGone: so many rows failed one after the other that the engine must be gone.
+    """
+    summary, in_vain = Summary(), 0
+    todo = (row for row in read(rows) if row.number not in journal)
+
+    async def work(row: QuestionRow) -> WrittenPersona | Failed:
+        try:
+            return await _one(row, job, engine.ask)
+        except EngineGone as error:
+            return Failed(row.number, str(error))
+
+    async with aclosing(in_parallel(todo, work, pace)) as results:  # no call outlives an error
+        async for result in results:
+            if isinstance(result, Failed):
+                summary.failed.append((result.row, result.reason))
+                in_vain += 1
+                if in_vain == HOPELESS:
+                    raise EngineGone(result.reason)
+            else:
+                in_vain = 0
+                journal.add(result)
+                summary.count(result)
+            on_row(summary)
+    return summary
+
+
+async def _one(row: QuestionRow, job: WritingJob, ask: Ask) -> WrittenPersona:
+    pick = strategies.choose(
+        job.strategy, row.question, shelf=job.shelf, seed=job.seed, member=MEMBER
+    )
+    prompt, domain = writable(pick)
+    seed = seeds.derive("persona", job.seed, MEMBER)
+    bank = job.shelf.bank
+    written = await write(prompt, row.question, bank.domain(domain), ask=ask, seed=seed)
+    assert pick is not None
+    return WrittenPersona(
+        row=row.number,
+        question_sha256=row.question_sha256,
+        asked=job.strategy,
+        strategy=pick.strategy,
+        source="generate" if written.persona else "bank",
+        domain=domain,
+        persona=written.persona or pick.text,
+        model=job.model,
+        prompt_sha256=load(prompt).sha256,
+        faults=list(written.faults),
+        tokens=written.usage["total_tokens"],
+    )
+
+
+def writable(pick: Pick | None) -> tuple[str, str]:
+    """Return prompt and domain of what a model can write.
+
+    Raises:
+        ValueError: the strategy leaves nothing to write.
+    """
+    if pick is None or pick.prompt is None or pick.domain is None:
+        raise ValueError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
+    return pick.prompt, pick.domain
+
+
+def _reply(raw: bytes) -> Reply:
+    try:
+        return reply(raw)
+    except ValueError as error:
+        raise EngineGone(str(error)) from error
