@@ -13,6 +13,7 @@ from .seam import Case, Method, Need, Reply
 
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+Rounds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=50)]
 Tokens: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -52,14 +53,14 @@ class Voting(Options, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """A method inside another: `keep` is how many drafts a layer hands on."""
+    """A method inside another: `keep` is how many drafts a layer hands on, all if it is not set."""
 
     name: str
     method: Method
     options: Any
     members: tuple[str, ...] | None
     samples: int | None
-    keep: int
+    keep: int | None
 
     def case(self, case: Case, path: str, round: int, drafts: Sequence[Reply]) -> Case:
         """Return what the nested method gets of `case`."""
@@ -125,7 +126,7 @@ class _Table(msgspec.Struct, frozen=True):
     method: str
     members: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1)] | None = None
     samples: Count | None = None
-    keep: Count = 8
+    keep: Count | None = None
 
 
 def named(options: Any) -> list[tuple[str, str]]:

@@ -28,7 +28,8 @@ class Call:
     """One request to one member.
 
     `name` is unique within the request: seeds, request ids and rows hang on it. `messages` of
-    `None` are the client's own. `prefix` is text of the assistant that the engine continues.
+    `None` are the client's own. `prefix` is text of the assistant that the engine continues; an
+    empty continuation of it is a reply, not a failure.
     `params` stand over the client's; a value of `None` removes the client's. At most one call of
     a program is `shown`: its text will be the answer, and is streamed as it comes.
     """
@@ -133,7 +134,8 @@ class Case:
     early. `context_tokens` are by member; `panels` gives the members of a panel that an option may
     name, each as often as it is asked. `drafts` are answers that are there already (a nested
     method gets them). `asked` stands in for the client's messages in the calls for answers.
-    `path` and `round` keep the calls of a nested method apart.
+    `path` and `round` keep the calls of a nested method apart. Where its text is not the panel's
+    answer, it may not show a call (`may_show`).
     """
 
     members: tuple[str, ...]
@@ -149,15 +151,19 @@ class Case:
     asked: tuple[Message, ...] | None = None
     path: str = ""
     round: int = 0
+    may_show: bool = True
 
     @property
     def planned(self) -> int:
         """How many drafts the panel asks for: `samples` of each member."""
         return self.samples * len(self.members)
 
-    def call(self, member: str, name: str, *, round: int = 0, **rest: Any) -> Call:
+    def call(
+        self, member: str, name: str, *, round: int = 0, shown: bool = False, **rest: Any
+    ) -> Call:
         """Return a call whose name and round are told apart from those of other methods."""
-        return Call(member, self.path + name, round=self.round + round, **rest)
+        shown = shown and self.may_show
+        return Call(member, self.path + name, round=self.round + round, shown=shown, **rest)
 
     def answers(self, number: int, first: int = 0, *, round: int = 0) -> list[Call]:
         """Return `number` calls for an answer, to the members in turn, from the `first` one on."""

@@ -4,12 +4,34 @@ import difflib
 from functools import cache
 
 from .adaptive import Adaptive
+from .best_of import BestOf
+from .escalate import Escalate
+from .first_finish import FirstFinish
+from .layers import Layers
 from .majority import Majority
+from .refine import Refine
 from .seam import Method
+from .steps import Steps
+from .synthesize import Synthesize
+from .temperatures import Temperatures
+from .thinking_budget import ThinkingBudget
+from .tournament import Tournament
+from .weighted import Weighted
 
 METHODS: dict[str, Method] = {
     "majority": Majority(),
     "adaptive": Adaptive(),
+    "escalate": Escalate(),
+    "first_finish": FirstFinish(),
+    "weighted": Weighted(),
+    "best_of": BestOf(),
+    "tournament": Tournament(),
+    "synthesize": Synthesize(),
+    "refine": Refine(),
+    "temperatures": Temperatures(),
+    "thinking_budget": ThinkingBudget(),
+    "steps": Steps(),
+    "layers": Layers(),
 }
 
 GROUP = "input_time_scaling.methods"

@@ -97,9 +97,17 @@ def settled(replies: Sequence[Reply], case: Case, planned: int, threshold: float
     cast = came(replies)
     if not case.early_stop or len(cast) < min(case.quorum or 0, planned):
         return False
-    keys = Counter(key_of(reply.answer) for reply in cast if reply.answer is not None)
-    most = max(keys.values(), default=0)
+    most = max(_keys(cast).values(), default=0)
     return 2 * most > planned and most / planned >= threshold
+
+
+def same_key(replies: Sequence[Reply]) -> object:
+    """Return what the answers share that are written alike most often."""
+    return max(_keys(came(replies)).items(), key=lambda item: item[1], default=(None, 0))[0]
+
+
+def _keys(cast: Sequence[Reply]) -> Counter[object]:
+    return Counter(key_of(reply.answer) for reply in cast if reply.answer is not None)
 
 
 def why(replies: Sequence[Reply], calls: Sequence[object]) -> str:
@@ -109,6 +117,11 @@ def why(replies: Sequence[Reply], calls: Sequence[object]) -> str:
     return "settled" if len(replies) < len(calls) else "all asked"
 
 
+def unsure(case: Case, verdict: Verdict) -> bool:
+    """Tell whether the verdict's agreement is below the panel's threshold."""
+    return verdict.agreement is not None and verdict.agreement < case.options.threshold
+
+
 def settle(case: Case, verdict: Verdict, grader: Grader | None, round: int = 1) -> Program:
     """Hold `verdict` to the panel's threshold: return it, withhold it, or ask another method.
 
@@ -116,8 +129,7 @@ def settle(case: Case, verdict: Verdict, grader: Grader | None, round: int = 1) 
     it gets nothing, the verdict stands, undecided.
     """
     options: Voting = case.options
-    sure = verdict.agreement is None or verdict.agreement >= options.threshold
-    if sure or verdict.winner is None:
+    if verdict.winner is None or not unsure(case, verdict):
         return verdict
     verdict = explained(verdict, below_threshold=True)
     if options.below == "answer":
