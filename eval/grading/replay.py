@@ -12,8 +12,9 @@ from pathlib import Path
 from its import answers
 from its.answers import Comparison
 from its.answers.algebra.workers import Workers
-from its.methods import METHODS
-from its.types import Answer, Ballot, Call, Completion
+from its.methods import Call, Case, Reply, find
+from its.methods.options import parse
+from its.types import Answer
 
 from ..errors import EvalError
 
@@ -100,13 +101,22 @@ def replay(outputs: Sequence[ModelOutput], method: str, graders: Workers) -> lis
 def vote(outputs: Sequence[ModelOutput], method: str, graders: Workers) -> bool:
     """Tell whether the vote over one problem's outputs is right."""
     ordered = sorted(outputs, key=lambda output: output.model)
-    calls = [Call(output.model) for output in ordered]
-    ballots = [
-        Ballot(Completion(call, {"message": {}}, {}, 0.0), output.answer)
-        for call, output in zip(calls, ordered, strict=True)
-    ]
-    verdict = METHODS[method]().decide(ballots, calls, graders.judge())
-    return right(verdict.winner.answer, ordered[0].gold, graders)
+    found = find(method)
+    models = tuple(output.model for output in ordered)
+    case = Case(models, 1, (), parse(found, {}), early_stop=False)
+    program = found.run(case, graders.judge())
+    try:
+        waiting = list(next(program))
+        for call, output in zip(waiting, ordered, strict=True):
+            program.send(_reply(call, output))
+    except StopIteration as ended:
+        winner: Reply = ended.value.winner
+        return right(winner.answer, ordered[0].gold, graders)
+    raise EvalError(f"--method {method} asks for more than the stored answers")
+
+
+def _reply(call: Call, output: ModelOutput) -> Reply:
+    return Reply(call, answer=output.answer)
 
 
 def right(answer: Answer | None, gold: Answer, graders: Workers) -> bool:

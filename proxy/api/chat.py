@@ -15,7 +15,7 @@ from ..base.prompt import MemberPrompt
 from ..base.record import Record, record_of
 from ..config.settings import Member, Panel
 from ..engines.engine import CHAT, EngineError
-from ..panel import driver as panel
+from ..panel import asking, driver
 from ..panel.live import Live
 from ..state import Generation
 from ..telemetry import logs
@@ -89,19 +89,20 @@ def _member_body(request: wire.ChatRequest, asked: MemberPrompt) -> tuple[bytes]
 async def _panel(
     target: Panel, request: wire.ChatRequest, generation: Generation, record: Record
 ) -> None:
-    outcome = await panel.vote(target, request, generation, record)
+    outcome = await driver.drive(target, request, generation, record)
     body = _rendered(outcome, request, record)
     await asgi.respond_json(record.send, body, render.panel_headers(outcome, record))
 
 
 def _rendered(outcome: Outcome, request: wire.ChatRequest, record: Record) -> dict[str, Any]:
-    record.strategy = outcome.asked[outcome.verdict.winner.completion.call.member].strategy
+    assert outcome.winner.asked is not None
+    record.strategy = outcome.winner.asked.strategy
     input_time = render.describe_panel(outcome, request.extras.return_ballots)
     return render.panel_body(outcome, request, record, input_time)
 
 
 class _PanelStream:
-    """A panel's answer as a stream: a role, perhaps the leader's reasoning, the verdict."""
+    """A panel's answer as a stream: a role, what is shown as it comes, the verdict."""
 
     def __init__(
         self, target: Panel, request: wire.ChatRequest, generation: Generation, record: Record
@@ -111,11 +112,10 @@ class _PanelStream:
         self._live = Live(leads=target.stream_mode == "leader")
         created = int(time.time())
         self._head = stream.panel_head(record.request_id.decode(), request.model, created)
-        self._reasoned = False
 
     async def run(self) -> None:
         voting = asyncio.ensure_future(
-            panel.vote(self._target, self._request, self._generation, self._record, self._live)
+            driver.drive(self._target, self._request, self._generation, self._record, self._live)
         )
         try:
             await self._open(voting)
@@ -127,7 +127,7 @@ class _PanelStream:
 
     async def _open(self, voting: asyncio.Future[Outcome]) -> None:
         """Send the head; within the first second a refusal still is a status."""
-        await self._until(voting, panel.HOLD_SECONDS)
+        await self._until(voting, asking.HOLD_SECONDS)
         if voting.done():
             voting.result()
         headers = [*SSE, (b"x-input-time-method", self._target.method.encode())]
@@ -136,7 +136,9 @@ class _PanelStream:
 
     async def _wait(self, voting: asyncio.Future[Outcome]) -> None:
         while True:
-            await self._show_reasoning()
+            if voting.done():
+                self._live.finish()
+            await self._show()
             if voting.done():
                 return
             if not await self._until(voting, KEEP_ALIVE_SECONDS):
@@ -155,12 +157,11 @@ class _PanelStream:
         self._live.changed.clear()
         return bool(done)
 
-    async def _show_reasoning(self) -> None:
-        reasoning = self._live.take()
-        if reasoning:
-            self._reasoned = True
-            piece = stream.reasoning_event(self._head, reasoning)
-            await asgi.write(self._record.send, piece, more=True)
+    async def _show(self) -> None:
+        choices = self._live.take()
+        if choices:
+            pieces = [stream.choice_event(self._head, choice) for choice in choices]
+            await asgi.write(self._record.send, b"".join(pieces), more=True)
 
     def _ending(self, voting: asyncio.Future[Outcome]) -> bytes:
         try:
@@ -168,5 +169,7 @@ class _PanelStream:
         except ApiError as error:
             self._record.error = error.reason
             return stream.error_event(error)
-        usage = self._request.wants_usage
-        return stream.verdict_events(self._head, body, usage, self._reasoned)
+        usage, live = self._request.wants_usage, self._live
+        return stream.verdict_events(
+            self._head, body, usage, reasoned=live.reasoned, shown=live.begun
+        )

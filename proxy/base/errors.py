@@ -10,6 +10,7 @@ ApiError
 ├── UnsupportedMedia  415  the body is compressed, or not said to be JSON
 ├── HeaderTooLarge    431  the headers exceed the limit
 ├── TooMany           429  the key has too many calls running, and its queue is full
+├── MethodFault       500  a method broke the rules of its driver
 ├── Stopping          503  the proxy ends before the answer came
 └── UpstreamError     4xx/502/503/504  an engine, or too many of a panel's, failed
 """
@@ -123,9 +124,24 @@ class HeaderTooLarge(ApiError):
 class TooMany(ApiError):
     status, type = 429, "rate_limit_error"
 
+    def __init__(self, message: str, *, code: str, retry_after: int = 1) -> None:
+        super().__init__(message, code=code)
+        self._retry_after = retry_after
+
     @property
     def headers(self) -> Mapping[str, str]:
-        return {"retry-after": "1"}
+        return {"retry-after": str(self._retry_after)}
+
+
+class MethodFault(ApiError):
+    """A panel's method did what no method may: a fault of its code, never of the request."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="method_fault")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"x-should-retry": "false"}
 
 
 class Stopping(ApiError):

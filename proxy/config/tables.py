@@ -7,7 +7,7 @@ import msgspec
 from its.manifest import StrategyName
 from its.notes import NOTES_EACH
 
-from .settings import PersonaSource, StreamMode
+from .settings import EngineKind, PersonaSource, StreamMode
 
 
 class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +42,7 @@ class KeyTable(ConfigTable, frozen=True):
     models: list[str] | None = None
     max_concurrency: int | None = None
     metrics: bool = False
+    tokens_per_minute: int | None = None
 
 
 class EngineTable(ConfigTable, frozen=True):
@@ -52,6 +53,12 @@ class EngineTable(ConfigTable, frozen=True):
     max_queue: int | None = None
     timeout_s: float = 1800.0
     forward_headers: list[str] = []
+    kind: EngineKind = "chat"
+
+
+class PriceTable(ConfigTable, frozen=True):
+    prompt: float
+    completion: float
 
 
 class MemberTable(ConfigTable, frozen=True):
@@ -63,6 +70,8 @@ class MemberTable(ConfigTable, frozen=True):
     allow_mismatch: bool = False
     allow_fields: list[Literal["custom_logit_processor", "logits_processors"]] = []
     mix: dict[str, float] | None = None
+    context_tokens: int | None = None
+    price: PriceTable | None = None
 
 
 class PanelTable(ConfigTable, frozen=True):
@@ -77,6 +86,10 @@ class PanelTable(ConfigTable, frozen=True):
     answers: str = "auto"
     json_keys: list[str] = []
     stream_mode: StreamMode = "verdict"
+    options: dict[str, Any] = {}
+    allow_options: list[str] = []
+    max_tokens_total: int | None = None
+    max_cost: float | None = None
 
 
 class GenerateTable(ConfigTable, frozen=True):

@@ -18,6 +18,7 @@ from . import refusals
 from .http1 import HttpError, Pool, Response
 from .limits import Full, Retries, Slots
 from .stream_options import StreamOptions
+from .tokens import Tally
 
 READY_SECONDS = 2.0
 DETAIL_LENGTH = 500
@@ -120,6 +121,8 @@ class Engine:
         self._headers = f"content-type: application/json\r\n{authorization}".encode()
         self.forward_headers = tuple(name.encode() for name in settings.forward_headers)
         self.stream_options = StreamOptions()
+        self.score_path = 0
+        """Which of the paths for scores it has, as `panel.scoring` finds out."""
         self.made = Made()
 
     def close(self) -> None:
@@ -282,7 +285,7 @@ class Engine:
 class EngineCall:
     """A call in progress: an `async with` block that holds a slot and a connection."""
 
-    __slots__ = ("_body", "_engine", "_headers", "_path", "_response", "_retries")
+    __slots__ = ("_body", "_engine", "_headers", "_path", "_response", "_retries", "_tally")
 
     def __init__(
         self, engine: Engine, path: str, body: Body, headers: bytes, retries: Retries
@@ -290,6 +293,7 @@ class EngineCall:
         self._engine, self._retries = engine, retries
         self._path, self._body, self._headers = path, body, headers
         self._response: Response | None = None
+        self._tally = Tally(retries.tokens) if retries.tokens is not None else None
 
     async def __aenter__(self) -> Response:
         while True:
@@ -303,12 +307,16 @@ class EngineCall:
                     failure.settle(self._retries)
                     raise
             else:
+                if self._tally is not None:
+                    self._response.listen(self._tally.feed)
                 return self._response
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
         self._engine.release(self._response, self._retries)
+        if self._tally is not None:
+            self._tally.close()
         if isinstance(error, HttpError):
             failure = self._engine.translate(error)
             self._engine.count(failure)

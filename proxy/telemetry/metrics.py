@@ -39,6 +39,9 @@ class Metrics:
         self._votes = counter("votes", "Verdicts by agreement", "panel", "agreement")
         self._abstained = counter("abstentions", "Completions without an answer", "panel")
         self._saved = counter("early_stop_saved_calls", "Calls cancelled as settled", "panel")
+        calls = counter("panel_calls", "Calls of panels", "panel", "role", "outcome")
+        tokens = counter("panel_tokens", "Tokens that they wrote", "panel", "role")
+        self._calls, self._call_tokens = cache(calls.labels), cache(tokens.labels)
         self._undecided = counter("undecided_expressions", "Too large to compare", "panel")
         memory = counter("persona_memory", "Contexts looked up in memory", "result")
         self._memory = {True: memory.labels("hit").inc, False: memory.labels("miss").inc}
@@ -75,10 +78,14 @@ class Metrics:
 
     def verdict(self, panel: str, outcome: Outcome) -> None:
         self._votes.labels(panel, quarter(outcome.votes, outcome.planned)).inc()
-        abstained = sum(ballot.answer is None for ballot in outcome.verdict.ballots)
-        self._abstained.labels(panel).inc(abstained)
-        self._saved.labels(panel).inc(len(outcome.cancelled))
+        self._abstained.labels(panel).inc(outcome.abstained)
+        self._saved.labels(panel).inc(outcome.number("cancelled"))
         self._undecided.labels(panel).inc(outcome.undecided)
+
+    def panel_call(self, panel: str, role: str, outcome: str, tokens: int) -> None:
+        """Count a call of a panel, whatever became of the request; roles are the seam's four."""
+        self._calls(panel, role, outcome).inc()
+        self._call_tokens(panel, role).inc(tokens)
 
     def queue(self, engine: str) -> prometheus.Gauge:
         """Return the number of calls that wait for `engine`."""

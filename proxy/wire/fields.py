@@ -25,9 +25,9 @@ CHAT = {
     "stream": Field("honoured: the engine's bytes, unparsed", "honoured: see *Panel streams*"),
     "stream_options": Field("forwarded", "honoured: `include_usage` adds a usage chunk"),
     "seed": Field(
-        "forwarded", "honoured: each call's is derived from (seed, member, sample, question)"
+        "forwarded", "honoured: each call's is derived from (seed, the call's name, question)"
     ),
-    "rid": Field("forwarded", "honoured: each call's is `RID-MEMBER-SAMPLE`; a list is a 400"),
+    "rid": Field("forwarded", "honoured: each call's is `RID-CALL`; a list is a 400"),
     "n": Field("forwarded", "rejected above 1: a panel gives one verdict"),
     "tools": Field("forwarded", "forwarded: members vote on the calls that they make"),
     "functions": Field("forwarded", "rejected if not empty and there are several members"),
