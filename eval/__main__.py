@@ -5,20 +5,21 @@ OpenAI client, and a test holds that.
 """
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .asking.commands import run
+from its.cli import bar
+
+from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix
 from .errors import EvalError
 from .tasks.hub import NAMES
 
 if TYPE_CHECKING:
-    from .figures.scores import Scores
+    from .figures.scores import ScoreRows
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,10 +30,6 @@ app = typer.Typer(
 )
 
 
-app.command()(run)
-
-
-@app.command()
 def task(
     name: Annotated[str, typer.Argument(help=f"{NAMES}, or a FILE.jsonl.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL rows {id, problem, answer}.")],
@@ -49,7 +46,6 @@ def task(
     Console(stderr=True).print(f"{out}: {rows:,} problems, SHA-256 {loaded.sha256}", markup=False)
 
 
-@app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Folders that `its-eval run` wrote.")],
     title: Annotated[str, typer.Option(help="Stands over the table.")] = "",
@@ -80,7 +76,7 @@ def report(
     Console().print(scores_table(found, title))
 
 
-def _write_page(folders: list[Path], title: str, path: Path) -> "Scores":
+def _write_page(folders: list[Path], title: str, path: Path) -> "ScoreRows":
     """Write the page; return what the table shows of the same runs."""
     from rich.console import Console
 
@@ -101,7 +97,6 @@ def _write_page(folders: list[Path], title: str, path: Path) -> "Scores":
     return [(row.context, row.figures) for row in page.rows]
 
 
-@app.command()
 def compare(
     folders: Annotated[
         list[Path], typer.Argument(help="Two runs; or one of a panel, against its own members.")
@@ -130,11 +125,6 @@ def compare(
         Console().print(comparison_table(made))
 
 
-app.command()(matrix)
-app.command()(codesign)
-
-
-@app.command()
 def grade(
     file: Annotated[
         Path,
@@ -151,14 +141,11 @@ def grade(
     from rich.console import Console
 
     from .grading.rows import grade_rows, read_rows, summary, wrongly_graded
-    from .pages.grading import grading_bar, grading_table
+    from .pages.grading import grading_table
 
     rows = read_rows(file, sure=sure)
-    try:
-        with grading_bar(len(rows)) as on_row:
-            results = grade_rows(rows, jobs, on_row)
-    except KeyboardInterrupt:
-        raise EvalError("interrupted", 130) from None
+    with bar("grading", len(rows), transient=True) as on_row:
+        results = grade_rows(rows, jobs, on_row)
     figures = summary(results)
     if show:
         for row in wrongly_graded(results):
@@ -169,8 +156,7 @@ def grade(
         Console().print(grading_table(figures, file.name))
 
 
-@app.command(name="replay")
-def replay_file(
+def replay(
     file: Annotated[
         Path, typer.Argument(help="JSONL rows {problem_id, model, text, gold}: finished outputs.")
     ],
@@ -180,25 +166,22 @@ def replay_file(
     from its.answers.algebra.workers import Workers
     from its.methods import METHODS
 
-    from .grading.replay import markdown, read_outputs, replay
+    from .grading import replay as replays
 
     if method not in METHODS:
         raise EvalError(f"--method {method}: there are: {', '.join(METHODS)}")
-    outputs = read_outputs(file)
+    outputs = replays.read_outputs(file)
     with Workers() as graders:
-        print(markdown(replay(outputs, method, graders)))
+        print(replays.markdown(replays.replay(outputs, method, graders)))
+
+
+for command in (run, task, report, compare, matrix, codesign, grade, replay):
+    app.command()(CLI.one_line_errors(EvalError, interrupted="interrupted")(command))
 
 
 def main() -> None:
     """Run the command line."""
-    try:
-        app()
-    except EvalError as error:
-        from rich.console import Console
-
-        console = Console(stderr=True, soft_wrap=True)
-        console.print(f"its-eval: {error}", markup=False, style="red")
-        sys.exit(error.code)
+    app()
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@
 class EvalError(Exception):
     """A command cannot go on: the message is one line that names file or option, and the remedy.
 
-    `code` is the command's exit status: 1 the run failed, 2 wrong usage or configuration,
+    `status` is the command's exit status: 1 the run failed, 2 wrong usage or configuration,
     130 interrupted.
     """
 
-    def __init__(self, message: str, code: int = 2) -> None:
+    def __init__(self, message: str, status: int = 2) -> None:
         super().__init__(message)
-        self.code = code
+        self.status = status

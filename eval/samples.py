@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from its.files import write_whole
+from its.files import atomic_write
 from its.types import AnswerKind
 
 from .errors import EvalError
@@ -125,7 +125,7 @@ class RunFolder:
                     " away, or choose another --out"
                 )
             text = json.dumps({"settings": settings, **about}, indent=2) + "\n"
-            write_whole(self._run_file, text)
+            atomic_write(self._run_file, text)
         except OSError as error:
             raise EvalError(f"cannot write to {self.path}: {error.strerror}") from error
 

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from .files import write_whole
+from .files import atomic_write
 
 
 def folder() -> Path:
@@ -31,7 +31,7 @@ def first_seen(name: str, sha256: str) -> str | None:
         return found
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({**seen, name: sha256}, indent=2) + "\n")
+        atomic_write(path, json.dumps({**seen, name: sha256}, indent=2) + "\n")
     except OSError:
         pass
     return None

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
+def atomic_open(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to write; it takes the place of `path` when the block ends without an error.
 
     Raises:
@@ -25,11 +25,11 @@ def whole(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path`, text as UTF-8.
+def atomic_write(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path`, text as UTF-8; a reader sees the old file or the whole new one.
 
     Raises:
-        OSError: as `whole` does.
+        OSError: as `atomic_open` does.
     """
-    with whole(path) as file:
+    with atomic_open(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from .files import write_whole
+from .files import atomic_write
 from .strategies import STRATEGIES, mix_fault
 from .types import Layout, Placement
 
@@ -205,7 +205,7 @@ def write(manifest: Manifest, path: Path) -> None:
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    write_whole(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    atomic_write(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
 def schema() -> dict[str, Any]:

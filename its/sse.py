@@ -4,8 +4,13 @@ Lines end in LF, CR or CRLF and in nothing else: `str.splitlines` would also spl
 U+0085, which may stand inside a JSON text.
 """
 
+import re
 from typing import NamedTuple
 
+EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
+"""What the bytes of a complete event end in, whichever line ends the server uses."""
+
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+$")
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
@@ -69,6 +74,11 @@ class Reader:
         elif line.startswith(b"event:"):
             self._name = line[6:].strip(b" ")
         return None
+
+
+def lines(data: bytes) -> list[bytes]:
+    """Return the lines of whole events, each with its end: joined they are `data` again."""
+    return _LINE.findall(data)
 
 
 def looks_like_events(begun: bytes) -> bool | None:

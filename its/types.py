@@ -24,9 +24,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The text put in front of a question, and where it came from.
+    """The text put beside a question, and where it came from.
 
-    `source` is `bank` or `client`; `domain` is unknown (`None`) for a client's own text.
+    `source` says who gave it: the `bank`, a model that wrote it (`generate`), the user's `notes`,
+    or the `client`. `domain` is `None` where the text has none, as a client's own.
     """
 
     persona: str

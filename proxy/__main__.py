@@ -1,24 +1,23 @@
-"""`its-proxy`: serve panels and members, check a configuration, fetch a model, show it all."""
+"""`its-proxy`: serve panels and members, check a configuration, fetch a model, show it all.
 
-import json
+Imports that cost time stand in the commands that need them: `--help` loads nothing of the server,
+and a test holds that.
+"""
+
 import signal
-import socket
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from its.cli import CommandLine, downloads
-from its.manifest import CoDesign
 
-from .config.checks import ConfigError
-from .config.load import load
-from .config.settings import Settings
-from .tools import models
+from .tools.catalogue import DEFAULT, MODELS
+
+if TYPE_CHECKING:
+    import socket
+
+    from .config.settings import Settings
 
 RULE = """
 A checkpoint trained with a context must be asked with one, of any kind; one trained without must be
@@ -35,12 +34,12 @@ app = typer.Typer(
     help="An OpenAI-compatible proxy that asks a checkpoint the way it was trained.",
 )
 
-ConfigFile = Annotated[Path, typer.Option(help="The configuration, a TOML file.")]
+ConfigPath = Annotated[Path, typer.Option(help="The configuration, a TOML file.")]
 
 
 @app.command()
 def serve(
-    config: ConfigFile,
+    config: ConfigPath,
     host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Overrides server.port; 0 takes any.")
@@ -59,6 +58,7 @@ def serve(
     hung_up: list[int] = []
     # Until the server listens for it, SIGHUP would end the process; the imports take a second.
     signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
+    from .config.checks import ConfigError
     from .serving import server
     from .telemetry import tracing
 
@@ -68,18 +68,16 @@ def serve(
     listener = _listen(host, settings.port if port is None else port)
     shown = f"[{host}]" if ":" in host else host
     announcement = f"serving on http://{shown}:{listener.getsockname()[1]}/v1"
-    try:
+    with CLI.one_line_errors(ConfigError, tracing.TracingError):
         tracing.check()
         started = server.run(config, settings, listener, announcement, hung_up, insecure=insecure)
-    except (ConfigError, tracing.TracingError) as error:
-        CLI.fail(str(error), 2)
     if not started:
         raise typer.Exit(1)
 
 
 @app.command()
 def check(
-    config: ConfigFile,
+    config: ConfigPath,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show how each member was trained and is asked.")
     ] = False,
@@ -95,6 +93,7 @@ def check(
         _explain(config)
     settings = _load(config)
     _warn(settings)
+    _check_store(config, settings)
     for member in settings.members.values():
         verdict = member.co_design(member.strategy, member.layout).value
         print(f"member {member.name}: asked with {member.strategy}, co-design {verdict}")
@@ -127,14 +126,13 @@ def init(
 
     urls = [CLI.url("--engine", url, EXAMPLE) for url in engine or [writer.DEFAULT_ENGINE]]
     try:
-        if checkpoints:
-            found = [writer.look_at(folder, urls[0]) for folder in checkpoints]
-        else:
-            found = [each for url in urls for each in writer.ask_engine(url)]
-        with out.open("x", encoding="utf-8") as file:
-            file.write(writer.render(found))
-    except writer.InitError as error:
-        CLI.fail(str(error), 1)
+        with CLI.one_line_errors(writer.InitError, status=1):
+            if checkpoints:
+                found = [writer.look_at(folder, urls[0]) for folder in checkpoints]
+            else:
+                found = [each for url in urls for each in writer.ask_engine(url)]
+            with out.open("x", encoding="utf-8") as file:
+                file.write(writer.render(found))
     except FileExistsError:
         CLI.fail(f"{out} exists; name another with --out, or delete it", 1)
     except OSError as error:
@@ -156,6 +154,12 @@ def conformance(
 
     Any OpenAI-compatible server will do, the proxy itself too.
     """
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.markup import escape
+
     from .tools.conformance import run
 
     lacks = False
@@ -175,9 +179,7 @@ def conformance(
 
 @app.command()
 def model(
-    name: Annotated[
-        str, typer.Argument(help=f"{', '.join(models.MODELS)}, a FILE.gguf, or a hub REPO.")
-    ],
+    name: Annotated[str, typer.Argument(help=f"{', '.join(MODELS)}, a FILE.gguf, or a hub REPO.")],
 ) -> None:
     """Download a model file if it is not here, check its hash, and print its path."""
     print(_model_file(name))
@@ -190,18 +192,15 @@ def demo(
         int | None, typer.Option(min=0, max=65535, help="The proxy's port; any if absent.")
     ] = None,
     model: Annotated[
-        str, typer.Option(help=f"{', '.join(models.MODELS)}, a FILE.gguf, or a hub REPO.")
-    ] = models.DEFAULT,
+        str, typer.Option(help=f"{', '.join(MODELS)}, a FILE.gguf, or a hub REPO.")
+    ] = DEFAULT,
 ) -> None:
     """Start a real model on the CPU, put the proxy in front, ask, vote and evaluate."""
     from .tools.demo import DemoError, run
 
-    try:
-        run(_model_file(model), once=once, port=port or 0)
-    except DemoError as error:
-        CLI.fail(str(error), 1)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    file = _model_file(model)
+    with CLI.one_line_errors(DemoError, status=1, interrupted="interrupted"):
+        run(file, once=once, port=port or 0)
 
 
 def _ask(settings: Settings) -> None:
@@ -216,10 +215,12 @@ def _ask(settings: Settings) -> None:
 
 
 def _explain(config: Path) -> None:
-    try:
-        settings = load(config, refuse_mismatch=False)
-    except ConfigError as error:
-        CLI.fail(str(error), 2)
+    from rich.console import Console
+    from rich.table import Table
+
+    from its.manifest import CoDesign
+
+    settings = _load(config, refuse_mismatch=False)
     table = Table(box=None, pad_edge=False)
     for name in ("member", "trained with", "asked with", "context stands", "co-design"):
         table.add_column(name)
@@ -236,30 +237,46 @@ def _explain(config: Path) -> None:
 
 
 def _model_file(name: str) -> Path:
-    try:
-        with downloads() as progress:
-            return models.find(name, progress)
-    except models.ModelError as error:
-        CLI.fail(str(error), 1)
-    except KeyboardInterrupt:
-        CLI.fail("interrupted; what has come so far is kept", 130)
+    from .tools import models
+
+    kept = "interrupted; what has come so far is kept"
+    with (
+        CLI.one_line_errors(models.ModelError, status=1, interrupted=kept),
+        downloads() as progress,
+    ):
+        return models.find(name, progress)
 
 
-def _load(config: Path) -> Settings:
-    try:
-        return load(config)
-    except ConfigError as error:
-        CLI.fail(str(error), 2)
+def _load(config: Path, *, refuse_mismatch: bool = True) -> "Settings":
+    from .config.checks import ConfigError
+    from .config.load import load
+
+    with CLI.one_line_errors(ConfigError):
+        return load(config, refuse_mismatch=refuse_mismatch)
 
 
-def _warn(settings: Settings) -> None:
+def _check_store(config: Path, settings: "Settings") -> None:
+    """Open the persona store; end the command if it cannot be used."""
+    if settings.personas.store is None:
+        return
+    import asyncio
+
+    from .contexts.store import store_fault
+
+    if fault := asyncio.run(store_fault(settings.personas.store)):
+        CLI.fail(f"{config}: personas.store: {fault}", 1)
+
+
+def _warn(settings: "Settings") -> None:
     bare = [member.name for member in settings.members.values() if member.manifest is None]
     if bare:
         CLI.say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> "socket.socket":
     """Bind here, so that a port in use is one clear line and port 0 is known when it is printed."""
+    import socket
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -3,14 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
 from its.personas import bank
 from its.strategies import Shelf
 
-from .base.errors import NotFound, TooMany
+from .base.errors import ApiError, TooMany
 from .base.record import Record
 from .config.settings import (
     QUEUED,
@@ -22,11 +21,12 @@ from .config.settings import (
     Settings,
     StoreSettings,
 )
+from .contexts.careful import CarefulStore
 from .contexts.personas import ContextChooser
-from .contexts.store import Store, open_store
+from .contexts.store import open_store
 from .contexts.writer import Writer
-from .engines.embedded import EmbeddedEngine
 from .engines.engine import Engine
+from .engines.kinds import SERVERS
 from .engines.limits import Retries, Slots
 from .engines.readiness import Readiness
 from .engines.tokens import TokenRate
@@ -34,14 +34,6 @@ from .grading import Graders
 from .telemetry.metrics import Metrics
 
 _LOG = logging.getLogger("its.proxy")
-
-
-@dataclass(slots=True)
-class _Running:
-    """An engine and what closes it."""
-
-    engine: Engine
-    stack: AsyncExitStack
 
 
 @dataclass(slots=True)
@@ -84,12 +76,13 @@ class Generation:
         """Return the member or the panel behind a model name; `client` is the request's key.
 
         Raises:
-            NotFound: there is none, or the key may not use it. The key cannot tell which.
+            ApiError: there is none, or the key may not use it. The key cannot tell which.
         """
         target = self.settings.members.get(name) or self.settings.panels.get(name)
         if target is None or (client is not None and not client.may_use(name)):
-            raise NotFound(
+            raise ApiError(
                 f"there is no model {name[:100]!r}; /v1/models lists those that there are",
+                status=404,
                 param="model",
                 code="model_not_found",
             )
@@ -104,8 +97,8 @@ class Service:
         self._graders = Graders(settings.graders)
         self._keys: dict[tuple[str, int], Slots] = {}
         self._tokens: dict[tuple[str, int], TokenRate] = {}
-        self._running: dict[EngineSettings, _Running] = {}
-        self._stores: dict[StoreSettings, Store] = {}
+        self._running: dict[EngineSettings, Engine] = {}
+        self._stores: dict[StoreSettings, CarefulStore] = {}
         self._retired: list[Generation] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
@@ -117,6 +110,7 @@ class Service:
 
     def enter(self) -> Generation:
         """Return the present generation; its engines stay open until `leave`."""
+        # Counted, not locked: this runs for every request, and only on the event loop.
         generation = self._now
         generation.running += 1
         self.metrics.in_flight.inc()
@@ -148,6 +142,7 @@ class Service:
             wanted = settings.engines.values()
             missing = [engine for engine in wanted if engine not in self._running]
             opened = await asyncio.gather(*map(self._open, missing), return_exceptions=True)
+            # All are waited for: one that starts later than another fails would never be closed.
             failed = [found for found in opened if isinstance(found, BaseException)]
             for engine, found in zip(missing, opened, strict=True):
                 if not isinstance(found, BaseException):
@@ -155,7 +150,7 @@ class Service:
             if failed:
                 await self._close_unused()
                 raise failed[0]
-            engines = {name: self._running[e].engine for name, e in settings.engines.items()}
+            engines = {name: self._running[e] for name, e in settings.engines.items()}
             try:
                 generation = self._generation(settings, engines)
             except BaseException:
@@ -163,6 +158,7 @@ class Service:
                 raise
             old, self._now = self._now, generation
             generation.readiness.report()
+            await generation.contexts.open()
             self._retired.append(old)
             if not old.running:
                 self._retire(old)
@@ -174,8 +170,8 @@ class Service:
             for generation in [*self._retired, self._now]:
                 await generation.contexts.close()
                 generation.readiness.cancel()
-            for running in self._running.values():
-                await running.stack.aclose()
+            for engine in self._running.values():
+                await engine.close()
             self._running.clear()
             for store in self._stores.values():
                 await store.close()
@@ -218,21 +214,15 @@ class Service:
             writer = Writer(settings, engines, store, shelf.bank, self.metrics)
         return ContextChooser(shelf, settings.seed, writer, self.metrics)
 
-    def _store(self, settings: StoreSettings) -> Store:
+    def _store(self, settings: StoreSettings) -> CarefulStore:
         if settings not in self._stores:
-            self._stores[settings] = open_store(settings)
+            self._stores[settings] = CarefulStore(open_store(settings))
         return self._stores[settings]
 
-    async def _open(self, settings: EngineSettings) -> _Running:
-        async with AsyncExitStack() as stack:
-            base_url, asked = settings.base_url, settings
-            if settings.embedded is not None:
-                child = await stack.enter_async_context(EmbeddedEngine(settings.embedded))
-                base_url, asked = child.base_url, replace(settings, api_key=child.api_key)
-            assert base_url is not None, "the configuration has one or the other"
-            engine = Engine(asked, base_url, self.metrics)
-            stack.callback(engine.close)
-            return _Running(engine, stack.pop_all())
+    async def _open(self, settings: EngineSettings) -> Engine:
+        server = SERVERS[settings.server](settings)
+        await server.start()
+        return Engine(settings, server, self.metrics)
 
     def _retire(self, old: Generation) -> None:
         """Close what only `old`, which has no requests left, still needs."""
@@ -249,13 +239,14 @@ class Service:
             await self._close_unused()
 
     async def _close_unused(self) -> None:
+        # Settings are equal by value, so an engine that a reload left alone is found again.
         needed = {
             engine
             for generation in [self._now, *self._retired]
             for engine in generation.settings.engines.values()
         }
         for engine in self._running.keys() - needed:
-            await self._running.pop(engine).stack.aclose()
+            await self._running.pop(engine).close()
         stores = {g.settings.personas.store for g in [self._now, *self._retired]}
         for unused in self._stores.keys() - stores:
             await self._stores.pop(unused).close()

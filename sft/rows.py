@@ -54,17 +54,16 @@ def read(path: Path) -> Iterator[QuestionRow]:
         raise DataError(f"{path}: {error}") from error
 
 
-def count(path: Path) -> int:
-    """Return the number of rows of the file at `path`.
+def questions(path: Path) -> set[str]:
+    """Read and check every row of the file at `path`; return the hashes of their questions.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, a line of it is no such row, or it has none.
     """
-    try:
-        with path.open("rb") as lines:
-            return sum(1 for line in lines if line.strip())
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+    found = {row.question_sha256 for row in read(path)}
+    if not found:
+        raise DataError(f"{path} has no rows")
+    return found
 
 
 def _row(line: str, number: int) -> QuestionRow:
@@ -75,6 +74,6 @@ def _row(line: str, number: int) -> QuestionRow:
     if not isinstance(fields, dict):
         raise ValueError(f"line {number}: not an object")
     question = fields.get("problem") or fields.get("question")
-    if not isinstance(question, str):
+    if not isinstance(question, str) or not question.strip():
         raise ValueError(f"line {number}: neither `problem` nor `question` is text")
     return QuestionRow(number, question, fields, ({"role": "user", "content": question},))

@@ -16,7 +16,8 @@ import httpx
 import openai
 import pytest
 
-from proxy.engines.embedded import EmbeddedEngine
+from proxy.config.load import load
+from proxy.engines.embedded import EmbeddedServer
 from sft.checkpoints import gguf_tokenizer
 from tests.conftest import PLAIN, ROOT, command, require_or_skip
 
@@ -107,9 +108,20 @@ async def test_nobody_asks_the_engine_without_its_key(
     for module in ("json", "xllamacpp"):  # and files of the current folder are no modules of ours
         tmp_path.joinpath(f"{module}.py").write_text("raise SystemExit('imported')")
     monkeypatch.chdir(tmp_path)
-    async with EmbeddedEngine(model) as engine, httpx.AsyncClient(trust_env=False) as client:
-        root = engine.base_url.removesuffix("/v1")
-        key = {"authorization": f"Bearer {engine.api_key}"}
+    config = tmp_path / "panels.toml"
+    config.write_text(CONFIG.replace("{model}", str(model)), "utf-8")
+    server = EmbeddedServer(load(config).engines["cpu"])
+    await server.start()
+    try:
+        await _ask_without_the_key(server)
+    finally:
+        await server.stop()
+
+
+async def _ask_without_the_key(server: EmbeddedServer) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        root = server.base_url.removesuffix("/v1")
+        key = {"authorization": f"Bearer {server.api_key}"}
         for path in ("/v1/models", "/models", "/props", "/slots", "/metrics", "/lora-adapters"):
             assert (await client.get(root + path)).status_code == 401, path
         said = {
@@ -124,7 +136,7 @@ async def test_nobody_asks_the_engine_without_its_key(
                 assert answer.status_code == 401, path
             assert (await client.post(root + path, json=said, headers=key)).status_code == 200, path
         (child,) = children(os.getpid())
-        assert engine.api_key.encode() not in _readable(child)
+        assert str(server.api_key).encode() not in _readable(child)
 
 
 def _readable(pid: int) -> bytes:

@@ -14,6 +14,7 @@ from its.answers.algebra.workers import Workers
 from its.types import Answer
 
 from ..figures.figures import Prices
+from ..figures.sources import MOST_MIXED
 from ..grading.samples import graded
 from ..samples import EvalSample, RunFolder
 from ..tasks.load import Task
@@ -53,6 +54,7 @@ class Sampling:
 class RunSpec:
     """A run as it was asked for. `timeout` is the seconds of one call, `retries` its repetitions.
 
+    `max_mixed` is the share of contexts that may be from another source than most.
     `fresh` throws away what the folder holds; `stop_on_error` ends at the first failed call.
     """
 
@@ -66,10 +68,11 @@ class RunSpec:
     stop_on_error: bool = False
     fresh: bool = False
     prices: Prices | None = None
+    max_mixed: float = MOST_MIXED
 
 
 @dataclass(frozen=True, slots=True)
-class ModelServer:
+class ServedModels:
     """An OpenAI-compatible server; `cards` is what its `/models` says, by the model's name."""
 
     client: openai.AsyncOpenAI
@@ -87,7 +90,7 @@ class ModelServer:
         return all(member.get("thinking") for member in won)
 
 
-async def connect(base_url: str, api_key: str) -> ModelServer:
+async def connect(base_url: str, api_key: str) -> ServedModels:
     """Open `base_url` and look up its models.
 
     Raises:
@@ -103,12 +106,12 @@ async def connect(base_url: str, api_key: str) -> ModelServer:
         await client.close()
         said = "its /models is no list of models; does the address end in /v1?"
         raise openai.OpenAIError(said) from error
-    return ModelServer(client, cards)
+    return ServedModels(client, cards)
 
 
 async def ask_all(
     spec: RunSpec,
-    server: ModelServer,
+    server: ServedModels,
     folder: RunFolder,
     graders: Workers,
     on_sample: Callable[[EvalSample], None],
@@ -155,7 +158,7 @@ def _unanswered(spec: RunSpec, problem: Problem, index: int) -> EvalSample:
     return EvalSample(problem.id, index, seed, problem.answer, prompt)
 
 
-async def _answer(spec: RunSpec, server: ModelServer, begun: EvalSample) -> EvalSample:
+async def _answer(spec: RunSpec, server: ServedModels, begun: EvalSample) -> EvalSample:
     started = time.monotonic()
     sampling = spec.sampling
     body = _body(server, sampling, begun)
@@ -176,7 +179,7 @@ async def _answer(spec: RunSpec, server: ModelServer, begun: EvalSample) -> Eval
     return _answered(begun, reply, time.monotonic() - started, answer)
 
 
-def _body(server: ModelServer, sampling: Sampling, begun: EvalSample) -> dict[str, Any]:
+def _body(server: ServedModels, sampling: Sampling, begun: EvalSample) -> dict[str, Any]:
     """Return the request; contexts are fixed by the run's seed, ballots asked for, where known."""
     chat = [{"role": "user", "content": begun.prompt}]
     if sampling.system:

@@ -1,6 +1,6 @@
 """The command `its-eval run`."""
 
-import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from its.answers import KINDS
-from its.urls import fault
+from its.cli import CommandLine, finite
 
 from ..errors import EvalError
+from ..figures.sources import MOST_MIXED, sources_of, told
 from ..tasks.hub import NAMES
+
+CLI = CommandLine("its-eval")
 
 if TYPE_CHECKING:
     from ..figures.figures import Prices
@@ -24,8 +27,12 @@ def run(
     base_url: Annotated[str, typer.Option(help="The server, e.g. http://127.0.0.1:8000/v1.")],
     model: Annotated[str, typer.Option(help="The model's name there: a member or a panel.")],
     samples: Annotated[int, typer.Option(min=1, help="Answers asked for each problem.")] = 1,
-    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,
-    top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Nucleus sampling.")] = None,
+    temperature: Annotated[
+        float, typer.Option(min=0, callback=finite, help="0 takes the likeliest token.")
+    ] = 0.0,
+    top_p: Annotated[
+        float | None, typer.Option(min=0, max=1, callback=finite, help="Nucleus sampling.")
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Longest answer; the server's own limit if absent.")
     ] = None,
@@ -51,7 +58,9 @@ def run(
         str, typer.Option(metavar="JSON", help="Further fields of each request.")
     ] = "{}",
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 8,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one call may take.")] = 3600,
+    timeout: Annotated[
+        float, typer.Option(min=1, callback=finite, help="Seconds that one call may take.")
+    ] = 3600,
     retries: Annotated[
         int, typer.Option(min=0, help="Times a call is repeated that met a busy or broken server.")
     ] = 3,
@@ -67,6 +76,15 @@ def run(
     data: Annotated[
         Path | None, typer.Option(help="Read the task's problems from this JSONL file.")
     ] = None,
+    max_mixed: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            callback=finite,
+            help="Share of contexts that may be from another source (bank, model) than most.",
+        ),
+    ] = MOST_MIXED,
     prices: Annotated[
         str | None,
         typer.Option(metavar="IN,OUT", help="What a million tokens cost, prompt and completion."),
@@ -96,12 +114,12 @@ def run(
     problems = replace(loaded, problems=loaded.problems[:limit])
     spec = RunSpec(
         task=problems,
-        base_url=_url(base_url),
+        base_url=CLI.url("--base-url", base_url),
         sampling=Sampling(
             model=model, samples=samples, temperature=temperature, top_p=top_p,
             max_tokens=max_tokens, seed=seed, system=system, strategy=strategy,
             persona_per_sample=persona_per_sample, answers=answer_kind, thinking=thinking,
-            extra=_object(extra_body),
+            extra=CLI.json_object("--extra-body", extra_body),
         ),
         folder=out or Path("runs") / f"{problems.name}-{model.replace('/', '_')}",
         concurrency=concurrency,
@@ -110,27 +128,14 @@ def run(
         stop_on_error=stop_on_error,
         fresh=fresh,
         prices=_prices(prices),
+        max_mixed=max_mixed,
     )  # fmt: skip
     folder, found = measure(spec)
     Console().print(scores_table(found, f"{problems.name}, {model}"))
+    for name, shares in sources_of(folder.samples().values()).items():
+        Console().print(f"contexts of {name}: {told(shares)}", markup=False, soft_wrap=True)
     if failed := folder.failed():
         raise EvalError(f"{failed} calls failed; the same command asks them again", 1)
-
-
-def _url(url: str) -> str:
-    if wrong := fault(url):
-        raise EvalError(f"--base-url: {url[:100]!r} {wrong}, as in http://127.0.0.1:8000/v1")
-    return url
-
-
-def _object(text: str) -> dict[str, object]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise EvalError(f"--extra-body: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise EvalError("--extra-body: must be a JSON object, as in '{\"top_k\": 20}'")
-    return value
 
 
 def _prices(text: str | None) -> "Prices | None":
@@ -142,4 +147,6 @@ def _prices(text: str | None) -> "Prices | None":
         prompt, completion = map(float, text.split(","))
     except ValueError as error:
         raise EvalError(f"--prices: {text!r} is not two numbers, as in 0.5,1.5") from error
+    if not math.isfinite(prompt + completion):
+        raise EvalError(f"--prices: {text!r} must be finite numbers")
     return Prices(prompt, completion)

@@ -13,11 +13,12 @@ from typing import Any
 import openai
 
 from its.answers.algebra.workers import Workers
-from its.files import write_whole
+from its.files import atomic_write
 
 from ..commit import commit
 from ..errors import EvalError
-from ..figures.scores import Scores, scores, summary
+from ..figures.scores import ScoreRows, scores, summary
+from ..figures.sources import mixed_fault, sources_of
 from ..pages.progress import run_bar
 from ..samples import RunFolder
 from .ask_all import RunSpec, Stopped, ask_all, connect
@@ -37,14 +38,15 @@ def settings_of(spec: RunSpec) -> dict[str, Any]:
     }
 
 
-def measure(spec: RunSpec) -> tuple[RunFolder, Scores]:
+def measure(spec: RunSpec) -> tuple[RunFolder, ScoreRows]:
     """Ask what the folder lacks, write `summary.json`; return the run and its figures.
 
     A finished run needs no server, and keeps the record of when it was made.
 
     Raises:
         EvalError: another run is in the folder, or at work there; the server cannot be asked, a
-            call failed, or somebody interrupted. What was answered until then is kept.
+            call failed, somebody interrupted, or the contexts are of mixed sources. What was
+            answered until then is kept.
     """
     about: dict[str, Any] = {
         "command": shlex.join(sys.argv),
@@ -55,14 +57,16 @@ def measure(spec: RunSpec) -> tuple[RunFolder, Scores]:
     folder = RunFolder(spec.folder)
     try:
         with folder.locked():
-            return folder, _ask_and_summarise(spec, folder, about)
+            found = _ask_and_summarise(spec, folder, about)
+            _require_one_source(spec, folder)
+            return folder, found
     except OSError as error:
         raise EvalError(
             f"cannot write to {spec.folder}: {error.strerror}; what is done is kept", 1
         ) from error
 
 
-def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> Scores:
+def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> ScoreRows:
     if not spec.fresh and folder.is_finished(settings_of(spec)):
         return _summarise(spec, folder)
     try:
@@ -75,6 +79,13 @@ def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any
         _summarise(spec, folder)
         raise EvalError(f"stopped at the first failed call: {error}", 1) from error
     return _summarise(spec, folder)
+
+
+def _require_one_source(spec: RunSpec, folder: RunFolder) -> None:
+    """Refuse figures of contexts that come from the bank and from a model alike."""
+    fault = mixed_fault(sources_of(folder.samples().values()), spec.max_mixed)
+    if fault:
+        raise EvalError(f"{spec.folder}: {fault}", 1)
 
 
 async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> None:
@@ -94,11 +105,11 @@ async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> No
         await server.client.close()
 
 
-def _summarise(spec: RunSpec, folder: RunFolder) -> Scores:
+def _summarise(spec: RunSpec, folder: RunFolder) -> ScoreRows:
     if not folder.exists():
         return []  # it was interrupted before it began
     with Workers() as graders:  # those of the run may have ended with a Ctrl-C
         found = scores(folder, graders, spec.prices)
     text = json.dumps(summary(folder, found), indent=2) + "\n"
-    write_whole(spec.folder / "summary.json", text)
+    atomic_write(spec.folder / "summary.json", text)
     return found

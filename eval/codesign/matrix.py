@@ -15,12 +15,14 @@ from typing import Annotated, Any
 import msgspec
 
 from its import urls
+from its.finite import not_finite
 from its.strategies import STRATEGIES
 
 from ..errors import EvalError
 from ..figures import resampling
 from ..figures.estimators import Interval
 from ..figures.figures import by_problem
+from ..figures.sources import MOST_MIXED
 from ..samples import RunFolder
 
 BASE = "base"
@@ -46,6 +48,7 @@ class MatrixPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: Count = 8
     retries: Annotated[int, msgspec.Meta(ge=0)] = 3
     timeout: Annotated[float, msgspec.Meta(ge=1)] = 3600.0
+    max_mixed: Annotated[float, msgspec.Meta(ge=0, le=1)] = MOST_MIXED
 
     def __post_init__(self) -> None:
         if wrong := urls.fault(self.base_url):
@@ -92,7 +95,10 @@ def read_matrix_plan(path: Path) -> MatrixPlan:
         EvalError: the file cannot be read, or a key of it is wrong.
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), MatrixPlan)
+        table = tomllib.loads(path.read_text("utf-8"))
+        if key := not_finite(table):
+            raise EvalError(f"{path}: {key}: must be a finite number, not nan or inf")
+        return msgspec.convert(table, MatrixPlan)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise EvalError(f"cannot read {path}: {error}") from error
     except msgspec.ValidationError as error:

@@ -9,11 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from its.files import write_whole
+from its.files import atomic_write
 
 from ..asking.ask_all import RunSpec, Sampling
 from ..asking.measure import measure, settings_of
 from ..errors import EvalError
+from ..figures.sources import sources_of, told
 from ..tasks.load import Task, load
 from .matrix import (
     Cell,
@@ -51,11 +52,11 @@ def run_all(
         console.print(f"{place}, trained {cell.train}, asked {cell.test}", markup=False)
         if dry:
             continue
-        found[cell] = _measured(_spec(plan, task, cell, folder))
+        found[cell] = _measured(_spec(plan, task, cell, folder), console)
     return found
 
 
-def _measured(spec: RunSpec) -> dict[str, float]:
+def _measured(spec: RunSpec, console: Console) -> dict[str, float]:
     """Return a cell's shares, kept in a file small enough to travel without the cell's answers."""
     ids = [problem.id for problem in spec.task.problems]
     kept, settings = spec.folder / SHARES, settings_of(spec)
@@ -65,10 +66,13 @@ def _measured(spec: RunSpec) -> dict[str, float]:
     if failed := run.failed():
         message = f"{spec.folder}: {failed} calls failed; the same command asks them again"
         raise EvalError(message, 1)
+    if sources := sources_of(run.samples().values()):
+        for name, each in sources.items():
+            console.print(f"contexts of {name}: {told(each)}", markup=False, soft_wrap=True)
     unordered = shares(run)  # as answers came; the bootstrap wants the same order each time
     found = {key: unordered[key] for key in ids}
     line = " ".join(f"{found[key]:.17g}" for key in ids)
-    write_whole(kept, json.dumps({"settings": settings, "shares": line}, indent=2) + "\n")
+    atomic_write(kept, json.dumps({"settings": settings, "shares": line}, indent=2) + "\n")
     return found
 
 
@@ -91,13 +95,13 @@ def _spec(plan: MatrixPlan, task: Task, cell: Cell, folder: Path) -> RunSpec:
     )  # fmt: skip
     return RunSpec(
         task, plan.base_url, sampling, folder, concurrency=plan.concurrency, timeout=plan.timeout,
-        retries=plan.retries, stop_on_error=True,
+        retries=plan.retries, stop_on_error=True, max_mixed=plan.max_mixed,
     )  # fmt: skip
 
 
 def save(found: Mapping[Cell, Mapping[str, float]], path: Path) -> None:
     """Write the matrix as JSON."""
-    write_whole(path, json.dumps(result(found), indent=2) + "\n")
+    atomic_write(path, json.dumps(result(found), indent=2) + "\n")
 
 
 def show(found: Mapping[Cell, Mapping[str, float]], console: Console) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from its.finite import not_finite
 from its.strategies import LETTERS
 
 from ..errors import EvalError
@@ -128,6 +129,8 @@ def read_experiment(path: Path, section: str | None = None) -> ExperimentPlan:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise EvalError(f"cannot read {path}: {error}") from error
+    if key := not_finite(table):
+        raise EvalError(f"{path}: {key}: must be a finite number, not nan or inf")
     sections = table.pop("sections", {})
     if section is not None:
         known = sections if isinstance(sections, dict) else {}

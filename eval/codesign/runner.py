@@ -19,13 +19,13 @@ import tenacity
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from its.files import write_whole
+from its.files import atomic_write
 
 from ..commit import commit
 from ..errors import EvalError
 from .guard import ENDS_WITHIN
 from .plan import ExperimentPlan
-from .step import PYTHON, Command, ServerProcess, Step
+from .step import PYTHON, Command, ExperimentStep, ServerProcess
 
 TAIL = 15
 """Lines of a log that an error shows."""
@@ -44,7 +44,7 @@ class ExperimentRunner:
         self.out, self.root, self.console = out, root, console
         self.results, self.logs = out / "results", out / "logs"
 
-    def run(self, plan: ExperimentPlan, steps: Sequence[Step]) -> None:
+    def run(self, plan: ExperimentPlan, steps: Sequence[ExperimentStep]) -> None:
         """Do those of a plan's steps that are not done.
 
         Raises:
@@ -87,9 +87,9 @@ class ExperimentRunner:
                 " delete that folder",
                 1,
             )
-        write_whole(file, text)
+        atomic_write(file, text)
 
-    def _step(self, step: Step, title: str) -> None:
+    def _step(self, step: ExperimentStep, title: str) -> None:
         record, wanted = self.results / f"{step.name}.json", digest(step, self.out)
         if _recorded(record) == wanted:
             self._restore(record)
@@ -106,7 +106,7 @@ class ExperimentRunner:
             "results": {str(path.relative_to(self.out)): _small(path) for path in step.keep
                         if path.is_relative_to(self.out)},
         }  # fmt: skip
-        write_whole(record, _placeless(json.dumps(about, indent=2), self.out) + "\n")
+        atomic_write(record, _placeless(json.dumps(about, indent=2), self.out) + "\n")
         self.console.print(f"{title}: {seconds / 60:.1f} min", markup=False)
 
     def _restore(self, record: Path) -> None:
@@ -115,9 +115,9 @@ class ExperimentRunner:
             path = self.out / name
             if found is not None and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, json.dumps(found, indent=2) + "\n")
+                atomic_write(path, json.dumps(found, indent=2) + "\n")
 
-    def _done(self, step: Step) -> None:
+    def _done(self, step: ExperimentStep) -> None:
         for path, text in step.files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
@@ -189,7 +189,7 @@ def wait_until(true: Callable[[], bool], seconds: float) -> bool:
     return asking(true)
 
 
-def digest(step: Step, out: Path) -> str:
+def digest(step: ExperimentStep, out: Path) -> str:
     """Return the hash of all that a step does, wherever the run folder `out` is."""
     said = [*step.lines, str(sorted(map(str, step.files.items())))]
     return sha256(_placeless("\n".join(said), out).encode()).hexdigest()

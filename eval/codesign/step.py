@@ -52,7 +52,7 @@ class ServerProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExperimentStep:
     """A part that is done or not done; `keep` are the small results."""
 
     stage: str

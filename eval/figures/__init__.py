@@ -1,1 +1,1 @@
-"""Numbers from samples: rates with intervals, comparisons, scaling. Pure but for numpy."""
+"""Numbers from samples: rates with intervals, comparisons, what more samples would bring."""

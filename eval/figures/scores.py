@@ -10,10 +10,11 @@ from ..errors import EvalError
 from ..grading.samples import graded
 from ..samples import EvalSample, RunFolder
 from .figures import Figures, Prices, figures_of, scaling_of
+from .sources import sources_of
 
 EARLY = ", early"
 CANCELLED = "cancelled"
-Scores: TypeAlias = list[tuple[str, Figures]]
+ScoreRows: TypeAlias = list[tuple[str, Figures]]
 """For each model of a run: the context it was asked with, and its figures."""
 
 NOTE = (
@@ -27,7 +28,7 @@ def early(context: str) -> bool:
     return context.endswith(EARLY)
 
 
-def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Scores:
+def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> ScoreRows:
     """Return the rows of one run: a panel's members, as its ballots show them, then the panel.
 
     Raises:
@@ -59,7 +60,7 @@ def samples_by_model(run: RunFolder, graders: Workers) -> dict[str, list[EvalSam
     return {**members, run.settings()["model"]: samples}
 
 
-def summary(run: RunFolder, found: Scores) -> dict[str, Any]:
+def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
     """Return the run's settings and figures as `summary.json` has them.
 
     Raises:
@@ -71,6 +72,7 @@ def summary(run: RunFolder, found: Scores) -> dict[str, Any]:
         "partial": len(samples) < settings["problems"] * settings["samples"],
         "models": [{"context": context, **asdict(figures)} for context, figures in found],
         "scaling": scaling_of(samples) if samples else None,
+        "contexts": sources_of(samples),
         "note": NOTE.format(problems=found[-1][1].problems if found else 0),
     }
 

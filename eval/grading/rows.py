@@ -89,7 +89,7 @@ def _row(
 
 
 def grade_rows(
-    rows: Sequence[LabelledRow], jobs: int, on_row: Callable[[GradedRow], None] | None = None
+    rows: Sequence[LabelledRow], jobs: int, on_row: Callable[[], None] | None = None
 ) -> list[GradedRow]:
     """Return the verdicts in the order of `rows`, `jobs` at a time."""
     with Workers(jobs) as graders, ThreadPoolExecutor(jobs) as pool:
@@ -98,7 +98,7 @@ def grade_rows(
         for result in pool.map(lambda row: _grade(row, graders), rows):
             results.append(result)
             if on_row:
-                on_row(result)
+                on_row()
         return results
 
 

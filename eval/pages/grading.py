@@ -1,21 +1,8 @@
 """What `its-eval grade` shows. Apart from the other tables, which need numpy."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
-
-from .progress import bar_columns
-
-
-@contextmanager
-def grading_bar(total: int) -> Iterator[Callable[[object], None]]:
-    """Show how many of `total` rows are graded; yield what to call with each."""
-    with Progress(*bar_columns(), console=Console(stderr=True), transient=True) as progress:
-        line = progress.add_task("grading", total=total)
-        yield lambda _: progress.advance(line)
 
 
 def grading_table(found: Mapping[str, float], title: str) -> Table:

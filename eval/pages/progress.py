@@ -4,16 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from its import cli
 
 from ..figures.estimators import wilson
 from ..samples import EvalSample
@@ -25,8 +16,7 @@ def run_bar(total: int, before: Iterable[EvalSample]) -> Iterator[Callable[[Eval
     done = [sample for sample in before if sample.error is None]
     correct, count, tokens = sum(sample.correct for sample in done), len(done), 0
     began = time.monotonic()
-    with Progress(*bar_columns(), console=Console(stderr=True)) as progress:
-        line = progress.add_task(_label(correct, count, 0), total=total, completed=count)
+    with cli.bar(_label(correct, count, 0), total, done=count) as advance:
 
         def on_sample(sample: EvalSample) -> None:
             nonlocal correct, count, tokens
@@ -34,20 +24,9 @@ def run_bar(total: int, before: Iterable[EvalSample]) -> Iterator[Callable[[Eval
             correct += sample.correct
             tokens += sample.tokens
             speed = tokens / max(time.monotonic() - began, 1e-3)
-            progress.update(line, advance=1, description=_label(correct, count, speed))
+            advance(_label(correct, count, speed))
 
         yield on_sample
-
-
-def bar_columns() -> tuple[ProgressColumn, ...]:
-    """Return what a bar shows beside its label: done, time spent, time left."""
-    return (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
 
 
 def _label(correct: int, count: int, speed: float) -> str:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from ..figures.compare import PairedComparison
 from ..figures.figures import Figures
-from ..figures.scores import Scores, early
+from ..figures.scores import ScoreRows, early
 
 STOPPED = (
     "early: the panel stopped as soon as it was settled. Calls that it cancelled have no answer,"
@@ -15,7 +15,7 @@ STOPPED = (
 )
 
 
-def scores_table(rows: Scores, title: str) -> Table:
+def scores_table(rows: ScoreRows, title: str) -> Table:
     """Return the figures of `(context, figures)` rows as a table that fits 80 columns."""
     # Nothing but the columns: eleven of them are to fit into 80 characters.
     shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0),

@@ -1,7 +1,7 @@
 """Read the final answer out of model text, and say which answers are equal."""
 
 from .algebra.judge import Comparison, Judge, Sample, Unread, Watched
-from .equality.clusters import cluster, key_of
+from .clusters import cluster, key_of
 from .guard import compare, parse, read, read_or_parse
 from .kinds import KINDS, MATH, Kind, kind_of
 

@@ -3,7 +3,7 @@
 typer and rich are imported inside the functions, so that importing `its` stays cheap.
 """
 
-from .command_line import CommandLine
+from .command_line import CommandLine, finite
 from .progress import Advance, bar, downloads
 
-__all__ = ["Advance", "CommandLine", "bar", "downloads"]
+__all__ = ["Advance", "CommandLine", "bar", "downloads", "finite"]

@@ -5,9 +5,25 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, NoReturn
 
 from .. import secrets, urls
+from ..finite import not_finite
+
+
+def finite(value: float | None) -> float | None:
+    """Check a number of the command line, as an option's `callback`; bounds let `nan` through.
+
+    Raises:
+        typer.BadParameter: it is `nan` or infinite.
+    """
+    import typer
+
+    if value is not None and not isfinite(value):
+        raise typer.BadParameter("must be a finite number")
+    return value
+
 
 BROKEN_PIPE = 141
 """What a shell shows for a program that SIGPIPE ended: the reader of a pipe has left."""
@@ -87,4 +103,6 @@ class CommandLine:
             self.fail(f"{option}: not JSON: {error}")
         if not isinstance(value, dict):
             self.fail(f"{option}: must be a JSON object, as in '{{\"top_p\": 0.9}}'")
+        if key := not_finite(value):
+            self.fail(f"{option}: {key} must be a finite number, not NaN or Infinity")
         return value

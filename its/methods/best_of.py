@@ -7,6 +7,7 @@ LLM-as-a-Judge). Drafts carry no names and are asked about in a shuffled order.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from .. import seeds
 from . import drafts as drafting
@@ -48,52 +49,57 @@ class BestOf:
     def run(self, case: Case, grader: Grader | None) -> Program:
         options: Options = case.options
         drafts = came((yield from drafting.have(case)))
-        calls, shown, left_out = _questions(case, options, drafts)
-        replies = yield from every(calls)
+        asked = _questions(case, options, drafts)
+        replies = yield from every(asked.calls)
         scores: list[Scores] = [[] for _ in drafts]
         for reply in replies:
-            order = shown[reply.call.name]
+            order = asked.about[reply.call.name]
             read = scores_of(reply, len(order)) if options.together else [score_of(reply)]
             for index, score in zip(order, read, strict=True):
                 scores[index].append(score)
         verdict = chosen(drafts, [mean(each) for each in scores], grader, options.judge is not None)
         told = {draft.call.name: each for draft, each in zip(drafts, scores, strict=True)}
-        verdict = explained(verdict, scores=told, left_out=left_out, **_hash(options))
+        verdict = explained(verdict, scores=told, left_out=asked.left_out, **_hash(options))
         return (yield from settle(case, verdict, grader, 2))
 
 
-def _questions(
-    case: Case, options: Options, drafts: Sequence[Reply]
-) -> tuple[list[Call], dict[str, list[int]], dict[str, int]]:
-    """Return the calls, which drafts each is about, and what did not fit."""
-    calls: list[Call] = []
-    shown: dict[str, list[int]] = {}
-    left_out = {"drafts": 0, "tokens": 0}
-    for vote_ in range(options.votes):
+@dataclass(slots=True)
+class _Asked:
+    """The calls, the indices of the drafts that each is about, and what did not fit."""
+
+    calls: list[Call] = field(default_factory=list)
+    about: dict[str, list[int]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=lambda: {"drafts": 0, "tokens": 0})
+
+
+def _questions(case: Case, options: Options, drafts: Sequence[Reply]) -> _Asked:
+    asked = _Asked()
+    for round in range(options.votes):
         order = list(range(len(drafts)))
-        seeds.rng("shuffle", case.seed, case.path, vote_).shuffle(order)
-        for group in [order] if options.together else [[index] for index in order]:
-            name = f"judge-{vote_}" if options.together else f"judge-{group[0]}-{vote_}"
-            if options.scorer:
-                calls.append(score_call(case, options.scorer, name, drafts[group[0]], round=1))
-                shown[calls[-1].name] = group
-                continue
-            assert options.judge is not None
-            texts = [drafting.said(drafts[index]) for index in group]
-            fenced = drafting.fence(
-                case, options.judge, texts, "Candidate", reply_tokens=options.tokens
-            )
-            left_out = {key: n + fenced.left_out[key] for key, n in left_out.items()}
-            if fenced.kept:
-                end = prompts.SCORES_END if options.together else prompts.SCORE_END
-                calls.append(
-                    judge_call(
-                        case, options.judge, name, prompts.SCORE, fenced, end,
-                        tokens=options.tokens, round=1, sampled=options.votes > 1,
-                    )
-                )  # fmt: skip
-                shown[calls[-1].name] = [group[index] for index in fenced.kept]
-    return calls, shown, left_out
+        seeds.rng("shuffle", case.seed, case.path, round).shuffle(order)
+        groups = [order] if options.together else [[index] for index in order]
+        for group in filter(None, groups):
+            name = f"judge-{round}" if options.together else f"judge-{group[0]}-{round}"
+            call, kept = _question(case, options, name, [drafts[n] for n in group], asked)
+            if call is not None:
+                asked.calls.append(call)
+                asked.about[call.name] = group[:kept]
+    return asked
+
+
+def _question(
+    case: Case, options: Options, name: str, drafts: Sequence[Reply], asked: _Asked
+) -> tuple[Call | None, int]:
+    """Return the call about `drafts`, and how many of them fitted into it."""
+    if options.judge is None:
+        return score_call(case, str(options.scorer), name, drafts[0], round=1), 1
+    prompt = (prompts.SCORE, prompts.SCORES_END if options.together else prompts.SCORE_END)
+    call, fenced = judge_call(
+        case, options.judge, name, prompt, [drafting.said(draft) for draft in drafts],
+        tokens=options.tokens, round=1, sampled=options.votes > 1,
+    )  # fmt: skip
+    asked.left_out = {key: n + fenced.left_out[key] for key, n in asked.left_out.items()}
+    return call, len(fenced.kept)
 
 
 def _hash(options: Options) -> dict[str, str]:

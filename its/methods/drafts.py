@@ -8,14 +8,14 @@ How far a draft still sways a judge is a matter of the judge, and is measured.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from .. import seeds
 from ..answers.kinds import text_of
 from ..prompts import question
 from . import prompts
-from .seam import Case, Reply, Round, every
+from .seam import Call, Case, Reply, Round, every
 
 CONTEXT_TOKENS = 8_192
 """What a member is taken to read where `members.NAME.context_tokens` is not set."""
@@ -96,6 +96,22 @@ def fence(
 def asked(start: str, fenced: Fenced, end: str) -> str:
     """Return our turn: what to do, that drafts are data, the drafts, and how to end."""
     return "\n\n".join((start, prompts.DATA, fenced.text, prompts.DATA, end))
+
+
+def limited(call: Call, context_tokens: int | None, max_tokens: int | None) -> Call:
+    """Return `call` with no more `max_tokens` (the client's) than its own longer messages leave.
+
+    Engines refuse a request whose prompt and `max_tokens` exceed the context. A driver does this
+    to each call before it is sent. Where one of the numbers is not known, the call stays.
+    """
+    if call.messages is None or "max_tokens" in call.params or not (context_tokens and max_tokens):
+        return call
+    used = sum(tokens(text_of(message)) for message in call.messages) + SPARE_TOKENS
+    left = max(1, context_tokens - used)
+    if left >= max_tokens:
+        return call
+    params = {**call.params, "max_tokens": left, "max_completion_tokens": None}
+    return replace(call, params=params)
 
 
 def defused(text: str) -> str:

@@ -8,10 +8,10 @@ Only for samples of one reasoning member: across different models the shortest a
 choice. The verdict depends on the order of arrival, as the method means it to.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 from .options import Count, Voting, needs_of
-from .seam import Call, Case, Grader, Need, Program, Reply, Verdict, any_late, explained
+from .seam import Case, Grader, Need, Program, Reply, Verdict, any_late, explained, until
 from .votes import most_below, settle, vote
 
 
@@ -38,24 +38,21 @@ class FirstFinish:
         calls = case.answers(case.planned)
         votes = min(options.votes, len(calls))
         wanted = max(votes, min(case.quorum or 0, len(calls)))
-        arrived = yield from _arriving(calls, wanted)
-        finished = [reply for reply in arrived if reply.complete][:votes]
+        arrived: dict[str, Reply] = {}  # in order of arrival
+
+        def enough(replies: Sequence[Reply]) -> bool:
+            arrived.update({r.call.name: r for r in replies if r.call.name not in arrived})
+            return sum(reply.complete for reply in replies) >= wanted
+
+        replies = yield from until(calls, enough)
+        first = list(arrived.values())
+        finished = [reply for reply in first if reply.complete][:votes]
         # What was cut at its token limit is used only if nothing finished.
-        verdict: Verdict = vote(finished or arrived, grader, votes if finished else len(calls))
+        verdict: Verdict = vote(finished or first, grader, votes if finished else len(calls))
         if votes == 1 and finished:
             verdict = Verdict(finished[0], verdict.clusters, None, None, ranked=verdict.ranked)
         stopped = "finished" if len(finished) == votes else "all asked"
-        stopped = "deadline" if any_late(arrived) else stopped
+        stopped = "deadline" if any_late(replies) else stopped
         finishers = [reply.call.name for reply in finished]
         verdict = explained(verdict, finished=finishers, stopped=stopped)
         return (yield from settle(case, verdict, grader))
-
-
-def _arriving(calls: Sequence[Call], wanted: int) -> Generator[Sequence[Call], Reply, list[Reply]]:
-    """Ask `calls` and return the replies in order of arrival, until `wanted` are complete."""
-    arrived: list[Reply] = []
-    todo: Sequence[Call] = calls
-    while len(arrived) < len(calls) and sum(reply.complete for reply in arrived) < wanted:
-        arrived.append((yield todo))
-        todo = ()
-    return arrived

@@ -11,9 +11,12 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from . import prompts
-from .drafts import Fenced, asked, said
+from .drafts import Fenced, asked, defused, fence, said
 from .seam import Call, Case, Grader, Reply, Verdict
 from .votes import vote
+
+Prompt: TypeAlias = tuple[str, str]
+"""What stands before the drafts, and what stands after them."""
 
 Scores: TypeAlias = list[float | None]
 
@@ -30,27 +33,30 @@ _BETTER = re.compile(
 
 
 def judge_call(
-    case: Case, judge: str, name: str, start: str, fenced: Fenced, end: str, *,
+    case: Case, judge: str, name: str, prompt: Prompt, texts: Sequence[str], *,
     tokens: int, round: int, sampled: bool = False,
-) -> Call:  # fmt: skip
-    """Return a call that asks `judge` about fenced drafts, free of the client's answer fields."""
-    return case.call(
+) -> tuple[Call | None, Fenced]:  # fmt: skip
+    """Return a call that asks `judge` about drafts, and how they fitted; `None` if none did.
+
+    The client's fields that are about its own answer do not go with it.
+    """
+    fenced = fence(case, judge, texts, "Candidate", reply_tokens=tokens)
+    start, end = prompt
+    temperature = SAMPLED if sampled else 0.0
+    call = case.call(
         judge,
         name,
         role="judge",
         round=round,
         messages=prompts.after(case.messages, asked(start, fenced, end)),
-        params={
-            **prompts.PLAIN,
-            "max_tokens": tokens,
-            "temperature": SAMPLED if sampled else 0.0,
-        },
+        params={**prompts.PLAIN, "max_tokens": tokens, "temperature": temperature},
     )
+    return (call if fenced.kept else None), fenced
 
 
 def score_call(case: Case, scorer: str, name: str, draft: Reply, *, round: int) -> Call:
     """Return a call that asks a reward model for its score of a draft."""
-    answer = {"role": "assistant", "content": said(draft)}
+    answer = {"role": "assistant", "content": defused(said(draft))}
     messages = (*case.messages, answer)
     return case.call(scorer, name, role="score", round=round, messages=messages)
 
@@ -90,23 +96,26 @@ def mean(values: Sequence[float | None]) -> float | None:
 def chosen(drafts: Sequence[Reply], scores: Scores, grader: Grader | None, of_ten: bool) -> Verdict:
     """Return the verdict by `scores`; ties go to the answer with more votes, then to the order.
 
+    A draft without a score counts as the mean of the others: a judge's failure is not its fault.
     Where nothing was scored, the vote stands, undecided. `agreement` is the best score of ten.
     """
     verdict = vote(drafts, grader, len(drafts))
-    known = [(n, score) for n, score in enumerate(scores) if score is not None]
-    if not known:
+    usual = mean(scores)
+    if usual is None:
         return replace(verdict, decided=False)
+    filled = [usual if score is None else score for score in scores]
     votes = {b.call.name: len(c.ballots) for c in verdict.clusters for b in c.ballots}
-    best = max(score for _, score in known)
 
     def rank(n: int) -> tuple[float, int, int]:
-        score = scores[n]
-        return (float("inf") if score is None else -score, -votes.get(drafts[n].call.name, 0), n)
+        return -filled[n], -votes.get(drafts[n].call.name, 0), n
 
     ranked = tuple(drafts[n] for n in sorted(range(len(drafts)), key=rank))
+    best = max(filled)
     equals = next((c.ballots for c in verdict.clusters if ranked[0] in c.ballots), ranked[:1])
     names = {reply.call.name for reply in equals}
-    alone = all(drafts[n].call.name in names for n, score in known if score == best)
+    alone = all(
+        d.call.name in names for d, score in zip(drafts, filled, strict=True) if score == best
+    )
     agreement = best / HIGHEST if of_ten else min(1.0, max(0.0, best))
     return replace(verdict, winner=ranked[0], ranked=ranked, decided=alone, agreement=agreement)
 

@@ -83,13 +83,13 @@ def parse(method: Method, raw: Mapping[str, Any]) -> Any:
         OptionError: a key is unknown, or a value is of the wrong type or out of range.
     """
     _known(raw, [field.encode_name for field in msgspec.structs.fields(method.options)])
+    for key, value in raw.items():
+        _finite(key, value)
     try:
         options = msgspec.convert(dict(raw), method.options)
     except msgspec.ValidationError as error:
         reason, _, at = str(error).partition(" - at `$")
         raise OptionError(at.rstrip("`").removeprefix("."), reason) from error
-    for key, value in raw.items():
-        _finite(key, value)
     for key, table in _tables(options):
         try:
             nested(table)
@@ -186,7 +186,7 @@ def _known(raw: Mapping[str, Any], keys: Sequence[str]) -> None:
 
 
 def _finite(key: str, value: object) -> None:
-    """Refuse nan and inf, which TOML can write: a nan passes every range."""
+    """Refuse nan and inf, which TOML can write, also where an option has no range."""
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(key, f"must be a finite number, not {value}")
     if isinstance(value, (list, tuple)):

@@ -23,13 +23,13 @@ def grown(particle: Particle, reply: Reply) -> Particle:
     """Return the particle with its new step; a call that failed leaves it as it is.
 
     An engine that does not say whether the model or the stop sequence ended the step leaves one
-    guess: the answer is finished if it can be read, or if nothing was added.
+    guess: the answer is finished if the step holds a box, or if it is empty.
     """
     if not reply.ok:
         return particle
-    before = reply.call.prefix or ""
     if reply.stop is None:
-        done = reply.answer is not None or not reply.raw[len(before) :].strip()
+        added = reply.raw[len(reply.call.prefix or "") :]
+        done = not added.strip() or "\\boxed" in added
     else:
         done = reply.stop == ""
     return replace(particle, reply=reply, done=done and reply.finish_reason != "length")

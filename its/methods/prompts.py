@@ -64,15 +64,25 @@ AGAIN_END = (
     " complete, on its own, and in the form that the conversation asks for."
 )
 
-PLAIN: Mapping[str, Any] = dict.fromkeys(
+FREE: Mapping[str, Any] = dict.fromkeys(
     (
-        *("response_format", "tools", "tool_choice", "parallel_tool_calls", "stop", "logit_bias"),
-        *("logprobs", "top_logprobs", "max_completion_tokens", "min_tokens", "ignore_eos"),
-        *("regex", "json_schema", "ebnf", "structural_tag", "structured_outputs"),
-        *("guided_json", "guided_regex", "guided_choice", "guided_grammar"),
+        *("response_format", "regex", "json_schema", "ebnf", "structural_tag"),
+        *("structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
     )
 )
-"""Fields of the client that are about its answer: a judge's or a note's call goes without."""
+"""Fields of the client that hold its answer to a grammar: thoughts go without."""
+
+PLAIN: Mapping[str, Any] = {
+    **FREE,
+    **dict.fromkeys(
+        (
+            *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
+            *("stop", "logit_bias", "logprobs", "top_logprobs", "prediction"),
+            *("max_completion_tokens", "min_tokens", "ignore_eos"),
+        )
+    ),
+}
+"""All fields of the client that are about its own answer: a judge, or notes, go without."""
 
 
 def after(messages: Sequence[Message], text: str) -> tuple[Message, ...]:

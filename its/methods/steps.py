@@ -118,15 +118,11 @@ def _score(case: Case, n: int, particle: Particle, options: Options, step: int) 
     if options.scorer:
         return score_call(case, options.scorer, name, particle.reply, round=round)
     assert options.judge is not None
-    texts = [drafting.said(particle.reply)]
-    fenced = drafting.fence(case, options.judge, texts, "Candidate", reply_tokens=options.tokens)
-    if not fenced.kept:
-        return None
-    start = prompts.SCORE if particle.done else prompts.STEP
+    prompt = (prompts.SCORE if particle.done else prompts.STEP, prompts.SCORE_END)
     return judge_call(
-        case, options.judge, name, start, fenced, prompts.SCORE_END,
+        case, options.judge, name, prompt, [drafting.said(particle.reply)],
         tokens=options.tokens, round=round,
-    )  # fmt: skip
+    )[0]  # fmt: skip
 
 
 def _share(reply: Reply, options: Options) -> float | None:

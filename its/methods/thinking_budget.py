@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from . import prompts
 from .drafts import tokens
 from .options import Name, Tokens, Voting, needs_of
 from .seam import Call, Case, Grader, Need, Program, Reply, came, every, explained
@@ -84,6 +85,7 @@ def _think(mind: _Mind, options: Options, round: int) -> Call:
         round=mind.call.round + round,
         prefix=mind.thoughts or None,
         params={
+            **prompts.FREE,
             "stop": [options.closes.strip()],
             "max_tokens": mind.left,
             "max_completion_tokens": None,

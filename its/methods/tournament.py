@@ -113,12 +113,10 @@ def _compared(case: Case, table: Table, pairs: Sequence[tuple[int, int]], round:
 def _question(case: Case, table: Table, first: int, second: int, round: int) -> Call | None:
     """Return the call about two drafts in this order; `None` if they do not fit."""
     options: Options = case.options
-    texts = [drafting.said(table.drafts[n]) for n in (first, second)]
-    fenced = drafting.fence(case, options.judge, texts, "Candidate", reply_tokens=options.tokens)
-    table.left_out += fenced.left_out["tokens"]
-    if len(fenced.kept) < 2:
-        return None
-    return judge_call(
-        case, options.judge, f"judge-{first}-{second}", prompts.BETTER, fenced, prompts.BETTER_END,
+    call, fenced = judge_call(
+        case, options.judge, f"judge-{first}-{second}", (prompts.BETTER, prompts.BETTER_END),
+        [drafting.said(table.drafts[n]) for n in (first, second)],
         tokens=options.tokens, round=round,
     )  # fmt: skip
+    table.left_out += fenced.left_out["tokens"]
+    return call if len(fenced.kept) == 2 else None

@@ -137,7 +137,9 @@ def settle(case: Case, verdict: Verdict, grader: Grader | None, round: int = 1) 
     if options.below == "abstain":
         return replace(verdict, withheld=True, decided=False)
     other = nested(options.below)
-    inner = yield from other.method.run(other.case(case, "below", round, verdict.ranked), grader)
+    inner = yield from other.method.run(
+        other.case(case, "below", round, verdict.ranked[: other.keep]), grader
+    )
     account = {"method": other.name, **inner.account}
     if inner.winner is None:
         return explained(replace(verdict, decided=False), below=account)
@@ -150,4 +152,4 @@ def most_below(case: Case, drafts: int) -> int:
     if below in ("answer", "abstain"):
         return 0
     other = nested(below)
-    return other.method.most_calls(other.case(case, "below", 1, stand_ins(drafts)))
+    return other.method.most_calls(other.case(case, "below", 1, stand_ins(drafts)[: other.keep]))

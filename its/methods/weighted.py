@@ -3,7 +3,7 @@
 `mean`: perplexity consistency with reasoning pruning, RPC (Zhou et al., arXiv 2510.15444, section
 4): a reply weighs the exponential of its mean log-probability. `tail` and `worst`: DeepConf (Fu
 et al., arXiv 2508.15260, section 4): a reply weighs its confidence over the last tokens or over
-its worst window, and only the most confident share, `keep`, votes.
+its worst window, and only the most confident `share` votes.
 """
 
 import math
@@ -23,11 +23,11 @@ TOP = 20
 
 
 class Options(Voting, frozen=True, kw_only=True):
-    """`prune` drops improbable replies (`mean` only); `keep` the share that votes."""
+    """`prune` drops improbable replies (`mean` only); `share` of them vote, the surest."""
 
     measure: Literal["mean", "tail", "worst"] = "mean"
     prune: bool = True
-    keep: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
 
 
 class Weighted:
@@ -88,5 +88,5 @@ def _kept(ballots: Sequence[Reply], weights: Sequence[float], options: Options) 
     """Return the indices of the ballots that vote, in their order: at least one does."""
     pruned = improbable(weights) if options.prune and options.measure == "mean" else set()
     left = [n for n in range(len(ballots)) if n not in pruned]
-    surest = sorted(left, key=lambda n: -weights[n])[: math.ceil(options.keep * len(left))]
+    surest = sorted(left, key=lambda n: -weights[n])[: math.ceil(options.share * len(left))]
     return sorted(surest)

@@ -4,7 +4,9 @@ The paper calls them meta-knowledge (Input-Time Scaling, arXiv 2508.13654, secti
 call is passed in: the proxy and the SFT toolkit write personas by the same code.
 """
 
+import hashlib
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -14,11 +16,21 @@ import msgspec
 from .. import seeds
 from ..types import Message
 from .bank import Domain
-from .prompts import load
+from .prompts import Prompt, load
+from .twins import Twins
 from .validate import fault
 
 ATTEMPTS = 3
 """The first try and two more; then the bank serves."""
+
+LONGEST_TIDIED = 100_000
+"""Characters of a reply that are looked at; thinking stands in front of the text."""
+
+_LABEL = re.compile(r"^[\s*#_]*(?:persona|sketch)[\s*_]*:[\s*_]*", re.IGNORECASE)
+_ENCLOSING = (
+    ('"', '"'), ("'", "'"), ("\u201c", "\u201d"), ("\u2018", "\u2019"),
+    ("**", "**"), ("*", "*"), ("`", "`"),
+)  # fmt: skip
 
 TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -44,27 +56,45 @@ class Written:
     usage: Mapping[str, int]
 
 
-async def write(prompt: str, question: str, domain: Domain, *, ask: Ask, seed: int) -> Written:
-    """Have a model write a person of `domain` by the prompt named `prompt`.
+async def write(
+    prompt: str,
+    question: str,
+    domain: Domain | None,
+    *,
+    ask: Ask,
+    seed: int,
+    twins: Twins | None = None,
+) -> Written:
+    """Have a model write what the prompt named `prompt` asks for: a person of `domain`.
 
-    Whatever `ask` raises passes through: what a dead engine means is the caller's to say.
+    Each question has requests of its own, even where the model does not see it: a seed for the
+    engine, a detail and a place. A text much like one of `twins` is refused; an accepted one joins
+    them. Whatever `ask` raises passes through: what a dead engine means is the caller's to say.
     """
     by = load(prompt)
     faults: list[str] = []
     usage = dict.fromkeys(TOKENS, 0)
+    own = hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()
     for attempt in range(ATTEMPTS):
-        detail = seeds.rng("detail", seed, attempt).choice(by.details)
-        reply = await ask(
-            by.messages(question, domain.name, detail), seeds.derive("persona", seed, attempt)
-        )
+        rng = seeds.rng("detail", seed, own, attempt)
+        messages = by.messages(question, domain.name if domain else "", by.vary(rng))
+        reply = await ask(messages, seeds.derive("persona", seed, own, attempt))
         for name in TOKENS:
             usage[name] += reply.usage.get(name, 0)
-        persona = tidy(reply.text)
-        found = fault(persona, question, by, domain)
+        text, found = _judged(reply.text, question, by, domain)
+        if found is None and twins is not None and not twins.add(text):
+            found = "twin of another"
         if found is None:
-            return Written(persona, faults, usage)
+            return Written(text, faults, usage)
         faults.append(found)
     return Written(None, faults, usage)
+
+
+def _judged(said: str, question: str, by: Prompt, domain: Domain | None) -> tuple[str, str | None]:
+    """Return the tidied text, and the first rule that it breaks."""
+    assert domain is not None, "a person has a domain"
+    text = tidy(said)
+    return text, fault(text, question, by, domain)
 
 
 def reply(raw: bytes) -> Reply:
@@ -83,12 +113,24 @@ def reply(raw: bytes) -> Reply:
 
 
 def tidy(text: str) -> str:
-    """Return the first paragraph of what was said, without thinking, label and quotation marks."""
-    _, closed, after = text.rpartition("</think>")
-    spoken = after if closed else text.partition("<think>")[0]
-    first = spoken.strip().partition("\n\n")[0]
-    first = re.sub(r"^\W*(?:persona|sketch)\W*:\W*", "", first, flags=re.IGNORECASE)
-    return " ".join(first.split()).strip("\"'“”*` ")
+    """Return the first paragraph of what was said, without thinking, label and what encloses it."""
+    _, closed, after = text[:LONGEST_TIDIED].rpartition("</think>")
+    spoken = after if closed else text[:LONGEST_TIDIED].partition("<think>")[0]
+    first = unicodedata.normalize("NFC", spoken.strip().partition("\n\n")[0])
+    bare = _unwrapped(" ".join(first.split()))
+    return _unwrapped(_LABEL.sub("", bare))
+
+
+def _unwrapped(text: str) -> str:
+    """Take off marks that enclose all of `text`, and no quotation inside it: one mark of a pair
+    may belong to a quotation that begins or ends the text."""
+    text = text.strip()
+    for opening, closing in _ENCLOSING:
+        inner = text[len(opening) : -len(closing)]
+        wrapped = text.startswith(opening) and text.endswith(closing) and inner
+        if wrapped and opening not in inner and closing not in inner:
+            return _unwrapped(inner)
+    return text
 
 
 class _Message(msgspec.Struct):

@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..words import LONGEST_READ, words
 from .bank import Domain
+from .numbers import NUMBER_WORDS
 from .prompts import Prompt
 
 SHORTEST, LONGEST = 8, 60
 """Words of a persona."""
+
+LONGEST_CHARACTERS, LONGEST_WORD = 600, 40
+MARKS = 4
+"""Words for each mark of punctuation, at least, in addition to a few marks."""
 
 SENTENCES = 2
 RUN = 8
@@ -34,11 +39,40 @@ _ECHO = re.compile(
     r"\bbeginning with\b|\bone sentence\b", re.I
 )  # fmt: skip
 _ANSWER = re.compile(r"\\boxed|\banswer (is|was|to)\b|\bsolution (is|to)\b|\bequals\b", re.I)
+# Latin letters and ordinary punctuation. All else is no part of a description in English: control
+# characters, text that runs from right to left, homoglyphs, signs of numbers, and whatever marks
+# tags, turns of a chat, code or formulas.
+_STRANGE = re.compile(
+    r"[^ A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u017f\u0218-\u021b\u1e00-\u1eff"
+    r".,;:!?'\"()\-\u2010-\u2015\u2018-\u201e\u2026]"
+)
+_MARK = re.compile(r"[^\w\s]")
+_MARKS_IN_A_ROW = re.compile(r"([!?,;:])\1|[^\w\s]{4,}")
+_LINK = re.compile(r"\b(?:https?|www)\b|\w\.\w{2,}", re.I)
+_INSULT = re.compile(
+    r"\b(?:idiot\w*|moron\w*|imbecile\w*|cretin\w*|stupid\w*|dumb(?:o|er|est|ass\w*)?|fool(?:s|ish\w*)?"
+    r"|losers?|worthless|useless|pathetic|incompetent|clueless|brainless|despicable|disgusting\w*"
+    r"|hideous|ugly|scum\w*|liars?|cowards?|bastards?|bitch\w*|cunts?|dick(?:s|heads?)|pricks?"
+    r"|arse(?:s|hole\w*)?|ass(?:es|hole\w*)?|(?:bull)?shit\w*|\w*fuck\w*|damn\w*|crap(?:s|py)?|piss\w*"
+    r"|whores?|sluts?|wankers?|twats?|retard\w*|nazis?|hatred|hateful"
+    r"|murder\w*|suicid\w*|rap(?:e[sd]?|ists?)|porn\w*|sex(?:y|ual\w*)?|nigg\w+|fag(?:s|got\w*)"
+    r"|kikes?|chinks?|trann(?:y|ies)|subhuman\w*)\b", re.I
+)  # fmt: skip
+_INSTRUCTION = re.compile(
+    r"\b(?:ignor|disregard|forget|overlook|skip|obey|override)\w*\b[^.!?]*\b(?:follow\w*|above|below|prior"
+    r"|previous\w*|earlier|instruct\w*|prompts?|questions?|everything|rest|tasks?|rules?|comes|next|said)\b"
+    r"|\b(?:reply|respond|answer)(?:s|ing)?\b(?: \w+)? (?:with|only|that|always|using)\b"
+    r"|\bfrom now on\b|\b(?:system|user|assistant|human|instructions?|response|input|output)\s*:"
+    r"|\byou (?:must|should|shall|have to|are to|will now|are now)\b|\bstep by step\b"
+    r"|\b(?:following|next|above|below|previous) (?:question|task|prompt|text|message)", re.I
+)  # fmt: skip
 _FORMULA = re.compile(r"[=\\^_+<>≤≥×÷√]|\$|\w\s*/\s*\w*\d|\d\s*[-*]\s*\d")
 _DIGIT = re.compile(r"\d")
 _NEGATION = re.compile(
     r"\b(not|never|nothing|without any|no (?:interest|idea|knowledge))\b|n't\b", re.I
 )
+_YOU = re.compile(r"\byou(?:r|rs|rself)?\b", re.I)
+_FINISHED = re.compile(r"[.!?][\"'\u2019\u201d)]*$")
 _FIRST = re.compile(r"\b(I|I'm|I've|my|me|mine|myself|we|our|us)\b")
 _THIRD = re.compile(r"\b(he|she|him|his|her|hers|himself|herself)\b", re.I)
 _MATHEMATICS = re.compile(
@@ -51,13 +85,8 @@ _WORKING = re.compile(
     r"|find(?:s|ing)? (?:the|all|how|out)\b|how (?:many|much|long|far|old)\b)",
     re.I,
 )
-_NUMBER = re.compile(
-    r"\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
-    r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
-    r"|hundred|thousand|million|half|third|quarter|double|triple|twice|dozen)s?\b", re.I
-)  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
+_SENTENCE_END = re.compile(r"[.!?][\"'\u2019\u201d)]*(?=\s|$)")
 
 
 def fault(text: str, question: str, prompt: Prompt, domain: Domain) -> str | None:
@@ -72,9 +101,8 @@ def fault(text: str, question: str, prompt: Prompt, domain: Domain) -> str | Non
     examples = [example.persona for example in prompt.examples]
     if _shares_a_run(text, [*examples, prompt.ask], ECHO):
         return "echo of the prompt"
-    if prompt.sees_the_question:
-        return _against_question(text, question[:LONGEST_READ])
-    return _off(text, domain)
+    against = _against_question(text, question[:LONGEST_READ]) if prompt.sees_the_question else None
+    return against or _off(text, domain)
 
 
 def _against_question(text: str, question: str) -> str | None:
@@ -86,8 +114,6 @@ def _against_question(text: str, question: str) -> str | None:
         return "paraphrase of the question"
     if _names(text) & _names(question):
         return "name of the question"
-    if _numbers(text) & _numbers(question):
-        return "number of the question"
     return None
 
 
@@ -112,24 +138,57 @@ def _sentences(text: str) -> int:
     return len(_SENTENCE_END.findall(text))
 
 
+def _addressed(text: str) -> bool:
+    """Tell whether every sentence speaks of its reader, the first one from its first word."""
+    said = [each for each in _SENTENCE_END.split(text) if _WORD.search(each)]
+    return bool(re.match(r"You(?:r|'re|'ve|\u2019re|\u2019ve)?\b", text)) and all(
+        _YOU.search(each) for each in said
+    )
+
+
+def _over_marked(text: str) -> bool:
+    return (
+        bool(_MARKS_IN_A_ROW.search(text)) or len(_MARK.findall(text)) > 4 + _length(text) / MARKS
+    )
+
+
+def _one_sided(text: str) -> bool:
+    """Tell whether a quotation or a bracket has no end."""
+    pairs = (("(", ")"), ("\u201c", "\u201d"))
+    return text.count('"') % 2 == 1 or any(text.count(a) != text.count(b) for a, b in pairs)
+
+
+def _too_long(text: str) -> bool:
+    if len(text) > LONGEST_CHARACTERS:  # before all else: the other rules take time with the text
+        return True
+    longest = max(map(len, _WORD.findall(text)), default=0)
+    return longest > LONGEST_WORD or _length(text) > LONGEST or _sentences(text) > SENTENCES
+
+
 def _length(text: str) -> int:
     return len(_WORD.findall(text))
 
 
 _RULES: dict[str, Callable[[str], object]] = {
     "empty": lambda text: not text,
+    "too long": _too_long,
     "disclaimer": _DISCLAIMER.search,
     "answer": _ANSWER.search,
     "formula": _FORMULA.search,
     "digit": _DIGIT.search,
+    "strange character": _STRANGE.search,
+    "link": _LINK.search,
+    "punctuation": _over_marked,
+    "number word": NUMBER_WORDS.search,
+    "insult": _INSULT.search,
+    "instruction": _INSTRUCTION.search,
     "echo of the prompt": _ECHO.search,
-    "no second person": lambda text: not re.match(r"You(?:r|'re|'ve)?\b", text),
+    "no second person": lambda text: not _addressed(text),
     "first person": _FIRST.search,
     "third person": _THIRD.search,
     "negation": _NEGATION.search,
     "too short": lambda text: _length(text) < SHORTEST,
-    "too long": lambda text: _length(text) > LONGEST or _sentences(text) > SENTENCES,
-    "unfinished": lambda text: not _SENTENCE_END.search(text[-1:]),
+    "unfinished": lambda text: not _FINISHED.search(text) or _one_sided(text),
     "repetition": _repeats,
 }
 
@@ -149,10 +208,6 @@ def _names(text: str) -> set[str]:
     said = _WORD.findall(text)
     small = {word for word in said if word[0].islower()}
     return {w for w in said if w[0].isupper() and len(w) > 1 and w.lower() not in small | _COMMON}
-
-
-def _numbers(text: str) -> set[str]:
-    return {word.lower() for word in _NUMBER.findall(text)}
 
 
 _COMMON = frozenset(

@@ -1,92 +1,40 @@
-"""`POST /v1/chat/completions`: one member's answer relayed, or a panel's verdict."""
+"""A panel's answer to a chat: the verdict, whole or as a stream."""
 
 import asyncio
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
-
-from starlette.types import Receive, Scope, Send
 
 from ..base import asgi
 from ..base.errors import ApiError
 from ..base.outcome import Outcome
-from ..base.prompt import MemberPrompt
-from ..base.record import Record, record_of
-from ..config.settings import Member, Panel
-from ..engines.engine import CHAT, EngineError
+from ..base.record import Record
+from ..config.settings import Panel
 from ..panel import asking, driver
 from ..panel.live import Live
 from ..state import Generation
-from ..telemetry import logs
-from ..telemetry.tracing import outgoing, request_span, span
-from ..wire import render, stream, watch
+from ..wire import render, stream
 from ..wire import request as wire
-from .relay import SSE, relay
+from .relay import SSE
 
 KEEP_ALIVE_SECONDS = 15.0
 
 
-async def chat(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a chat completion: raw ASGI, because it relays bytes."""
-    record, generation = record_of(scope), scope["state"]["generation"]
-    limits = generation.settings.limits
-    raw = await asgi.read_body(receive, record, limits)
-    logs.body(record, "request", raw)
-    request = wire.parse(raw, limits)
-    target = generation.find_model(request.model, record.client)
-    record.model, record.streamed = request.model, request.stream
-    watcher = asgi.watch(receive, record)
-    try:
-        with request_span(record, CHAT):
-            if isinstance(target, Member):
-                await _member(target, request, generation, record)
-            elif request.stream:
-                await _PanelStream(target, request, generation, record).run()
-            else:
-                await _panel(target, request, generation, record)
-    finally:
-        watcher.cancel()
-
-
-async def _member(
-    member: Member, request: wire.ChatRequest, generation: Generation, record: Record
+async def serve(
+    panel: Panel, request: wire.ChatRequest, generation: Generation, record: Record
 ) -> None:
-    wire.check_for_member(request)
-    with span("persona", member=member.name):
-        # What is refused is refused before a persona is written for it.
-        planned = generation.contexts.plan(member, request.question, request.override)
-        planned = wire.check_guarded(request, planned)
-        asked = await generation.contexts.complete(planned, request.question)
-    record.strategy = asked.strategy
-    engine = generation.engines[member.engine]
-    body = partial(_member_body, request, asked)
-    retries = generation.retries(record)
-    try:
-        with span("call", member=member.name):
-            if request.stream:
-                input_time = render.describe(asked) if request.has_extras else None
-                choices = watch.number(request.body)
-                await relay(engine, CHAT, body, record, retries, asked, input_time, choices=choices)
-                return
-            headers = outgoing(record, engine.forward_headers)
-            with record.asking:
-                async with engine.post(CHAT, body, headers, retries) as response:
-                    raw = await response.read()
-                    engine.check(raw)
-    except EngineError as error:
-        raise error.for_client() from error
-    answer = render.splice(raw, render.describe(asked))
-    logs.body(record, "response", answer)
-    own = render.headers(asked, record)
-    await asgi.respond(record.send, answer, [*response.rate_limits, *own])
+    """Send the verdict of `panel` to the client, whole or as a stream.
+
+    Raises:
+        BadRequest, TooMany, UpstreamError: as `driver.drive` does, before an answer began.
+    """
+    if request.stream:
+        await _PanelStream(panel, request, generation, record).run()
+    else:
+        await _whole(panel, request, generation, record)
 
 
-def _member_body(request: wire.ChatRequest, asked: MemberPrompt) -> tuple[bytes]:
-    return (wire.member_body(request, asked),)
-
-
-async def _panel(
+async def _whole(
     target: Panel, request: wire.ChatRequest, generation: Generation, record: Record
 ) -> None:
     outcome = await driver.drive(target, request, generation, record)

@@ -7,7 +7,7 @@ from its.strategies import STRATEGIES
 
 from ..config.settings import Settings
 from ..wire.request import TEXT
-from .passthrough import ENDPOINTS
+from .endpoints import ENDPOINTS, Endpoint
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _EXTRAS: dict[str, Any] = {
@@ -61,17 +61,16 @@ _CHAT = {
 _PROMPT = {
     "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]
 }
-_OTHERS: dict[str, dict[str, Any]] = {
-    "/v1/completions": {"prompt": _PROMPT},
-    "/v1/responses": {"input": {"type": "string"}},
-    "/responses": {"input": {"type": "string"}},
+_FIELDS: dict[str, dict[str, Any]] = {
+    "completions": {"prompt": _PROMPT},
+    "responses": {"input": {"type": "string"}},
 }
+"""What the proxy reads of each kind of endpoint, beside the fields of all."""
 
 
 def document(settings: Settings) -> dict[str, Any]:
     """Return the description of everything that is served."""
     paths: dict[str, Any] = {
-        "/v1/chat/completions": _asks("Ask a member or a panel", _CHAT, ["model", "messages"]),
         "/v1/input_time/compose": _asks("Show what would be asked", _CHAT, ["model", "messages"]),
         "/v1/models": _shows("The models that the key may use"),
         "/v1/models/{model}": {
@@ -83,10 +82,8 @@ def document(settings: Settings) -> dict[str, Any]:
         "/metrics": _shows("Prometheus metrics"),
         "/openapi.json": _shows("This description"),
     }
-    for path in ENDPOINTS:
-        own = _OTHERS.get(path, {})
-        fields = {"model": _TEXT, "input_time": _EXTRAS, **own}
-        paths[path] = _asks("Passed on to a member's engine", fields, ["model", *own])
+    for path, endpoint in ENDPOINTS.items():
+        paths[path] = _relayed(endpoint)
     described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Input-Time Scaling proxy", "version": version("input-time-scaling")},
@@ -97,6 +94,14 @@ def document(settings: Settings) -> dict[str, Any]:
         described["components"] = {"securitySchemes": bearer}
         described["security"] = [{"key": []}]
     return described
+
+
+def _relayed(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.kind == "chat":
+        return _asks("Ask a member or a panel", _CHAT, ["model", "messages"])
+    own = _FIELDS.get(endpoint.kind, {})
+    fields = {"model": _TEXT, "input_time": _EXTRAS, **own}
+    return _asks("Passed on to a member's engine", fields, ["model", *own])
 
 
 def _asks(about: str, fields: dict[str, Any], required: list[str]) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """A stream relayed as it arrives: bytes, unparsed and unbuffered."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from ..base import asgi
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from ..engines import refusals
-from ..engines.engine import MOST_REFUSAL, Body, Engine, EngineError
-from ..engines.http1 import HttpError, Response
-from ..engines.limits import Retries
-from ..telemetry.tracing import outgoing
+from ..engines.engine import MOST_REFUSAL, Engine, EngineCall
+from ..engines.errors import EngineError
+from ..engines.response import HttpError, Response
 from ..wire import render, stream, watch
 
 SSE = [
@@ -22,35 +20,27 @@ SSE = [
 
 async def relay(
     engine: Engine,
-    path: str,
-    body: Body,
+    call: EngineCall,
     record: Record,
-    retries: Retries,
-    asked: MemberPrompt | None,
-    input_time: Mapping[str, Any] | None,
-    kind: watch.StreamKind = watch.CHAT,
-    choices: int = 1,
-    heard: Callable[[bytes], None] | None = None,
+    prompt: MemberPrompt | None,
+    watched: watch.Watch,
+    introduction: watch.Introduction | None,
+    heard: Callable[[bytes], None] | None,
 ) -> None:
-    """Send `body` to `engine` and its stream to the client; `input_time` goes before it.
-
-    `choices` is how many answers the stream carries. `heard` is told every piece.
+    """Make `call` and send its stream to the client; `heard` is told every piece.
 
     Raises:
         EngineError: before the stream began. Later, what went wrong is an event at its end.
     """
-    headers = outgoing(record, engine.forward_headers)
     with record.asking:
-        async with engine.post(path, body, headers, retries) as response:
+        async with call as response:
             if not await response.is_events():
                 raise await _no_stream(engine, response)
-            own = render.headers(asked, record) if asked else []
+            own = render.headers(prompt, record) if prompt else []
             await asgi.start(record.send, 200, [*SSE, *response.rate_limits, *own])
             if b"x-input-time-method" in response.headers:
-                input_time = None  # the engine is a proxy too: its panel tells its own at the end
-            introduction = watch.Introduction(input_time, kind) if input_time is not None else None
-            seen = watch.Watch(kind, choices)
-            end = await _pass_on(engine, response, record, seen, introduction, heard)
+                introduction = None  # the engine is a proxy too: its panel tells its own at the end
+            end = await _pass_on(engine, response, record, watched, introduction, heard)
     await asgi.write(record.send, end, more=False)
 
 
@@ -58,7 +48,7 @@ async def _pass_on(
     engine: Engine,
     response: Response,
     record: Record,
-    seen: watch.Watch,
+    watched: watch.Watch,
     introduction: watch.Introduction | None,
     heard: Callable[[bytes], None] | None,
 ) -> bytes:
@@ -66,31 +56,32 @@ async def _pass_on(
     end = b""
     try:
         async for chunk in response.chunks():
-            seen.see(chunk)
+            watched.see(chunk)
             if heard is not None:
                 heard(chunk)
             shown = chunk if introduction is None else introduction.take(chunk)
             if shown is not None:
                 await record.send({"type": "http.response.body", "body": shown, "more_body": True})
-        if not seen.ended:
+        if not watched.ended:
             cut = EngineError("broken", f"engine {engine.name!r} cut its stream")
-            end = _broken(engine, record, seen, cut)
+            end = _broken(engine, record, watched, cut)
     except HttpError as error:
-        if not seen.ended:  # what breaks behind the end is nobody's loss
-            end = _broken(engine, record, seen, engine.translate(error))
+        if not watched.ended:  # what breaks behind the end is nobody's loss
+            end = _broken(engine, record, watched, engine.translate(error))
     return end if introduction is None else introduction.rest + end
 
 
-def _broken(engine: Engine, record: Record, seen: watch.Watch, error: EngineError) -> bytes:
+def _broken(engine: Engine, record: Record, watched: watch.Watch, error: EngineError) -> bytes:
     """Return what ends a broken stream: an error event, unless the engine has sent one itself."""
     engine.count(error)
     told = error.for_client(paid=True)
     record.error = told.reason
-    return b"" if seen.failed else seen.gap + stream.error_event(told)
+    return b"" if watched.failed else watched.gap + stream.error_event(told)
 
 
 async def _no_stream(engine: Engine, response: Response) -> EngineError:
     """Return what a 200 means that is no stream: some engines put an error into one."""
     raw = await response.read(MOST_REFUSAL)
-    said = f": {engine.quote(refusals.text(raw))}" if refusals.is_error(raw) else ""
+    refusal = refusals.read(raw)
+    said = f": {engine.quote(refusal.text)}" if refusal.is_error else ""
     return EngineError("protocol", f"engine {engine.name!r} did not stream{said}")

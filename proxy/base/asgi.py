@@ -9,7 +9,7 @@ import msgspec
 from starlette.types import Receive, Send
 
 from ..config.settings import Limits
-from .errors import TooLarge, UnsupportedMedia
+from .errors import ApiError
 from .record import Record
 
 JSON = [(b"content-type", b"application/json")]
@@ -24,8 +24,8 @@ async def read_body(receive: Receive, record: Record, limits: Limits) -> bytes:
     """Return the request body: JSON, without a byte order mark.
 
     Raises:
-        UnsupportedMedia: it is compressed; or, without a key, not said to be JSON.
-        TooLarge: it has more than `limits.body` bytes, or says that it will.
+        ApiError: 415, it is compressed or, without a key, not said to be JSON; 413, it has more
+            than `limits.body` bytes, or says that it will.
         Disconnected: the client left before it was complete.
 
     Where nothing comes for `limits.read_seconds`, the request is ended as `stalled`.
@@ -57,15 +57,17 @@ def _check_media(record: Record) -> None:
     encoding = record.content_encoding
     if encoding and encoding.lower() != b"identity":
         shown = encoding[:100].decode("latin-1")
-        raise UnsupportedMedia(
+        raise ApiError(
             f"The body is compressed ({shown}). Send it as plain JSON, without content-encoding.",
+            status=415,
             code="unsupported_content_encoding",
         )
     # A web page may send any other type to this machine without asking first (a "simple" request).
     # Clients with a key may go on without one, as a page has no key.
     if record.client is None and not _is_json(record.content_type):
-        raise UnsupportedMedia(
+        raise ApiError(
             "Send the body as JSON, with `content-type: application/json`.",
+            status=415,
             code="unsupported_content_type",
         )
 
@@ -76,8 +78,8 @@ def _is_json(content_type: bytes) -> bool:
     return kind == b"application/json" or suffixed
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"the body exceeds the limit of {limit} bytes")
+def _too_large(limit: int) -> ApiError:
+    return ApiError(f"the body exceeds the limit of {limit} bytes", 413)
 
 
 async def start(send: Send, status: int, headers: Headers) -> None:
@@ -100,6 +102,12 @@ async def respond(send: Send, body: bytes, headers: Headers, status: int = 200) 
 async def respond_json(send: Send, payload: Any, headers: Headers) -> None:
     """Encode `payload` and send it."""
     await respond(send, msgspec.json.encode(payload), headers)
+
+
+def method_not_allowed(method: str, path: str, allow: str = "POST") -> ApiError:
+    """Return the 405 for a method that a path does not have; `allow` lists those that it has."""
+    told = f"{method[:20]} is not allowed on {path[:100]}"
+    return ApiError(told, 405, code="method_not_allowed", headers={"allow": allow})
 
 
 def raw(headers: Mapping[str, str]) -> Headers:

@@ -1,46 +1,58 @@
 """Errors that a client sees: always `{"error": {...}}` with the right status.
 
-ApiError
+ApiError              any status, by its argument
 ├── BadRequest        400  the request cannot be served as it is
-├── Unauthorized      401  no key, or an unknown one
-├── Forbidden         403  the key may not read this; the Host or Origin is not allowed
-├── NotFound          404  no such path, or no such model for this key
-├── RequestTimeout    408  the body does not come; 504: the answer does not
-├── TooLarge          413  the body exceeds the limit
-├── UnsupportedMedia  415  the body is compressed, or not said to be JSON
-├── HeaderTooLarge    431  the headers exceed the limit
-├── TooMany           429  the key has too many calls running, and its queue is full
+├── TooMany           429  the key has too many calls running, or no tokens left
 ├── MethodFault       500  a method broke the rules of its driver
-├── Stopping          503  the proxy ends before the answer came
 └── UpstreamError     4xx/502/503/504  an engine, or too many of a panel's, failed
+
+Only what somebody catches, or many functions raise, has a class of its own. The other statuses are
+arguments of `ApiError`: 401, 403, 404, 405, 408, 413, 415, 431, 500, 503 and 504.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """What reading JSON raises where it is wrong, too deep, or not UTF-8."""
 
+TYPES: Mapping[int, str] = {
+    **dict.fromkeys((400, 404, 405, 413, 415, 431), "invalid_request_error"),
+    401: "authentication_error",
+    403: "permission_error",
+    408: "timeout_error",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
+"""OpenAI's `type` by status; every other one is a `server_error`."""
+
+NO_RETRY: Mapping[str, str] = {"x-should-retry": "false"}
+"""Tells OpenAI's SDK not to ask again."""
+
 
 class ApiError(Exception):
-    """What went wrong, in OpenAI's error shape."""
+    """What went wrong, in OpenAI's error shape. `headers` go with the response."""
 
-    status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
-
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int = 500,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
-        self.message, self.param, self.code = message, param, code
-
-    @property
-    def http_status(self) -> int:
-        return self.status
+        self.message, self.status, self.param, self.code = message, status, param, code
+        self.type = TYPES.get(status, "server_error")
+        self._headers = headers or {}
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return {}
+        """The headers that the response gets beside its own."""
+        return self._headers
 
     @property
     def reason(self) -> str:
@@ -48,6 +60,7 @@ class ApiError(Exception):
         return self.code or self.type
 
     def payload(self) -> dict[str, Any]:
+        """Return the response's body."""
         return {
             "error": {
                 "message": self.message,
@@ -58,94 +71,29 @@ class ApiError(Exception):
         }
 
     def encode(self) -> bytes:
+        """Return the response's body as JSON."""
         return msgspec.json.encode(self.payload())
 
 
 class BadRequest(ApiError):
-    status, type = 400, "invalid_request_error"
+    """The request cannot be served as it is."""
 
-
-class Unauthorized(ApiError):
-    status, type = 401, "authentication_error"
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"www-authenticate": "Bearer"}
-
-
-class Forbidden(ApiError):
-    status, type = 403, "permission_error"
-
-
-class NotFound(ApiError):
-    status, type = 404, "invalid_request_error"
-
-
-class MethodNotAllowed(ApiError):
-    status, type = 405, "invalid_request_error"
-
-    def __init__(self, message: str, allow: str = "POST") -> None:
-        super().__init__(message, code="method_not_allowed")
-        self._allow = allow
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"allow": self._allow}
-
-
-class RequestTimeout(ApiError):
-    type = "timeout_error"
-
-    def __init__(self, message: str, status: int = 408) -> None:
-        super().__init__(message, code="timeout")
-        self._status = status
-
-    @property
-    def http_status(self) -> int:
-        return self._status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"x-should-retry": "false"}
-
-
-class TooLarge(ApiError):
-    status, type = 413, "invalid_request_error"
-
-
-class UnsupportedMedia(ApiError):
-    status, type = 415, "invalid_request_error"
-
-
-class HeaderTooLarge(ApiError):
-    status, type = 431, "invalid_request_error"
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, 400, param=param, code=code)
 
 
 class TooMany(ApiError):
-    status, type = 429, "rate_limit_error"
+    """The key has too many calls running and its queue is full, or it has no tokens left."""
 
-    def __init__(self, message: str, *, code: str, retry_after: int = 1) -> None:
-        super().__init__(message, code=code)
-        self._retry_after = retry_after
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"retry-after": str(self._retry_after)}
+    def __init__(self, message: str, *, code: str = "key_busy", retry_after: int = 1) -> None:
+        super().__init__(message, 429, code=code, headers={"retry-after": str(retry_after)})
 
 
 class MethodFault(ApiError):
     """A panel's method did what no method may: a fault of its code, never of the request."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, code="method_fault")
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"x-should-retry": "false"}
-
-
-class Stopping(ApiError):
-    status, type = 503, "server_error"
+        super().__init__(message, 500, code="method_fault", headers=NO_RETRY)
 
 
 class UpstreamError(ApiError):
@@ -155,8 +103,6 @@ class UpstreamError(ApiError):
     `told` is the engine's own error object: its `code`, `type` and `param` go to the client.
     `passed` are the engine's headers that go with it (`retry-after`, `x-ratelimit-*`).
     """
-
-    type = "upstream_error"
 
     def __init__(
         self,
@@ -168,17 +114,9 @@ class UpstreamError(ApiError):
         passed: Mapping[str, str] | None = None,
         paid: bool = False,
     ) -> None:
-        super().__init__(message, code=code)
-        self._status, self._told = status, told or {}
-        self._passed, self._paid = passed or {}, paid
-
-    @property
-    def http_status(self) -> int:
-        return self._status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {**self._passed, "x-should-retry": "false"} if self._paid else self._passed
+        headers = {**(passed or {}), **(NO_RETRY if paid else {})}
+        super().__init__(message, status, code=code, headers=headers)
+        self.type, self._told = "upstream_error", told or {}
 
     def payload(self) -> dict[str, Any]:
         own = super().payload()["error"]

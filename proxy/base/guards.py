@@ -10,17 +10,13 @@ Not in the table, because the context stays where it is: `continue_final_message
 `extra_key`, `cache_salt`, `routed_dp_rank`, and every sampling parameter.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
-
-from its.manifest import CoDesign
 
 from ..config.settings import Member
 from .errors import BadRequest
 
-Endpoint: TypeAlias = Literal["chat", "completions", "responses", "tokenize", "other"]
+EndpointKind: TypeAlias = Literal["chat", "completions", "responses", "tokenize", "other"]
 Uses: TypeAlias = Callable[[Any], bool]
 
 TEMPLATE_KWARGS = frozenset({
@@ -28,9 +24,6 @@ TEMPLATE_KWARGS = frozenset({
     "truncation",
 })  # fmt: skip
 """Arguments of `apply_chat_template` among the variables of a template: engines pass both on."""
-
-MOST_MADE = 10_000
-MOST_ID = 200
 
 
 def _is_set(value: Any) -> bool:
@@ -73,7 +66,7 @@ class Guard(NamedTuple):
 
     why: str
     uses: Uses = _is_set
-    only: tuple[Endpoint, ...] = ()
+    only: tuple[EndpointKind, ...] = ()
 
 
 _TOKENS = "stands for other tokens than the composed text"
@@ -81,8 +74,8 @@ _WEIGHTS = "asks other weights than the manifest describes"
 _EARLIER = "puts earlier turns before the question, and they may have no context"
 _CACHE = "takes the prompt's state from elsewhere"
 _CUT = "may cut the context off"
-_ANSWERING: tuple[Endpoint, ...] = ("chat", "completions", "responses")
-_ASKING: tuple[Endpoint, ...] = (*_ANSWERING, "tokenize")
+_ANSWERING: tuple[EndpointKind, ...] = ("chat", "completions", "responses")
+_ASKING: tuple[EndpointKind, ...] = (*_ANSWERING, "tokenize")
 
 GUARDS: Mapping[str, Guard] = {
     "input_ids": Guard(_TOKENS),
@@ -123,7 +116,7 @@ CODE = ("custom_logit_processor", "logits_processors")
 
 
 def check_fields(
-    body: Mapping[str, Any], member: Member, endpoint: Endpoint, known_response: bool = False
+    body: Mapping[str, Any], member: Member, endpoint: EndpointKind, known_response: bool = False
 ) -> bool:
     """Refuse guarded fields that the member does not take; tell whether one goes around a context.
 
@@ -172,49 +165,15 @@ def _refused(member: Member, name: str, why: str) -> BadRequest:
     )
 
 
-def _table(endpoint: Endpoint) -> Mapping[str, Guard]:
+def _table(endpoint: EndpointKind) -> Mapping[str, Guard]:
     found = {
         name: guard for name, guard in GUARDS.items() if not guard.only or endpoint in guard.only
     }
     return {**found, "prompt": STORED_PROMPT} if endpoint == "responses" else found
 
 
-_ENDPOINTS: tuple[Endpoint, ...] = (*_ASKING, "other")
-_TABLES: Mapping[Endpoint, Mapping[str, Guard]] = {each: _table(each) for each in _ENDPOINTS}
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    member: Member
-    client: str
-    co_design: CoDesign
-
-
-class Made:
-    """The responses that an engine made for members with a manifest: the last `MOST_MADE`.
-
-    A later request may continue one by its id: its context is in the conversation that the engine
-    keeps. Another key's response is unknown, and so is one made for other settings of the member.
-    """
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[str, _Made] = OrderedDict()
-
-    def add(self, response_id: Any, member: Member, client: str, co_design: CoDesign) -> None:
-        """Remember a response."""
-        if not isinstance(response_id, str) or not 0 < len(response_id) <= MOST_ID:
-            return
-        self._made[response_id] = _Made(member, client, co_design)
-        self._made.move_to_end(response_id)
-        if len(self._made) > MOST_MADE:
-            self._made.popitem(last=False)
-
-    def find(self, response_id: Any, member: Member, client: str) -> CoDesign | None:
-        """Return how the response was made; `None`: it is not known."""
-        made = self._made.get(response_id) if isinstance(response_id, str) else None
-        if made is None or made.client != client or made.member != member:
-            return None
-        return made.co_design
+_ENDPOINTS: tuple[EndpointKind, ...] = (*_ASKING, "other")
+_TABLES: Mapping[EndpointKind, Mapping[str, Guard]] = {each: _table(each) for each in _ENDPOINTS}
 
 
 def table() -> str:

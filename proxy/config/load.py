@@ -7,12 +7,12 @@ manifests, holds every member to the co-design rule, and returns `Settings`.
 import os
 import tomllib
 from collections.abc import Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from its.finite import not_finite
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
 from its.strategies import EVEN, mix_fault
 from its.types import Layout
@@ -29,6 +29,7 @@ from .settings import (
     Member,
     PersonaSettings,
     Price,
+    ServerKind,
     Settings,
 )
 from .tables import (
@@ -63,6 +64,8 @@ def _parse(path: Path) -> ConfigFile:
         raise ConfigError(path, "", f"cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from error
+    if key := not_finite(raw):
+        raise ConfigError(path, key, "must be a finite number, not nan or inf")
     try:
         return msgspec.convert(raw, ConfigFile)
     except msgspec.ValidationError as error:
@@ -171,31 +174,30 @@ class _Resolver(Checks):
         self.at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
         self.at_least(f"{at}.max_queue", table.max_queue, 0)
         self.above_0(f"{at}.timeout_s", table.timeout_s)
-        base_url = table.base_url
-        if base_url is not None:
-            base_url = self.engine_url(f"{at}.base_url", base_url)
-        embedded, queued = None, table.max_queue
-        if queued is None:
-            queued = QUEUED * table.max_concurrency
-        if table.embedded is not None:
-            embedded = self.path.parent / table.embedded
-            if not embedded.is_file():
-                raise self.fail(f"{at}.embedded", f"no file {embedded}")
-            if table.api_key is not None:
-                raise self.fail(f"{at}.api_key", "the proxy makes an embedded engine's key itself")
+        server, place = self._place(at, table)
+        queued = table.max_queue
         return EngineSettings(
             name=name,
-            base_url=base_url,
-            embedded=embedded,
+            server=server,
+            place=place,
             api_key=self.secret(f"{at}.api_key", table.api_key) if table.api_key else None,
             max_concurrency=table.max_concurrency,
-            max_queue=QUEUED * table.max_concurrency
-            if table.max_queue is None
-            else table.max_queue,
+            max_queue=QUEUED * table.max_concurrency if queued is None else queued,
             timeout_s=table.timeout_s,
             forward_headers=self.forwarded(f"{at}.forward_headers", table.forward_headers),
             kind=table.kind,
         )
+
+    def _place(self, at: str, table: EngineTable) -> tuple[ServerKind, str]:
+        """Return the kind of an engine, and where it is."""
+        if table.base_url is not None:
+            return "base_url", self.engine_url(f"{at}.base_url", table.base_url)
+        file = self.path.parent / (table.embedded or "")
+        if not file.is_file():
+            raise self.fail(f"{at}.embedded", f"no file {file}")
+        if table.api_key is not None:
+            raise self.fail(f"{at}.api_key", "the proxy makes an embedded engine's key itself")
+        return "embedded", str(file)
 
     def _member(self, name: str, table: MemberTable) -> Member:
         at = f"members.{name}"
@@ -236,9 +238,8 @@ class _Resolver(Checks):
     def _price(self, at: str, table: PriceTable | None) -> Price | None:
         if table is None:
             return None
-        for key, value in (("prompt", table.prompt), ("completion", table.completion)):
-            if not (value >= 0 and isfinite(value)):
-                raise self.fail(f"{at}.{key}", "must be a number of at least 0")
+        self.at_least(f"{at}.prompt", table.prompt, 0)
+        self.at_least(f"{at}.completion", table.completion, 0)
         return Price(table.prompt, table.completion)
 
     def _mix(self, at: str, table: MemberTable, manifest: Manifest | None) -> Mapping[str, float]:

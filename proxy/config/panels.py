@@ -1,7 +1,6 @@
 """The tables of panels: members and roles, the method with its options, what they may spend."""
 
 from collections.abc import Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -198,8 +197,7 @@ class PanelResolver(Checks):
     def _check_budget(self, at: str, panel: Panel) -> None:
         if panel.max_cost is None:
             return
-        if not (panel.max_cost > 0 and isfinite(panel.max_cost)):
-            raise self.fail(f"{at}.max_cost", "must be a number above 0")
+        self.above_0(f"{at}.max_cost", panel.max_cost)
         for name in panel.everyone:
             if self._members[name].price is None:
                 raise self.fail(

@@ -4,16 +4,19 @@ import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from its import notes, urls
-from its.personas import bank
+from its import urls
 
 from .checks import Checks
 from .settings import SELF, SOURCES, Generator, PersonaSettings, PersonaSource, StoreSettings
 from .tables import GenerateTable, PersonasTable
+
+if TYPE_CHECKING:
+    from its.notes import Notes
+    from its.personas.bank import Bank
 
 _DATABASE = re.compile("(/[0-9]*)?")
 
@@ -70,6 +73,7 @@ class PersonaResolver(Checks):
         self.at_least(f"{at}.temperature", table.temperature, 0)
         self.at_least(f"{at}.max_concurrency", table.max_concurrency, 1)
         self.above_0(f"{at}.deadline_s", table.deadline_s)
+        self.above_0(f"{at}.max_wait_s", table.max_wait_s)
         for name in table.extra.keys() & {"messages", "model", "seed", "stream", "n"}:
             raise self.fail(f"{at}.extra.{name}", "is set for each call by the proxy")
         sampling = {"max_tokens": table.max_tokens, "temperature": table.temperature, **table.extra}
@@ -78,6 +82,7 @@ class PersonaResolver(Checks):
             model=table.model,
             sampling=msgspec.json.encode(sampling, order="sorted"),
             deadline_s=table.deadline_s,
+            max_wait_s=table.max_wait_s,
             max_concurrency=table.max_concurrency,
         )
 
@@ -105,18 +110,22 @@ class PersonaResolver(Checks):
             raise self.fail("personas.store", f"Redis needs {remedy}")
         return StoreSettings(url, table.store_rows)
 
-    def _bank(self, table: PersonasTable) -> bank.Bank | None:
+    def _bank(self, table: PersonasTable) -> "Bank | None":
         if table.bank is None:
             return None
+        from its.personas import bank
+
         try:
             return bank.read(self.path.parent / table.bank)
         except bank.BankError as error:
             raise self.fail("personas.bank", str(error)) from error
 
-    def _notes(self, table: PersonasTable) -> notes.Notes | None:
+    def _notes(self, table: PersonasTable) -> "Notes | None":
         self.at_least("personas.notes_each", table.notes_each, 1)
         if table.notes is None:
             return None
+        from its import notes
+
         try:
             return notes.load(self.path.parent / table.notes, table.notes_each)
         except notes.NotesError as error:

@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
-from its.methods import Case, Method
-from its.notes import Notes
-from its.personas.bank import Bank
+from its.methods.seam import Case, Method
 from its.types import Layout
+
+if TYPE_CHECKING:  # they load numpy, which most configurations do not need
+    from its.notes import Notes
+    from its.personas.bank import Bank
 
 EngineKind: TypeAlias = Literal["chat", "reward"]
 StreamMode: TypeAlias = Literal["verdict", "leader"]
+ServerKind: TypeAlias = Literal["base_url", "embedded"]
+"""The key of `[engines.NAME]` that says where an engine is, and so how it is started."""
+
 PersonaSource: TypeAlias = Literal["store", "generate", "bank"]
 
 SOURCES: tuple[PersonaSource, ...] = get_args(PersonaSource)
@@ -46,11 +50,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """A model server: at `base_url`, or started here from the file `embedded`."""
+    """A model server; `place` is its address up to /v1, or the model file it is started on."""
 
     name: str
-    base_url: str | None
-    embedded: Path | None
+    server: ServerKind
+    place: str
     api_key: str | None = field(repr=False)
     max_concurrency: int
     max_queue: int
@@ -162,12 +166,16 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """Who writes personas, and how it is asked; `sampling` is JSON with sorted keys."""
+    """Who writes personas, and how it is asked; `sampling` is JSON with sorted keys.
+
+    A text waits for its turn for `max_wait_s`, and is given up after `deadline_s` of writing.
+    """
 
     engine: str
     model: str | None
     sampling: bytes
     deadline_s: float
+    max_wait_s: float
     max_concurrency: int
 
 
@@ -187,9 +195,9 @@ class PersonaSettings:
     order: tuple[PersonaSource, ...]
     generator: Generator | None
     store: StoreSettings | None
-    bank: Bank | None
+    bank: "Bank | None"
     """The user's own; `None`: ours."""
-    notes: Notes | None
+    notes: "Notes | None"
 
 
 @dataclass(frozen=True, slots=True)

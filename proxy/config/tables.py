@@ -98,6 +98,7 @@ class GenerateTable(ConfigTable, frozen=True):
     max_tokens: int = 120
     temperature: float = 0.8
     deadline_s: float = 20.0
+    max_wait_s: float = 60.0
     max_concurrency: int = 16
     extra: dict[str, Any] = {}
 

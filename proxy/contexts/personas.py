@@ -5,11 +5,14 @@ a request needs. Whatever the source, a member trained with a context is never a
 """
 
 import asyncio
+import hashlib
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
+
+import msgspec
 
 from its import strategies
 from its.manifest import CoDesign
@@ -24,11 +27,12 @@ from ..telemetry.metrics import Metrics
 from .writer import Writer
 
 MEMORY = 32 << 20
-"""Bytes of contexts kept in memory, with the questions that they stand beside."""
+"""Bytes of contexts kept in memory."""
 
 FOREVER = float("inf")
 
-MemoryKey: TypeAlias = tuple[str, int, str, str]
+MemoryKey: TypeAlias = bytes
+"""A SHA-256 of what decides a context: a long question takes no more memory than a short one."""
 
 
 class Completing:
@@ -127,6 +131,11 @@ class ContextChooser:
         }
         return Completing(dict(planned), tasks)
 
+    async def open(self) -> None:
+        """Reach the store, so that what is wrong with it is said before the first request."""
+        if self._writer is not None:
+            await self._writer.open()
+
     async def finish(self) -> None:
         """Wait for what is being written; that has a time limit of its own."""
         if self._writer is not None:
@@ -140,14 +149,14 @@ class ContextChooser:
     async def _choose(
         self, strategy: str, seed: int, member: Member, question: str
     ) -> tuple[Context, Mapping[str, int] | None]:
-        key = (strategy, seed, member.name, question)
+        key = _key(strategy, seed, member.name, question)
         found = self._memory.get(key)
         if found is not None and found[1] > time.monotonic():
             self._metrics.persona_memory(True)
             return found[0], None
         self._metrics.persona_memory(False)
         context, usage, until = await self._new(strategy, seed, member, question)
-        size = text_size(question, context.persona) + sys.getsizeof(context)
+        size = text_size(context.persona) + sys.getsizeof(key) + sys.getsizeof(context)
         self._memory.keep(key, (context, until), size)
         return context, usage
 
@@ -157,13 +166,19 @@ class ContextChooser:
         shelf = replace(self._shelf, mix=member.mix)
         pick = strategies.choose(strategy, question, shelf=shelf, seed=seed, member=member.name)
         assert pick is not None, "only `none` has no context"
-        if self._writer is None or pick.prompt is None:
+        # A model cannot write for a question that is only a picture.
+        if self._writer is None or pick.prompt is None or not question.strip():
             self._metrics.persona(pick.source)
             return pick.context(seed), None, FOREVER
         served = await self._writer.serve(pick, question, member, seed)
         kept = served.stored
         context = Context(kept.persona, pick.strategy, kept.source, kept.domain, seed)
         return context, served.usage, FOREVER if served.until is None else served.until
+
+
+def _key(strategy: str, seed: int, member: str, question: str) -> MemoryKey:
+    parts = msgspec.json.encode([strategy, seed, member])
+    return hashlib.sha256(parts + question.encode("utf-8", "surrogatepass")).digest()
 
 
 def _checked_co_design(member: Member, strategy: str, layout: Layout) -> CoDesign:

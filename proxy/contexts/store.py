@@ -5,6 +5,7 @@ the others wait. What is kept first stays: everybody serves the same text.
 """
 
 import asyncio
+import os
 import secrets
 import sqlite3
 import time
@@ -45,6 +46,9 @@ class Stored(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """Every method may raise `StoreError`; keys are hashes in hex, times are seconds."""
 
+    async def open(self) -> None:
+        """Reach the store, to learn early whether it can be used."""
+
     async def get(self, key: str) -> Stored | None: ...
 
     async def keep(self, key: str, stored: Stored, seconds: float | None) -> Stored:
@@ -52,6 +56,9 @@ class Store(Protocol):
 
     async def lease(self, key: str, seconds: float) -> bool:
         """Say whether this process may write for `key` now."""
+
+    async def renew(self, key: str, seconds: float) -> None:
+        """Make the lease of this process last `seconds` from now; do nothing if it lost it."""
 
     async def release(self, key: str) -> None: ...
 
@@ -63,6 +70,24 @@ def open_store(settings: StoreSettings) -> Store:
     if settings.url.startswith("sqlite:"):
         return SqliteStore(Path(settings.url.removeprefix("sqlite:")), settings.rows)
     return RedisStore(settings.url)
+
+
+async def store_fault(settings: StoreSettings) -> str | None:
+    """Open the store and say what is wrong with it; a file that is not there is not made."""
+    if settings.url.startswith("sqlite:"):
+        path = settings.url.removeprefix("sqlite:")
+        if _identity(Path(path)) is None:
+            folder = os.path.dirname(path) or "."
+            remedy = "Make the folder, or name another file"
+            return None if os.access(folder, os.W_OK) else f"cannot write to {folder}. {remedy}"
+    store = open_store(settings)
+    try:
+        await store.open()
+    except StoreError as error:
+        return f"{error}. Repair or replace the store, or take the key out"
+    finally:
+        await store.close()
+    return None
 
 
 _SCHEMA = """
@@ -82,7 +107,11 @@ class SqliteStore:
         # SQLite blocks: a thread of its own keeps a slow disk away from the event loop.
         self._thread = ThreadPoolExecutor(1, "personas")
         self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._kept = 0
+
+    async def open(self) -> None:
+        await self._do(lambda db: db.execute("SELECT count(*) FROM leases"))
 
     async def get(self, key: str) -> Stored | None:
         return await self._do(self._get, key)
@@ -92,6 +121,9 @@ class SqliteStore:
 
     async def lease(self, key: str, seconds: float) -> bool:
         return await self._do(self._lease, key, seconds)
+
+    async def renew(self, key: str, seconds: float) -> None:
+        await self._do(self._renew, key, seconds)
 
     async def release(self, key: str) -> None:
         await self._do(self._release, key)
@@ -108,8 +140,12 @@ class SqliteStore:
             raise StoreError(f"{self._path}: {error}") from error
 
     def _with_db(self, work: Callable[..., T], args: tuple[Any, ...]) -> T:
+        # A connection goes on with a file that was deleted or replaced, and what it keeps is lost.
+        if self._db is not None and _identity(self._path) != self._file:
+            self._close()
         if self._db is None:
             self._db = self._connect()
+            self._file = _identity(self._path)
         return work(self._db, *args)
 
     def _connect(self) -> sqlite3.Connection:
@@ -159,6 +195,12 @@ class SqliteStore:
         )
         return done.rowcount == 1
 
+    def _renew(self, db: sqlite3.Connection, key: str, seconds: float) -> None:
+        db.execute(
+            "UPDATE leases SET until = ? WHERE key = ? AND owner = ?",
+            [time.time() + seconds, key, self._owner],
+        )
+
     def _release(self, db: sqlite3.Connection, key: str) -> None:
         db.execute("DELETE FROM leases WHERE key = ? AND owner = ?", [key, self._owner])
 
@@ -168,10 +210,22 @@ class SqliteStore:
             self._db = None
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at `path` from a later one of the same name; `None`: no file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class RedisStore:
     """A Redis server that several machines share."""
 
     _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
+    _RENEW = (
+        "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('pexpire', KEYS[1], ARGV[2]) end"
+    )
 
     def __init__(self, url: str) -> None:
         # An optional extra: only who shares a store needs the client.
@@ -183,6 +237,9 @@ class RedisStore:
             url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
         )
         self._owner = secrets.token_hex(8)
+
+    async def open(self) -> None:
+        await self._do(self._redis.ping())
 
     async def get(self, key: str) -> Stored | None:
         found = await self._do(self._redis.get(_persona(key)))
@@ -198,6 +255,10 @@ class RedisStore:
     async def lease(self, key: str, seconds: float) -> bool:
         ms = max(1, int(seconds * 1000))
         return bool(await self._do(self._redis.set(_lease(key), self._owner, nx=True, px=ms)))
+
+    async def renew(self, key: str, seconds: float) -> None:
+        ms = max(1, int(seconds * 1000))
+        await self._do(self._redis.eval(self._RENEW, 1, _lease(key), self._owner, str(ms)))
 
     async def release(self, key: str) -> None:
         await self._do(self._redis.eval(self._RELEASE, 1, _lease(key), self._owner))

@@ -1,17 +1,17 @@
 """Personas written by a model at run time: kept in a store, written once for each key.
 
 One writing per key runs in this process, and, by a lease of the store, in all that share it. It
-survives the client that began it. When it fails the bank serves, and what was served is kept for
-a while.
+survives the client that began it. If it fails, the bank serves, and what was served is kept for a
+while, so that the persona of a chat does not change with every turn.
 """
 
 import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import msgspec
 
@@ -23,26 +23,30 @@ from its.strategies import Pick
 from its.types import Message
 
 from ..config.settings import QUEUED, SELF, Generator, Member, PersonaSettings
-from ..engines.engine import CHAT, Engine, EngineError
+from ..engines.engine import CHAT, Engine
+from ..engines.errors import EngineError
 from ..engines.limits import Retries
 from ..telemetry.metrics import Metrics
-from .store import Store, Stored, StoreError
+from .budget import Budget
+from .careful import CarefulStore
+from .store import Stored
 
 REFUSED_SECONDS = 86_400.0
 """How long the bank stands in where the model's texts broke a rule: the next would break it too."""
 
-FAILED_SECONDS = 3_600.0
-"""How long it does where nothing was written: an outage passes, and a chat's turns are closer."""
+FAILED_SECONDS, LONGEST_FAILED_SECONDS = 60.0, 3_600.0
+"""How long it does where a call failed: as long as the writer has been failing, within these."""
 
-STORE_REST_SECONDS = 5.0
-"""After a failure the store is left alone so long, or a dead one would slow every request."""
+LEASE_SECONDS = 2.0
+"""Renewed while a process writes: if it dies, another one may write so soon."""
 
-LEASE_MARGIN_SECONDS = 5.0
+RENEWALS = 4
+"""Renewals in the time of a lease: a busy event loop may be late for some."""
+
 FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.02, 0.25
 """How often a process looks whether another one has written: ever more seldom."""
 
 _LOG = logging.getLogger("its.proxy")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,17 @@ class Served:
     until: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is to be written: the `key` it is kept by, and all that decides its text."""
+
+    key: str
+    pick: Pick
+    question: str
+    member: Member
+    seed: int
+
+
 class Writer:
     """Finds a persona in the store, or has it written."""
 
@@ -61,7 +76,7 @@ class Writer:
         self,
         settings: PersonaSettings,
         engines: Mapping[str, Engine],
-        store: Store | None,
+        store: CarefulStore | None,
         bank: Bank,
         metrics: Metrics,
     ) -> None:
@@ -69,10 +84,12 @@ class Writer:
         self._by: Generator = settings.generator
         self._writes = "generate" in settings.order
         self._engines, self._bank, self._metrics = engines, bank, metrics
-        self._store = _Careful(store if "store" in settings.order else None)
+        used = store if "store" in settings.order else None
+        self._store = used or CarefulStore(None)
         self._slots = asyncio.Semaphore(self._by.max_concurrency)
         self._most = (1 + QUEUED) * self._by.max_concurrency
         self._flights: dict[str, asyncio.Task[Served]] = {}
+        self._fails_since: float | None = None
 
     async def serve(self, pick: Pick, question: str, member: Member, seed: int) -> Served:
         """Return the persona that stands for `pick`; only who began its writing pays for it.
@@ -86,16 +103,20 @@ class Writer:
             return Served(served.stored, None, served.until)
         if len(self._flights) >= self._most:
             self._metrics.persona("bank")
-            return Served(_of_bank(pick), None, time.monotonic())
+            return _this_once(pick)
         # A flight outlives its request, and must not hold a long question for so long.
-        read = question[: LOOKED_AT + 1]
-        flight = asyncio.create_task(self._find(key, pick, read, member, seed))
+        order = _Order(key, pick, question[: LOOKED_AT + 1], member, seed)
+        flight = asyncio.create_task(self._find(order))
         self._flights[key] = flight
         flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return await asyncio.shield(flight)
 
+    async def open(self) -> None:
+        """Reach the store."""
+        await self._store.open()
+
     async def finish(self) -> None:
-        """Wait for what is being written: `deadline_s` at most, and what the store takes."""
+        """Wait for what is being written: `max_wait_s` and `deadline_s` at most, and the store."""
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
 
     async def close(self) -> None:
@@ -119,122 +140,132 @@ class Writer:
         ]
         return hashlib.sha256(msgspec.json.encode(decides)).hexdigest()
 
-    async def _find(self, key: str, pick: Pick, question: str, member: Member, seed: int) -> Served:
-        if stored := await self._store.get(key):
+    async def _find(self, order: _Order) -> Served:
+        if stored := await self._store.get(order.key):
             self._metrics.persona("store")
-            return _kept(stored)
+            return self._kept(order.key, stored)
         if not self._writes:
             self._metrics.persona("bank")
-            return Served(_of_bank(pick), None, None)
+            return Served(_of_bank(order.pick), None, None)
         usage: dict[str, int] = {}
-        try:
-            async with asyncio.timeout(self._by.deadline_s):
-                served = await self._write(key, pick, question, member, seed, usage)
-        except (TimeoutError, EngineError) as error:
-            # Its text may quote the question. Engine.count tells it, at `debug`.
-            kind = getattr(error, "kind", "timeout")
-            told = {"error": f"engine_{kind}", "engine_status": getattr(error, "status", None)}
-            _LOG.warning("No persona was written; the bank serves.", extra={"told": told})
-            self._metrics.persona_fault(kind)
-            served = await self._stand_in(key, pick, FAILED_SECONDS)
-        finally:
-            await self._store.release(key)
+        served = await self._within_limits(order, usage)
         self._metrics.persona(served.stored.source)
         return replace(served, usage=usage or None)
 
-    async def _write(
-        self,
-        key: str,
-        pick: Pick,
-        question: str,
-        member: Member,
-        seed: int,
-        usage: dict[str, int],
-    ) -> Served:
-        if stored := await self._wait_for_lease(key):
-            return _kept(stored)
+    async def _within_limits(self, order: _Order, usage: dict[str, int]) -> Served:
+        budget: Budget | None = None
+        try:
+            async with asyncio.timeout(None) as limit:
+                budget = Budget(limit, self._by.max_wait_s, self._by.deadline_s)
+                return await self._in_turn(order, budget, usage)
+        except (TimeoutError, EngineError) as error:
+            assert budget is not None
+            return await self._failed(order, error, asked=budget.works)
+
+    async def _failed(self, order: _Order, error: Exception, *, asked: bool) -> Served:
+        """Let the bank serve: this once where the writer was never `asked`, else for a while."""
+        # Its text may quote the question. Engine.count tells it, at `debug`.
+        kind = getattr(error, "kind", "timeout") if asked else "busy"
+        told = {"error": f"engine_{kind}", "engine_status": getattr(error, "status", None)}
+        _LOG.warning("No persona was written; the bank serves.", extra={"told": told})
+        self._metrics.persona_fault(kind)
+        if not asked:
+            return _this_once(order.pick)
+        now = time.monotonic()
+        self._fails_since = self._fails_since or now
+        seconds = min(max(FAILED_SECONDS, now - self._fails_since), LONGEST_FAILED_SECONDS)
+        return await self._stand_in(order, seconds)
+
+    async def _in_turn(self, order: _Order, budget: Budget, usage: dict[str, int]) -> Served:
+        """Write once there is a slot, unless another process writes: then wait for its text."""
+        pause = FIRST_LOOK_SECONDS
+        while True:
+            async with self._slots:
+                if await self._store.lease(order.key, LEASE_SECONDS):
+                    async with self._renewed(order.key):
+                        # Another process may have written between the look and the lease.
+                        if stored := await self._store.get(order.key):
+                            return self._kept(order.key, stored)
+                        return await self._write(order, budget, usage)
+            await asyncio.sleep(pause)  # without a slot: others may write meanwhile
+            pause = min(2 * pause, LAST_LOOK_SECONDS)
+            if stored := await self._store.get(order.key):
+                return self._kept(order.key, stored)
+
+    @asynccontextmanager
+    async def _renewed(self, key: str) -> AsyncIterator[None]:
+        """Hold a lease until the block ends."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LEASE_SECONDS / RENEWALS)
+                await self._store.renew(key, LEASE_SECONDS)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+            await self._store.release(key)
+
+    async def _write(self, order: _Order, budget: Budget, usage: dict[str, int]) -> Served:
+        pick, member = order.pick, order.member
         assert pick.prompt is not None
-        assert pick.domain is not None
 
         async def ask(messages: Sequence[Message], sampling_seed: int) -> Reply:
-            reply = await self._ask(member, messages, sampling_seed)
+            reply = await self._ask(member, messages, sampling_seed, budget)
             for name in TOKENS:
                 usage[name] = usage.get(name, 0) + reply.usage.get(name, 0)
             return reply
 
-        domain = self._bank.domain(pick.domain)
-        member_seed = seeds.derive("persona", seed, member.name)
-        async with self._slots:
-            written = await write(pick.prompt, question, domain, ask=ask, seed=member_seed)
+        domain = self._bank.domain(pick.domain) if pick.domain is not None else None
+        seed = seeds.derive("persona", order.seed, member.name)
+        written = await write(pick.prompt, order.question, domain, ask=ask, seed=seed)
+        self._fails_since = None
         for fault in written.faults:
             self._metrics.persona_fault(fault)
         if written.persona is None:
-            return await self._stand_in(key, pick, REFUSED_SECONDS)
+            return await self._stand_in(order, REFUSED_SECONDS)
         stored = Stored(written.persona, "generate", pick.domain)
-        return _kept(await self._store.keep(key, stored, None))
+        return self._kept(order.key, await self._store.keep(order.key, stored, None))
 
-    async def _stand_in(self, key: str, pick: Pick, seconds: float) -> Served:
+    async def _stand_in(self, order: _Order, seconds: float) -> Served:
         """Keep the bank's text for `seconds`, unless another process has written by now."""
-        return _kept(await self._store.keep(key, _of_bank(pick), seconds), seconds)
+        kept = await self._store.keep(order.key, _of_bank(order.pick), seconds)
+        return self._kept(order.key, kept, seconds)
 
-    async def _wait_for_lease(self, key: str) -> Stored | None:
-        """Return once this process may write, or with what another one has written."""
-        pause = FIRST_LOOK_SECONDS
-        while not await self._store.lease(key, self._by.deadline_s + LEASE_MARGIN_SECONDS):
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LAST_LOOK_SECONDS)
-            if stored := await self._store.get(key):
-                return stored
-        return await self._store.get(key)  # it may have been written between look and lease
+    def _kept(self, key: str, stored: Stored, seconds: float = FAILED_SECONDS) -> Served:
+        """Return what is kept; a stand-in of the bank is looked up again after `seconds`."""
+        if stored.source == "bank":
+            return Served(stored, None, time.monotonic() + seconds)
+        return Served(stored, None, self._store.next_look(key))
 
-    async def _ask(self, member: Member, messages: Sequence[Message], seed: int) -> Reply:
+    async def _ask(
+        self, member: Member, messages: Sequence[Message], seed: int, budget: Budget
+    ) -> Reply:
         own = self._by.engine == SELF
         engine = self._engines[member.engine if own else self._by.engine]
         body = {"model": self._by.model or member.model, "messages": messages, "seed": seed}
         sampling = msgspec.json.decode(self._by.sampling)
-        sent = msgspec.json.encode({**body, **sampling})
-        raw = await engine.complete(CHAT, sent, b"", Retries(1, self._by.deadline_s))
+        encoded = msgspec.json.encode({**body, **sampling})
+
+        def begun() -> Sequence[bytes]:
+            budget.turn(True)  # a body is made when its call has a slot of the engine
+            return [encoded]
+
+        raw = await engine.complete(CHAT, begun, b"", Retries(1, self._by.deadline_s))
         try:
-            return reply(raw)
+            found = reply(raw)
         except ValueError as error:
             raise EngineError("protocol", f"engine {engine.name!r} {error}") from error
-
-
-class _Careful:
-    """A store that fails quietly: no request fails because of it. Without one, nothing is kept."""
-
-    def __init__(self, store: Store | None) -> None:
-        self._store = store
-        self._rests_until = 0.0
-
-    async def get(self, key: str) -> Stored | None:
-        return await self._try(None, lambda store: store.get(key))
-
-    async def keep(self, key: str, stored: Stored, seconds: float | None) -> Stored:
-        return await self._try(stored, lambda store: store.keep(key, stored, seconds))
-
-    async def lease(self, key: str, seconds: float) -> bool:
-        return await self._try(True, lambda store: store.lease(key, seconds))
-
-    async def release(self, key: str) -> None:
-        await self._try(None, lambda store: store.release(key))
-
-    async def _try(self, instead: T, call: Callable[[Store], Awaitable[T]]) -> T:
-        if self._store is None or time.monotonic() < self._rests_until:
-            return instead
-        try:
-            return await call(self._store)
-        except StoreError as error:
-            self._rests_until = time.monotonic() + STORE_REST_SECONDS
-            _LOG.warning("the persona store is left out for %g s: %s", STORE_REST_SECONDS, error)
-            return instead
+        budget.turn(False)
+        return found
 
 
 def _of_bank(pick: Pick) -> Stored:
     return Stored(pick.text, "bank", pick.domain)
 
 
-def _kept(stored: Stored, seconds: float = FAILED_SECONDS) -> Served:
-    """Return what is kept; a stand-in of the bank is looked up again after `seconds`."""
-    stands_in = stored.source == "bank"
-    return Served(stored, None, time.monotonic() + seconds if stands_in else None)
+def _this_once(pick: Pick) -> Served:
+    return Served(_of_bank(pick), None, time.monotonic())

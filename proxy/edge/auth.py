@@ -1,11 +1,11 @@
-"""Who may ask, and which model."""
+"""Who may ask. Which models a key may use, `Generation.find_model` says."""
 
 import hmac
 from collections.abc import Collection, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..base.errors import BadRequest, Unauthorized
+from ..base.errors import ApiError, BadRequest
 from ..base.record import record_of
 from ..config.settings import Client
 from . import hosts
@@ -37,7 +37,11 @@ class Auth:
             return await self.app(scope, receive, send)
         record.client = client = _client(settings.clients, record.authorizations)
         if client is None and scope["path"] not in OPEN_PATHS:
-            raise Unauthorized("a valid key is needed: `Authorization: Bearer KEY`")
+            raise ApiError(
+                "a valid key is needed: `Authorization: Bearer KEY`",
+                401,
+                headers={"www-authenticate": "Bearer"},
+            )
         await self.app(scope, receive, send)
 
 

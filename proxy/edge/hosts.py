@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from its.urls import host_name, is_loopback
 
-from ..base.errors import Forbidden
+from ..base.errors import ApiError
 from ..base.record import Record
 
 MOST_HOST = 300
@@ -34,23 +34,25 @@ def require_allowed_host(
     ask (`*`: all). With `insecure` every `Host` is served.
 
     Raises:
-        Forbidden: `host_not_allowed` or `origin_not_allowed`.
+        ApiError: a 403, `host_not_allowed` or `origin_not_allowed`.
     """
     host = record.host
     ours = len(host) <= MOST_HOST and _is_served(host, hosts)
     if not ours and not insecure:
-        raise Forbidden(
+        raise ApiError(
             "This proxy has no keys, so it is served to this machine only, and not as"
             f" {_shown(host)}. Add the name to server.allowed_hosts, or set up a key.",
+            status=403,
             code="host_not_allowed",
         )
     origin = record.origin
     # A page of the proxy's own address is no foreign one. That holds for names which are ours only:
     # a page that rebinds its name has an `Origin` equal to the `Host` too.
     if origin and not (ours and _same(origin, host)) and not _listed(origin, origins):
-        raise Forbidden(
+        raise ApiError(
             f"This proxy has no keys, so it refuses the web page {_shown(origin)}. Add it to"
             " server.cors_origins, or set up a key.",
+            status=403,
             code="origin_not_allowed",
         )
 

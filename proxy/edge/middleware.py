@@ -10,7 +10,7 @@ from contextlib import suppress
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..base import asgi
-from ..base.errors import ApiError, RequestTimeout, Stopping
+from ..base.errors import NO_RETRY, ApiError
 from ..base.record import Record
 from ..state import Service
 from ..telemetry import logs
@@ -74,10 +74,15 @@ class Edge:
 
 
 _CAUSES: Mapping[str, ApiError] = {
-    "stalled": RequestTimeout("the rest of the body did not come in time"),
-    "expired": RequestTimeout("the request was not done in time (server.max_seconds)", 504),
-    "stopping": Stopping("the proxy is stopping", code="stopping"),
-}
+    "stalled": ApiError(
+        "the rest of the body did not come in time", 408, code="timeout", headers=NO_RETRY
+    ),
+    "expired": ApiError(
+        "the request was not done in time (server.max_seconds)", 504, code="timeout",
+        headers=NO_RETRY,
+    ),
+    "stopping": ApiError("the proxy is stopping", 503, code="stopping"),
+}  # fmt: skip
 
 
 async def _end(record: Record) -> None:
@@ -100,4 +105,4 @@ async def _refuse(record: Record, error: ApiError) -> None:
     if record.status:
         raise error
     headers = asgi.raw(error.headers)
-    await asgi.respond(record.send, error.encode(), headers, error.http_status)
+    await asgi.respond(record.send, error.encode(), headers, error.status)

@@ -12,8 +12,8 @@ from its.sse import Event, Reader
 
 from ..base.errors import UNREADABLE
 from ..base.outcome import Spent
-from .engine import EngineError
-from .http1 import MOST_BODY, HttpError, Response
+from .errors import EngineError
+from .response import MOST_BODY, HttpError, Response
 
 T = TypeVar("T")
 
@@ -34,7 +34,9 @@ class Collector:
         self._body: dict[str, Any] = {}
         self._choice: dict[str, Any] = {"index": 0}
         self._message: dict[str, Any] = {"role": "assistant", "content": None}
+        # Pieces are joined at the end: adding each to one text would cost the square of its length.
         self._texts: dict[str, list[str]] = {}
+        self._said_in_calls: dict[tuple[int, str], list[str]] = {}
 
     async def read(self, response: Response) -> dict[str, Any]:
         """Read the whole stream; return the completion that it stands for.
@@ -86,7 +88,9 @@ class Collector:
         for name, pieces in self._texts.items():
             self._message[name] = "".join(pieces)
         for call in self._message.get("tool_calls") or ():
-            call.pop("index", None)  # a field of pieces: a whole message has none
+            index = call.pop("index", None)  # a field of pieces: a whole message has none
+            said = ((key[1], told) for key, told in self._said_in_calls.items() if key[0] == index)
+            call["function"].update((name, "".join(told)) for name, told in said)
         choice = {**self._choice, "message": self._message}
         return {**self._body, "object": "chat.completion", "choices": [choice],
                 "usage": self._spent.usage}  # fmt: skip
@@ -128,7 +132,8 @@ class Collector:
         for name, value in delta.items():
             if name == "tool_calls" and value is not None:
                 pieces = _shaped(value, list, "tool calls")
-                _merge_calls(self._message.setdefault("tool_calls", []), pieces)
+                calls = self._message.setdefault("tool_calls", [])
+                _merge_calls(calls, pieces, self._said_in_calls)
                 said = True
             elif name != "role" and isinstance(value, str):
                 self._texts.setdefault(name, []).append(value)
@@ -180,8 +185,10 @@ def _extend(all_: dict[str, Any], more: Mapping[str, Any]) -> None:
             all_.setdefault(name, value)
 
 
-def _merge_calls(calls: list[dict[str, Any]], pieces: list[Any]) -> None:
-    """Add pieces of tool calls to those with the same index; texts are joined."""
+def _merge_calls(
+    calls: list[dict[str, Any]], pieces: list[Any], texts: dict[tuple[int, str], list[str]]
+) -> None:
+    """Add pieces of tool calls to those with the same index; what they say goes into `texts`."""
     for each in pieces:
         piece = _shaped(each, dict, "a tool call")
         said = _shaped(piece.get("function"), dict, "a function")
@@ -190,10 +197,10 @@ def _merge_calls(calls: list[dict[str, Any]], pieces: list[Any]) -> None:
             index = len(calls) if piece.get("id") or not calls else calls[-1]["index"]
         call = next((call for call in calls if call["index"] == index), None)
         if call is None:
-            calls.append({**piece, "index": index, "function": dict(said)})
-            continue
-        function = call["function"]
+            call = {**piece, "index": index, "function": {}}
+            calls.append(call)
         for name, value in said.items():
-            old = function.get(name)
-            joined = isinstance(old, str) and isinstance(value, str)
-            function[name] = old + value if joined else value
+            if isinstance(value, str):
+                texts.setdefault((index, name), []).append(value)
+            else:
+                call["function"][name] = value

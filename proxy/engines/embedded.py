@@ -11,12 +11,17 @@ import secrets
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from its import children
 
-from .http1 import HttpError, Pool
+from ..base.guards import EndpointKind
+from ..config.settings import EngineSettings
+from . import llama
+from .http1 import Pool
+from .response import HttpError
+from .servers import Adapter
 
 SLOTS = 8
 SLOT_TOKENS = 2048
@@ -30,19 +35,23 @@ class EngineDied(Exception):
     """The embedded engine could not start; the message says why, as far as it said."""
 
 
-class EmbeddedEngine:
-    """An engine on `model` (a GGUF file) that runs as long as the `async with` block.
+class EmbeddedServer:
+    """A llama.cpp server on the model file that the settings name, in a child process."""
 
-    It answers at `base_url` to those who have its `api_key`.
-    """
+    adapters: Mapping[EndpointKind, Adapter] = {"tokenize": llama.tokenize}
 
-    def __init__(self, model: Path) -> None:
-        self._model = model
+    def __init__(self, settings: EngineSettings) -> None:
+        self._model = Path(settings.place)
         self._process: asyncio.subprocess.Process | None = None
         self.base_url = ""
-        self.api_key = secrets.token_urlsafe(32)
+        self.api_key: str | None = secrets.token_urlsafe(32)
 
-    async def __aenter__(self) -> "EmbeddedEngine":
+    async def start(self) -> None:
+        """Start the child; return when it has loaded the model.
+
+        Raises:
+            EngineDied: it ended, or did not load in time.
+        """
         self._process = await asyncio.create_subprocess_exec(
             *children.python("proxy.engines.embedded", self._model),
             stdin=asyncio.subprocess.PIPE,
@@ -57,19 +66,10 @@ class EmbeddedEngine:
                 self.base_url = f"{await self._address()}/v1"
                 await self._wait_until_loaded()
         except BaseException as error:
-            await self._stop()
+            await self.stop()
             if isinstance(error, TimeoutError):
                 raise EngineDied(f"{self._model.name} did not load in time") from error
             raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stop()
 
     async def _address(self) -> str:
         process = self._process
@@ -95,7 +95,8 @@ class EmbeddedEngine:
                 pool.close()
             await asyncio.sleep(0.05)
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
+        """End the child: it ends when its standard input does."""
         process = self._process
         if process is None or process.stdin is None:
             return

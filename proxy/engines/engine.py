@@ -4,33 +4,28 @@ No client's key reaches an engine, no engine's key reaches anybody else, and no 
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ..base.errors import UNREADABLE, TooMany, UpstreamError
-from ..base.guards import Made
+from ..base.errors import UNREADABLE, TooMany
 from ..config.settings import EngineSettings
 from ..telemetry.metrics import Metrics
 from . import refusals
-from .http1 import HttpError, Pool, Response
+from .errors import EngineError
+from .http1 import Pool
 from .limits import Full, Retries, Slots
+from .response import HttpError, Response
+from .responses import KnownResponses
+from .servers import EngineServer
 from .stream_options import StreamOptions
 from .tokens import Tally
 
 READY_SECONDS = 2.0
 DETAIL_LENGTH = 500
 MOST_REFUSAL = 1_000_000
-PASSED_STATUS = frozenset({400, 404, 409, 410, 413, 415, 422, 424, 429, 451, 503})
-"""What an engine says of the request itself, or of its own load; the rest is our 502.
-
-Not 401, 402 and 403: they are about *our* key or account at the engine. A client that saw them
-would look for the fault in its own key.
-"""
-
-RETRIED_STATUS = frozenset({429, 502, 503, 504})
 CHAT = "/v1/chat/completions"
 
 _LOG = logging.getLogger("its.proxy")
@@ -40,93 +35,32 @@ Body: TypeAlias = bytes | Callable[[], Sequence[bytes]]
 """A call's body, or what makes its pieces; they are made when the call has its slot."""
 
 
-class EngineError(Exception):
-    """An engine call that failed: `kind` as in `its.types.Failure`.
-
-    `told` is the engine's own `code`, `type` and `param`, `passed` the headers of its refusal
-    that the client gets too. `blames_options`: it refused because of `stream_options`.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        detail: str,
-        status: int | None = None,
-        *,
-        told: Mapping[str, Any] | None = None,
-        passed: Mapping[str, str] | None = None,
-        blames_options: bool = False,
-    ) -> None:
-        super().__init__(detail)
-        self.kind, self.detail, self.status = kind, detail, status
-        self.told, self.passed, self.blames_options = told or {}, passed or {}, blames_options
-        self.settled = False
-        """Our own retries are used up, so that the client's SDK must not begin again."""
-
-    @property
-    def retryable(self) -> bool:
-        """Nothing was generated, and the next attempt may fare better."""
-        return self.kind == "refused" or (self.kind == "status" and self.status in RETRIED_STATUS)
-
-    @property
-    def retry_seconds(self) -> float | None:
-        """What the engine asks to wait; `None` where it does not say."""
-        return refusals.seconds(self.passed)
-
-    def settle(self, retries: Retries) -> None:
-        """Decide, once nothing is tried again, whether the client's SDK may.
-
-        It repeats 429 and 5xx twice on its own. Three calls of it with three attempts of ours
-        each would be nine. It may go on only where we repeated nothing: after a failure that we
-        never repeat, without retries of ours (`server.retries = 0`, or the SDK has used them), and
-        after a 429 that asks for a longer wait than we may make.
-        """
-        wait = self.retry_seconds
-        too_long = self.status == 429 and wait is not None and wait > retries.seconds
-        may_repeat = self.retryable and retries.number > 0 and not too_long
-        self.settled = retries.repeated or may_repeat
-
-    def for_client(self, *, paid: bool = False) -> UpstreamError:
-        """Return the error that a client of one member sees."""
-        # In all three cases the engine may well have generated what was lost.
-        paid = paid or self.settled or self.kind in {"timeout", "broken", "protocol"}
-        if self.kind == "timeout":
-            return UpstreamError(self.detail, status=504, code="engine_timeout", paid=paid)
-        status = self.status if self.status in PASSED_STATUS else None
-        theirs = status is not None and status < 500
-        return UpstreamError(
-            self.detail,
-            status=status or 502,
-            code=f"engine_{self.kind}",
-            told=self.told if theirs else None,
-            passed=self.passed,
-            paid=paid,
-        )
-
-
 class Engine:
-    """An OpenAI-compatible server at `base_url` (which ends in `/v1`)."""
+    """An OpenAI-compatible server; `server` has been started, and is stopped by `close`."""
 
-    def __init__(self, settings: EngineSettings, base_url: str, metrics: Metrics) -> None:
-        self.name, self.embedded = settings.name, settings.embedded is not None
-        self._metrics = metrics
+    def __init__(self, settings: EngineSettings, server: EngineServer, metrics: Metrics) -> None:
+        self.name, self._server, self._metrics = settings.name, server, metrics
         gauge = metrics.queue(settings.name)
         size, queue = settings.max_concurrency, settings.max_queue
         self._slots = Slots(f"engine {settings.name!r}", size, queue, gauge)
-        self._key = settings.api_key
+        self._key = server.api_key
         self._seconds = settings.timeout_s
-        self._pool = Pool(base_url)
-        self._root = urlsplit(base_url).path.rstrip("/").removesuffix("/v1")
+        self._pool = Pool(server.base_url)
+        self._root = urlsplit(server.base_url).path.rstrip("/").removesuffix("/v1")
+        # Encoded once: these lines are the same for every call.
         authorization = f"authorization: Bearer {self._key}\r\n" if self._key else ""
         self._headers = f"content-type: application/json\r\n{authorization}".encode()
         self.forward_headers = tuple(name.encode() for name in settings.forward_headers)
         self.stream_options = StreamOptions()
         self.score_path = 0
         """Which of the paths for scores it has, as `panel.scoring` finds out."""
-        self.made = Made()
+        self.responses = KnownResponses()
+        self.adapters = server.adapters
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Close every connection, and stop what was started."""
         self._pool.close()
+        await self._server.stop()
 
     def post(self, path: str, body: Body, headers: bytes, retries: Retries) -> "EngineCall":
         """Return an `async with` block that sends `body` and yields the response: a 200.
@@ -144,19 +78,19 @@ class Engine:
         """Return the JSON of a completion that is not streamed, as the engine wrote it."""
         async with self.post(path, body, headers, retries) as response:
             raw = await response.read()
-        self.check(raw)
+        self.check(raw, completion=True)
         return raw
 
-    def check(self, raw: bytes) -> None:
-        """Refuse what is no completion.
+    def check(self, raw: bytes, *, completion: bool) -> None:
+        """Refuse what is no JSON, or, for a `completion`, has no choice. Nothing is built.
 
         Raises:
-            EngineError: it is not JSON with a choice.
+            EngineError: it is something else.
         """
         try:
-            _CHOICES.decode(raw)
+            (_CHOICES if completion else _ANY).decode(raw)
         except UNREADABLE as error:
-            raise self._no_completion() from error
+            raise self._protocol_error("a chat completion" if completion else "JSON") from error
 
     def completion(self, raw: bytes) -> dict[str, Any]:
         """Return a completion, read in full.
@@ -164,28 +98,18 @@ class Engine:
         Raises:
             EngineError: it is not JSON with a choice.
         """
-        self.check(raw)
         try:
-            found: dict[str, Any] = msgspec.json.decode(raw)
+            found = msgspec.json.decode(raw)
         except UNREADABLE as error:
-            raise self._no_completion() from error
-        return found
+            raise self._protocol_error("a chat completion") from error
+        choices = found.get("choices") if isinstance(found, dict) else None
+        if not isinstance(choices, list) or not choices:
+            raise self._protocol_error("a chat completion")
+        completion: dict[str, Any] = found
+        return completion
 
-    def _no_completion(self) -> EngineError:
-        detail = f"engine {self.name!r} sent something else than a chat completion"
-        return EngineError("protocol", detail)
-
-    def check_json(self, raw: bytes) -> None:
-        """Refuse what is no JSON.
-
-        Raises:
-            EngineError: it is something else.
-        """
-        try:
-            _ANY.decode(raw)
-        except UNREADABLE as error:
-            detail = f"engine {self.name!r} sent something else than JSON"
-            raise EngineError("protocol", detail) from error
+    def _protocol_error(self, wanted: str) -> EngineError:
+        return EngineError("protocol", f"engine {self.name!r} sent something else than {wanted}")
 
     async def send(self, path: str, body: Body, headers: bytes, retries: Retries) -> Response:
         """Try once: return the response, whose slots `release` frees.
@@ -195,6 +119,7 @@ class Engine:
             TooMany: the key that asks has no slot and no place in its queue.
         """
         await self._take(retries)
+        # From here every way out gives the slots back, a cancellation (the client left) included.
         response = None
         try:
             target, lines = (self._root + path).encode(), self._headers + headers
@@ -211,11 +136,12 @@ class Engine:
 
     async def _take(self, retries: Retries) -> None:
         """Take a slot of the key that asks, then one of this engine; never the other way round."""
+        # Two calls that took them in opposite orders would wait for each other.
         if retries.key is not None:
             try:
                 await retries.key.take(retries)
             except Full as full:
-                raise TooMany(str(full), code="key_busy") from None
+                raise TooMany(str(full)) from None
         try:
             await self._slots.take(retries)
         except BaseException as error:
@@ -268,13 +194,14 @@ class Engine:
 
     async def _refusal(self, response: Response) -> EngineError:
         raw = await response.read(MOST_REFUSAL)
+        said = refusals.read(raw)
         told = {
             name: self.quote(value) if isinstance(value, str) else value
-            for name, value in refusals.told(raw).items()
+            for name, value in said.told.items()
         }
         return EngineError(
             "status",
-            f"engine {self.name!r} answered {response.status}: {self.quote(refusals.text(raw))}",
+            f"engine {self.name!r} answered {response.status}: {self.quote(said.text)}",
             response.status,
             told=told,
             passed=refusals.passed(response.headers),
@@ -296,6 +223,7 @@ class EngineCall:
         self._tally = Tally(retries.tokens) if retries.tokens is not None else None
 
     async def __aenter__(self) -> Response:
+        # The slot is given back between two attempts: others may use the engine meanwhile.
         while True:
             try:
                 call = self._path, self._body, self._headers, self._retries
@@ -314,6 +242,7 @@ class EngineCall:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
+        # First, whatever the reader of the response raised: the slots are others' now.
         self._engine.release(self._response, self._retries)
         if self._tally is not None:
             self._tally.close()

@@ -42,6 +42,7 @@ class Slots:
         Raises:
             Full: too many others wait already.
         """
+        # No await before this: what is free now is ours, without a lock.
         if self._free:
             self._free -= 1
             request.admitted.add(self)
@@ -72,6 +73,7 @@ class Slots:
             request, turns = self._waiting.popitem(last=False)
             while turns:
                 turn = turns.popleft()
+                # A waiter that was cancelled in this moment is done, but still in the queue.
                 if not turn.done():
                     turn.set_result(None)
                     if turns:

@@ -1,15 +1,16 @@
-"""llama.cpp's way of counting tokens, behind the door that SGLang's `/tokenize` is.
+"""llama.cpp's way of counting tokens, as the `/tokenize` that SGLang has.
 
 SGLang takes `messages` or a `prompt`; llama.cpp takes plain `content`, and applies a chat's
-template at another path. Parity between training and serving is checked through this door on both.
+template at another path. Parity between training and serving is checked on both by `/tokenize`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from .engine import Engine, EngineError
-from .limits import Retries
+from .errors import EngineError
+from .servers import Post
 
 
 class _Template(msgspec.Struct):
@@ -20,30 +21,26 @@ class _Tokens(msgspec.Struct):
     tokens: list[int]
 
 
-async def tokenize(engine: Engine, raw: bytes, headers: bytes, retries: Retries) -> bytes:
-    """Return `{"tokens", "count"}` for SGLang's request `raw`.
+async def tokenize(fields: Mapping[str, Any], post: Post) -> bytes:
+    """Return `{"tokens", "count"}` for SGLang's request `fields`.
 
     Raises:
         EngineError: the engine refuses, or answers something else.
     """
-    body: dict[str, Any] = msgspec.json.decode(raw)
-    special = body.get("add_special_tokens", True)
-    content = body.get("prompt")
-    if body.get("messages") is not None:
-        templated = await _call(engine, "/apply-template", body, headers, retries, _Template)
-        content = templated.prompt
+    content = fields.get("prompt")
+    if fields.get("messages") is not None:
+        content = (await _call("/apply-template", fields, post, _Template)).prompt
+    special = fields.get("add_special_tokens", True)
     sent = {"content": content, "add_special": special, "parse_special": True}
-    found = await _call(engine, "/tokenize", sent, headers, retries, _Tokens)
+    found = await _call("/tokenize", sent, post, _Tokens)
     return msgspec.json.encode({"tokens": found.tokens, "count": len(found.tokens)})
 
 
-async def _call(
-    engine: Engine, path: str, body: dict[str, Any], headers: bytes, retries: Retries, kind: Any
-) -> Any:
-    async with engine.post(path, msgspec.json.encode(body), headers, retries) as response:
+async def _call(path: str, fields: Mapping[str, Any], post: Post, kind: Any) -> Any:
+    async with post(path, msgspec.json.encode(fields)) as response:
         raw = await response.read()
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.MsgspecError as error:
-        detail = f"engine {engine.name!r} sent no {kind.__name__[1:].lower()}"
+        detail = f"the embedded engine sent no {kind.__name__[1:].lower()}"
         raise EngineError("protocol", detail) from error

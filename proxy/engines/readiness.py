@@ -23,6 +23,7 @@ class Readiness:
     async def faults(self) -> Mapping[str, str | None]:
         """Return what is wrong with each engine; `None` for one that answers."""
         looking = self._looking
+        # `/ready` needs no key: without this every caller could have every engine asked.
         if looking is None or (looking.done() and time.monotonic() >= self._stale):
             looking = self._looking = asyncio.create_task(self._look())
         return await asyncio.shield(looking)  # who asks may leave, the others still wait

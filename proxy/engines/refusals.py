@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,38 +18,50 @@ MOST_TOLD = 200
 """Characters of a `code`, `type` or `param`: they are words, not messages."""
 
 
-def text(raw: bytes) -> str:
-    """Return an engine's own words."""
-    body, plain = _read(raw), raw.decode("utf-8", "replace")
-    if body is None:
-        return _words(plain)
+class Refusal(NamedTuple):
+    """What an engine's error says.
+
+    `told` is its `code`, `type` and `param`, as far as it has them. Clients act on them:
+    `context_length_exceeded` makes some shorten their prompt. vLLM and SGLang give the status as a
+    number for `code`; it stays one.
+    `is_error`: the body is an error object, whatever its status was.
+    """
+
+    text: str
+    told: dict[str, Any]
+    is_error: bool
+
+
+def read(raw: bytes) -> Refusal:
+    """Return what the body of a refusal says; its JSON is decoded once."""
+    page = raw.decode("utf-8", "replace")
+    try:
+        body = msgspec.json.decode(raw)
+    except UNREADABLE:
+        return Refusal(" ".join(_TAG.sub(" ", page).split()), {}, False)
+    if isinstance(body, list) and len(body) == 1:  # Gemini's OpenAI endpoint puts it into a list
+        body = body[0]
+    if not isinstance(body, dict):
+        return Refusal(page, {}, False)
+    is_error = bool(body.get("error")) or body.get("object") == "error"
+    return Refusal(_text(body, page), _told(body), is_error)
+
+
+def _text(body: Mapping[str, Any], page: str) -> str:
     for key in ("error", "message", "detail"):
-        found = body.get(key) if isinstance(body, dict) else None
+        found = body.get(key)
         if isinstance(found, dict):
             found = found.get("message")
         if isinstance(found, str):
             return found
-    return plain
+    return page
 
 
-def told(raw: bytes) -> dict[str, Any]:
-    """Return the `code`, `type` and `param` of an engine's error, as far as it has them.
-
-    Clients act on them: `context_length_exceeded` makes some shorten their prompt. vLLM and SGLang
-    give the status as a number for `code`; it stays one.
-    """
-    body = _read(raw)
-    if not isinstance(body, dict):
-        return {}
+def _told(body: Mapping[str, Any]) -> dict[str, Any]:
+    # FastAPI servers put the object under `detail`, OpenAI's under `error`, SGLang's is flat.
     inner = (body[key] for key in ("error", "detail") if isinstance(body.get(key), dict))
     error = next(inner, body)
     return {name: error[name] for name in TOLD if _is_word(error.get(name), number=name == "code")}
-
-
-def is_error(raw: bytes) -> bool:
-    """Tell whether a body is an error object, whatever its status was."""
-    body = _read(raw)
-    return isinstance(body, dict) and (bool(body.get("error")) or body.get("object") == "error")
 
 
 def passed(headers: Mapping[bytes, bytes]) -> dict[str, str]:
@@ -68,7 +80,7 @@ def seconds(headers: Mapping[str, str]) -> float | None:
             wait = float(headers.get(name, "")) / unit
         except ValueError:
             continue
-        if not math.isnan(wait):
+        if not math.isnan(wait):  # float() takes "nan", which no comparison would stop
             return max(0.0, wait)
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
@@ -81,21 +93,7 @@ def blames_stream_options(raw: bytes) -> bool:
     return _OPTIONS.search(raw) is not None
 
 
-def _read(raw: bytes) -> Any:
-    try:
-        body = msgspec.json.decode(raw)
-    except UNREADABLE:
-        return None
-    # Gemini's OpenAI endpoint puts its error object into a list.
-    return body[0] if isinstance(body, list) and len(body) == 1 else body
-
-
 def _is_word(value: Any, *, number: bool) -> bool:
     if isinstance(value, str):
         return len(value) <= MOST_TOLD
     return number and isinstance(value, int) and not isinstance(value, bool)
-
-
-def _words(page: str) -> str:
-    """Return the words of an error page."""
-    return " ".join(_TAG.sub(" ", page).split())

@@ -6,7 +6,9 @@ does not say, chunks are counted (`estimated` in a ballot).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
+
+from .errors import EngineError
 
 LEVELS: Sequence[Mapping[str, Any] | None] = (
     {"include_usage": True, "continuous_usage_stats": True},
@@ -19,13 +21,6 @@ REFUSALS = frozenset({400, 422})
 MOST_VAIN = 10
 """An error that quotes a prompt may name the field by chance. After so many walks to the last level
 that helped nothing, an engine that has taken the field before is believed to be right."""
-
-
-class Refusal(Protocol):
-    """An engine's refusal: its HTTP status, and whether it names the field."""
-
-    status: int | None
-    blames_options: bool
 
 
 class StreamOptions:
@@ -43,7 +38,7 @@ class StreamOptions:
             self.level, self._vain = max(level, self.level), 0
             self._proven = True
 
-    def less(self, level: int | None, refusal: Refusal | None, request: object) -> int | None:
+    def less(self, level: int | None, refusal: EngineError | None, request: object) -> int | None:
         """Return the level to ask again with; `None` where the refusal has another reason.
 
         A refusal that does not name the field may still be about it. Until the engine has

@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 
 from ..base.outcome import Completed, Failed, Spent
 from ..engines.collect import Collector, Heard
-from ..engines.engine import CHAT, Body, Engine, EngineError
+from ..engines.engine import CHAT, Body, Engine
+from ..engines.errors import EngineError
 from ..engines.limits import Retries
 
 Result: TypeAlias = Completed | Failed

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..base.errors import ApiError, UpstreamError
 from ..base.outcome import Row
 from ..config.settings import Panel
-from ..engines.engine import EngineError
+from ..engines.errors import EngineError
 from .running import Running
 
 UNPAID = frozenset({"status", "refused", "busy"})

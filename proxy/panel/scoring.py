@@ -16,7 +16,8 @@ from its.types import Message
 
 from ..base.errors import UNREADABLE
 from ..base.outcome import Completed, Failed, Spent
-from ..engines.engine import Engine, EngineError
+from ..engines.engine import Engine
+from ..engines.errors import EngineError
 from ..engines.limits import Retries
 from .calls import failed
 

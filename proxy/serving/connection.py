@@ -12,16 +12,15 @@ follows a complete request waits, unparsed, until that request is answered.
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import Any, Protocol, cast
-from urllib.parse import unquote
 
 import httptools
 from starlette.types import ASGIApp
 
-from ..base.errors import ApiError, BadRequest, HeaderTooLarge, MethodNotAllowed
+from ..base.errors import ApiError, BadRequest
 from .exchange import Exchange, response_head
-from .framing import END, MOST_HEAD, FramingError, Head, RequestParser, may_begin
+from .framing import END, MOST_HEAD, FramingError, RequestParser, may_begin
+from .scope import Addresses, request_scope
 
 LINGER_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 5.0
@@ -62,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._server, self._app_state = server_state, app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._transport = cast(asyncio.Transport, None)
-        self._addresses: Sequence[tuple[str, int] | None] = (None, None)
+        self._addresses: Addresses = (None, None)
         self._parser = RequestParser()
         self._exchange: Exchange | None = None
         self._received = bytearray()
@@ -78,18 +77,20 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._server.connections.add(self)
-        self._addresses = [_address(transport, side) for side in ("sockname", "peername")]
+        self._addresses = (_address(transport, "sockname"), _address(transport, "peername"))
         self._set_timer(self._seconds)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.discard(self)
         self._closing = True
         self._stop_timer()
+        # An application that waits for the client to read must go on, to see that it has left.
         self.resume_writing()
         if self._exchange is not None and not self._exchange.done:
             self._exchange.disconnect()
 
     def data_received(self, data: bytes) -> None:
+        # The parser must never see a byte of the next request: see `framing`.
         if self._exchange is not None and not self._parser.whole and not self._closing:
             data = self._take_body(self._exchange, data)
         if self._closing or not data:
@@ -97,10 +98,12 @@ class Connection(asyncio.Protocol):
         self._received += data
         if self._exchange is None:
             self._take_head()
+        # A client may send its next requests before it reads the answer to this one.
         elif len(self._received) > MOST_HEAD:
             self.hold_back()
 
     def pause_writing(self) -> None:
+        # Whoever asks and reads nothing would keep an engine's slot for ever.
         self._writable = asyncio.Event()
         self._unread = self._loop.call_later(self._stalled, self._transport.abort)
 
@@ -154,7 +157,7 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         self.go_on()
         self._set_timer(KEEP_ALIVE_SECONDS)
-        if self._received:
+        if self._received:  # it came before this answer was sent: no `data_received` will follow
             self._take_head()
 
     # Requests ---------------------------------------------------------------------------------
@@ -166,11 +169,12 @@ class Connection(asyncio.Protocol):
             del received[:2]
         if not received or received == b"\r":
             return
+        # From where the last search ended, or a head that comes byte by byte costs its square.
         end = received.find(END, max(0, self._searched - len(END)))
         if end < 0 and len(received) <= MOST_HEAD:
             self._wait_for_head()
         elif end < 0 or end + len(END) > MOST_HEAD:
-            self._refuse(HeaderTooLarge(f"the headers exceed {MOST_HEAD} bytes"))
+            self._refuse(ApiError(f"the headers exceed {MOST_HEAD} bytes", 431))
         else:
             head, rest = bytes(received[: end + len(END)]), bytes(received[end + len(END) :])
             received.clear()
@@ -187,16 +191,19 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, head: bytes) -> None:
         if head.startswith(b"CONNECT "):
-            self._refuse(MethodNotAllowed("CONNECT is not allowed: this is not a forward proxy"))
+            told = "CONNECT is not allowed: this is not a forward proxy"
+            code = "method_not_allowed"
+            self._refuse(ApiError(told, 405, code=code, headers={"allow": "POST"}))
             return
         try:
             parsed = self._parser.head(head)
-            scope = self._scope(parsed)
+            scope = request_scope(parsed, self._addresses, self._app_state)
         except (FramingError, httptools.HttpParserError, ValueError):
             self._refuse(_not_http())
             return
         self._stop_timer()
         exchange = self._exchange = Exchange(self, scope, self._server.default_headers)
+        # HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
         exchange.keep_alive = parsed.keep_alive and parsed.version == "1.1" and not self._stopping
         if self._parser.whole:
             exchange.complete()
@@ -204,42 +211,13 @@ class Connection(asyncio.Protocol):
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
 
-    def _scope(self, head: Head) -> dict[str, Any]:
-        """Return ASGI's description of a request.
-
-        Raises:
-            httptools.HttpParserError, ValueError: its target is no URL.
-        """
-        target = httptools.parse_url(head.url)
-        if target.host:  # RFC 9112, 3.2.2: an absolute target counts, whatever `Host` says
-            name = b"[%s]" % target.host if b":" in target.host else target.host
-            port = b":%d" % target.port if target.port else b""
-            head.headers[:] = [each for each in head.headers if each[0] != b"host"]
-            head.headers.append((b"host", name + port))
-        raw_path = target.path or b"/"
-        path = raw_path.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": head.version,
-            "method": head.method,
-            "scheme": "http",
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": target.query or b"",
-            "root_path": "",
-            "headers": head.headers,
-            "server": self._addresses[0],
-            "client": self._addresses[1],
-            "state": self._app_state.copy(),
-        }
-
     async def _run(self, scope: dict[str, Any], exchange: Exchange) -> None:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:  # its text may hold anything
             _LOG.error("a response broke off: %s", type(error).__name__)
         finally:
+            # An application that returns without an answer would leave the client waiting.
             if not (exchange.done or exchange.disconnected):
                 self._break_off(exchange, ApiError("the request was not answered"))
 
@@ -274,7 +252,7 @@ class Connection(asyncio.Protocol):
             *((key.encode(), value.encode()) for key, value in error.headers.items()),
             (b"connection", b"close"),
         ]
-        self._transport.write(response_head(error.http_status, headers) + body)
+        self._transport.write(response_head(error.status, headers) + body)
         self._close(at_once=False)
 
     def _close(self, *, at_once: bool = True) -> None:

@@ -101,10 +101,12 @@ class Exchange:
 
     async def receive(self) -> dict[str, Any]:
         """Return the next piece of the body, or that the client left or was answered."""
+        # Asked for only when the application wants the body: a refusal then costs no upload.
         if self._expects and not self.started:
             self._expects = False
             self._writer.write(CONTINUE)
         if not self.disconnected and not self.done:
+            # In this order: reading may bring the news at once.
             self._writer.go_on()
             await self._news.wait()
             self._news.clear()

@@ -70,6 +70,7 @@ class ProxyServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and announce it."""
+        # From here on the loop has SIGHUP; what came before is in `hung_up`.
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         await super().startup(sockets)

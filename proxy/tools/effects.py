@@ -121,7 +121,7 @@ def ask(settings: Settings) -> list[Effect]:
             for name in panel.everyone:
                 member = settings.members[name]
                 engine = settings.engines[member.engine]
-                if (engine.kind == "reward") != (need == "scores") or engine.base_url is None:
+                if (engine.kind == "reward") != (need == "scores") or engine.server != "base_url":
                     continue
                 if need != "scores" and name not in panel.drafting:
                     continue
@@ -136,7 +136,7 @@ def _asked(engine: EngineSettings, member: Member, need: str) -> tuple[str, str 
     """Return a remark, and what is wrong."""
     headers = {"authorization": f"Bearer {engine.api_key}"} if engine.api_key else {}
     with httpx.Client(timeout=SECONDS, trust_env=False, headers=headers) as client:
-        probe = EngineProbe(client, engine.base_url or "", member.model)
+        probe = EngineProbe(client, engine.place, member.model)
         try:
             told = [check(probe) for name, checks in CHECKS.items() if name == need
                     for check in checks]  # fmt: skip

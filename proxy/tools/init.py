@@ -1,12 +1,13 @@
 """`its-proxy init`: a commented configuration, from engines that run or from checkpoints."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import tomlkit
+from tomlkit.items import Table
 
 from its import manifest
 from its.manifest import Manifest, ManifestError
@@ -14,6 +15,19 @@ from its.manifest import Manifest, ManifestError
 SECONDS = 5.0
 DEFAULT_ENGINE = "http://127.0.0.1:30000/v1"
 FEWEST_FOR_A_VOTE = 2
+
+
+HEAD = (
+    "Written by its-proxy init; every key is in docs/config.md.",
+    "",
+    "[keys.me]               # without a key only this machine is served",
+    'secret = "env:ITS_KEY"',
+    "",
+)
+NO_MANIFEST = (
+    "No manifest could be read, so nobody can check how it was trained. Name it:",
+    'manifest = "path/to/the/checkpoint"',
+)
 
 
 class InitError(Exception):
@@ -69,52 +83,48 @@ def look_at(folder: Path, engine: str) -> FoundModel:
 
 def render(found: Sequence[FoundModel]) -> str:
     """Return the configuration (TOML)."""
-    engines = list(dict.fromkeys(each.engine for each in found))
+    urls = list(dict.fromkeys(each.engine for each in found))
     names = _names(found)
-    lines = [
-        "# Written by its-proxy init; every key is in docs/config.md.",
-        "",
-        "# [keys.me]               # without a key only this machine is served",
-        '# secret = "env:ITS_KEY"',
-        "",
-    ]
-    for number, engine in enumerate(engines, 1):
-        lines += [f"[engines.e{number}]", f"base_url = {json.dumps(engine)}", ""]
+    document = tomlkit.document()
+    for line in HEAD:
+        document.add(tomlkit.comment(line) if line else tomlkit.nl())
+    engines, members = tomlkit.table(True), tomlkit.table(True)
+    for number, url in enumerate(urls, 1):
+        engines.append(f"e{number}", {"base_url": url})
     for name, each in zip(names, found, strict=True):
-        lines += [*_member(name, each, engines.index(each.engine) + 1), ""]
+        members.append(name, _member(each, f"e{urls.index(each.engine) + 1}"))
+    document.update({"engines": engines, "members": members})
     voters = [
         name
         for name, each in zip(names, found, strict=True)
         if each.manifest and each.manifest.train.strategy != "none"
     ]
     if len(voters) >= FEWEST_FOR_A_VOTE:
-        told = ", ".join(json.dumps(name) for name in voters)
-        lines += [
-            "# A majority of checkpoints that were trained with contexts.",
-            f"[panels.vote{len(voters)}]",
-            f"members = [{told}]",
-            "",
-        ]
-    return "\n".join(lines)
+        panel = tomlkit.table()
+        panel.add(tomlkit.comment("A majority of checkpoints that were trained with contexts."))
+        panel.add("members", voters)
+        panels = tomlkit.table(True)
+        panels.append(f"vote{len(voters)}", panel)
+        document.append("panels", panels)
+    return tomlkit.dumps(document)
 
 
-def _member(name: str, each: FoundModel, engine: int) -> list[str]:
-    lines = [f"[members.{name}]", f'engine = "e{engine}"', f"model = {json.dumps(each.model)}"]
-    if each.manifest is None:
-        return [
-            *lines,
-            "# No manifest could be read, so nobody can check how it was trained. Name it:",
-            '# manifest = "path/to/the/checkpoint"',
-            'strategy = "none"        # or similar, unsimilar, random: as it was trained',
-        ]
-    train, asked = each.manifest.train, each.manifest.test_strategy
-    return [
-        *lines,
-        f"manifest = {json.dumps(str(each.folder))}",
-        f"# trained with {train.strategy!r} contexts, so asked with {asked!r} ones"
-        if train.strategy != "none"
-        else "# trained without contexts, so asked without",
-    ]
+def _member(found: FoundModel, engine: str) -> Table:
+    table = tomlkit.table()
+    table.update({"engine": engine, "model": found.model})
+    if found.manifest is None:
+        for line in NO_MANIFEST:
+            table.add(tomlkit.comment(line))
+        table.add("strategy", tomlkit.item("none"))
+        table["strategy"].comment("or similar, unsimilar, random: as it was trained")
+    else:
+        train, asked = found.manifest.train, found.manifest.test_strategy
+        told = f"trained with {train.strategy!r} contexts, so asked with {asked!r} ones"
+        if train.strategy == "none":
+            told = "trained without contexts, so asked without"
+        table.add("manifest", str(found.folder))
+        table.add(tomlkit.comment(told))
+    return table
 
 
 def _names(found: Sequence[FoundModel]) -> list[str]:

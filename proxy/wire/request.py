@@ -13,9 +13,10 @@ from its.types import Message, Placement
 
 from ..base import guards
 from ..base.errors import UNREADABLE, BadRequest
-from ..base.guards import Endpoint
+from ..base.guards import EndpointKind
 from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
 from ..config.settings import Limits, Panel
+from . import fields
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
@@ -212,7 +213,7 @@ def check_for_member(request: Request) -> None:
 
 
 def check_guarded(
-    request: Request, asked: MemberPrompt, endpoint: Endpoint = "chat"
+    request: Request, asked: MemberPrompt, endpoint: EndpointKind = "chat"
 ) -> MemberPrompt:
     """Refuse guarded fields; one that the member allows shows in the co-design.
 
@@ -224,37 +225,14 @@ def check_guarded(
 
 
 def check_for_panel(request: Request, panel: Panel) -> None:
-    """Refuse what has no meaning when several answers become one (the rows of `fields.PANEL`).
+    """Refuse what has no meaning when several answers become one (the rows of `fields.CHAT`).
 
     Raises:
         BadRequest: such a field has a value that means something, or the request asks for more
             samples or calls than the panel allows.
     """
-    body, members = request.body, len(panel.members)
     _check_samples(request.extras.samples, panel)
-    if body.get("n") not in (None, 1):
-        raise BadRequest("`n` above 1 has no meaning on a panel: it gives one verdict", param="n")
-    if body.get("functions") and members > 1:
-        raise BadRequest(
-            "`functions` cannot be voted over. Use `tools`, or ask one of the panel's members.",
-            param="functions",
-        )
-    if body.get("audio") is not None or body.get("modalities") not in (None, [], ["text"]):
-        field = "audio" if body.get("audio") is not None else "modalities"
-        raise BadRequest("a panel votes over text and answers in text", param=field)
-    if body.get("rid") is not None and not isinstance(body["rid"], str):
-        raise BadRequest("`rid` must be one text on a panel", param="rid")
-
-
-def member_body(request: ChatRequest, asked: MemberPrompt) -> bytes:
-    """Return what the engine receives: the request as it came, with the composed messages."""
-    return msgspec.json.encode(
-        {
-            **request.body,
-            "model": asked.member.model,
-            "messages": prompts.compose(request.messages, asked.context, asked.layout),
-        }
-    )
+    fields.check_for_panel(request.body, panel)
 
 
 def _check_samples(samples: int | None, panel: Panel) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from its.sse import Event, Reader
+from its.sse import EVENT_ENDS, Event, Reader, lines
 
 from ..base.errors import UNREADABLE
 from . import render
@@ -71,7 +71,6 @@ _DONE = b"[DONE]"
 _DATA = re.compile(rb"(?:^|[\r\n])data: ?$")
 _LINE_ENDS = (b"", b"\r", b"\n")
 _NULLS = (b":null", b": null")
-_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _KEPT = 80
 """Bytes kept of an event that is not complete: more than any mark, or key with its value, has."""
 
@@ -105,8 +104,11 @@ class Watch:
             if self._last_size > 2 * MOST_LAST:
                 self._last = [b"".join(self._last)[-MOST_LAST:]]
                 self._last_size = MOST_LAST
-        self._whole = data.endswith(b"\n\n") or seen.endswith(_EVENT_ENDS)
-        self._tail = b"" if self._whole else seen[-_KEPT:]
+        self._whole = data.endswith(b"\n\n") or seen.endswith(EVENT_ENDS)
+        if self._whole:
+            self._tail = b""
+        else:  # a tail that is cut begins within a line: nothing may match at its beginning
+            self._tail = seen if len(seen) <= _KEPT else b"\\" + seen[-_KEPT:]
 
     def _ends(self, seen: bytes) -> bool:
         """Tell whether `[DONE]`, or a mark of the kind, stands at the beginning of a line.
@@ -216,14 +218,11 @@ class Introduction:
         return told + (self._later(behind) or b"")
 
     def _later(self, data: bytes) -> bytes | None:
-        # The longest of the ends has four bytes, which may be the last four pieces.
-        if not (data.endswith(_EVENT_ENDS) or b"".join(self._waiting[-4:]).endswith(_EVENT_ENDS)):
+        # The longest of the ends has three bytes, which may be the last three pieces.
+        if not (data.endswith(EVENT_ENDS) or b"".join(self._waiting[-3:]).endswith(EVENT_ENDS)):
             return None
         whole, self._waiting = self.rest, []
-        return b"".join(map(_untold, _LINES.findall(whole))) if render.TOLD_KEY in whole else whole
-
-
-_LINES = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+$")
+        return b"".join(map(_untold, lines(whole))) if render.TOLD_KEY in whole else whole
 
 
 def _untold(line: bytes) -> bytes:

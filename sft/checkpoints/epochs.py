@@ -11,7 +11,7 @@ import yaml
 from its import answers, manifest
 from its.manifest import Manifest
 
-from ..data import record as built
+from ..data import record as records
 from ..errors import CheckpointError
 
 
@@ -86,14 +86,14 @@ def held_out(run: TrainingRun, file: Path | None, epochs: Iterable[Epoch]) -> Pa
         CheckpointError: there is none, or it is of other data.
     """
     if file is None and run.data is not None:
-        file = run.data / built.HELD_OUT
+        file = run.data / records.HELD_OUT
     if file is None:
         raise CheckpointError("--held-out: name heldout.jsonl, or give the training file")
     if not file.is_file():
         raise CheckpointError(
             f"{file}: is not there; build the data set with --hold-out N, then train"
         )
-    record = built.read(file.parent)
+    record = records.read(file.parent)
     for epoch in epochs:
         was, now = epoch.known.train.dataset, record.train.dataset
         if was is None or now is None or was.sha256 != now.sha256:

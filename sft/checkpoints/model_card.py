@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import tomlkit
 
 from its import manifest
-from its.files import write_whole
+from its.files import atomic_write
 from its.manifest import Manifest
 
 from ..errors import CheckpointError
@@ -35,7 +36,7 @@ def write(checkpoint: Path, licence: str | None) -> Path:
             f"{file}: was not written by this tool or Axolotl; take it away first"
         )
     settings = CONFIG.search(before)
-    write_whole(file, card(found, checkpoint.resolve().name, licence, settings and settings[0]))
+    atomic_write(file, card(found, checkpoint.resolve().name, licence, settings and settings[0]))
     return file
 
 
@@ -76,12 +77,13 @@ def _summary(found: Manifest) -> str:
 
 
 def _asking(found: Manifest, name: str) -> str:
+    bare = re.sub(r"[^A-Za-z0-9_-]", "-", name)
+    member = {"engine": "a", "model": name, "manifest": "FOLDER"}
     return (
         "`input_time.json` in this repository says how. With the proxy of Input-Time Scaling, which"
-        " reads it, adds the context and refuses to ask the model otherwise:\n\n"
-        f'```toml\n[members.{re.sub(r"[^A-Za-z0-9_-]", "-", name)}]\nengine = "a"\n'
-        f"model = {json.dumps(name)}\n"
-        'manifest = "FOLDER"      # this repository, downloaded\n```\n\n'
+        " reads it, adds the context and refuses to ask the model otherwise. FOLDER is this"
+        " repository, downloaded:\n\n"
+        f"```toml\n{tomlkit.dumps({'members': {bare: member}})}```\n\n"
         f"Test strategy: `{found.test_strategy}`."
     )
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tomlkit
 from rich.console import Console
 from rich.table import Table
 
 from its import children
-from its.files import write_whole
+from its.files import atomic_write
 
 from ..errors import AxolotlError, CheckpointError
 from . import epochs as epochs_
@@ -53,8 +54,7 @@ def select(target: Path, file: Path | None, asking: Asking, console: Console) ->
     """Ask every saved epoch of a training for the held-out questions; return the best's folder.
 
     Raises:
-        CheckpointError: epochs cannot be compared, or one could not be asked.
-        CheckpointError: one cannot be served here.
+        CheckpointError: epochs cannot be compared, or one could not be served or asked.
     """
     run = epochs_.run_of(target)
     found = epochs_.saved(run)
@@ -66,7 +66,7 @@ def select(target: Path, file: Path | None, asking: Asking, console: Console) ->
     place = run.folder / FOLDER
     place.mkdir(exist_ok=True)
     task = place / "heldout.jsonl"
-    write_whole(task, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    atomic_write(task, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     if without:
         console.print(f"{without} held-out rows state no final answer and are not asked")
     scores = []
@@ -75,7 +75,7 @@ def select(target: Path, file: Path | None, asking: Asking, console: Console) ->
         with _engine(run, epoch, place, asking, console) as engine:
             scores.append(_asked(epoch, engine, task, place, asking))
     best = max(scores, key=_rank)
-    _tell(scores, best, place, console)
+    _print_summary(scores, best, place, console)
     return best.epoch.folder
 
 
@@ -124,13 +124,7 @@ def _asked(
     folder = place / epoch.name
     folder.mkdir(exist_ok=True)
     config = folder / "panels.toml"
-    where = {key: value for key, value in engine.items() if key != "model"}
-    lines = [
-        "[engines.e]", *(f"{key} = {json.dumps(value)}" for key, value in where.items()),
-        f"[members.{epoch.name}]", 'engine = "e"', f"model = {json.dumps(engine['model'])}",
-        f"manifest = {json.dumps(str(epoch.folder.resolve()))}", "",
-    ]  # fmt: skip
-    write_whole(config, "\n".join(lines))
+    atomic_write(config, _configuration(epoch, engine))
     with _proxy(config) as url:
         words = [
             task, "--base-url", url, "--model", epoch.name, "--out", folder / "run",
@@ -146,6 +140,15 @@ def _asked(
     summary = json.loads((folder / "run" / "summary.json").read_text("utf-8"))
     figures = summary["models"][-1]
     return Score(epoch, float(figures["pass_at_1"]["value"]), int(figures["problems"]))
+
+
+def _configuration(epoch: Epoch, engine: Mapping[str, str]) -> str:
+    """Return the proxy's configuration (TOML) for one epoch."""
+    where = {key: value for key, value in engine.items() if key != "model"}
+    member = {
+        "engine": "e", "model": engine["model"], "manifest": str(epoch.folder.resolve()),
+    }  # fmt: skip
+    return tomlkit.dumps({"engines": {"e": where}, "members": {epoch.name: member}})
 
 
 @contextmanager
@@ -167,6 +170,7 @@ def _proxy(config: Path) -> Iterator[str]:
                 )
             yield line.removeprefix("serving on ").strip()
         finally:
+            # communicate() and not wait(): a full pipe would keep the proxy from ending.
             process.terminate()
             try:
                 process.communicate(timeout=STOP_SECONDS)
@@ -175,7 +179,7 @@ def _proxy(config: Path) -> Iterator[str]:
                 process.communicate()
 
 
-def _tell(scores: Sequence[Score], best: Score, place: Path, console: Console) -> None:
+def _print_summary(scores: Sequence[Score], best: Score, place: Path, console: Console) -> None:
     """Print a table of the epochs, and write it to `select.json`."""
     table = Table(box=None, pad_edge=False)
     for head in ("checkpoint", "epoch", "right", "share", "held-out loss", ""):
@@ -195,7 +199,7 @@ def _tell(scores: Sequence[Score], best: Score, place: Path, console: Console) -
             " Hold out more rows to tell them apart.",
             markup=False,
         )  # fmt: skip
-    write_whole(place / "select.json", json.dumps(_plain(scores, best), indent=2) + "\n")
+    atomic_write(place / "select.json", json.dumps(_plain(scores, best), indent=2) + "\n")
 
 
 def _near(best: Score, other: Score) -> bool:

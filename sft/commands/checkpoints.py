@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from its.cli import finite
+
+from ..cli import CLI
 from ..errors import CheckpointError
 from ..training import environment
-from .options import CLI, ERRORS
+from .options import ERRORS
 
 
 class Dtype(StrEnum):
@@ -41,10 +44,7 @@ def export(
     from ..checkpoints.export import export as exported
 
     with CLI.one_line_errors(*ERRORS):
-        try:
-            exported(checkpoint, gguf, quantize.value, Console(stderr=True, soft_wrap=True))
-        except CheckpointError as error:
-            CLI.fail(str(error))
+        exported(checkpoint, gguf, quantize.value, Console(stderr=True, soft_wrap=True))
 
 
 def select(
@@ -62,7 +62,9 @@ def select(
         ),
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 1024,
-    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,
+    temperature: Annotated[
+        float, typer.Option(min=0, callback=finite, help="0 takes the likeliest token.")
+    ] = 0.0,
     samples: Annotated[int, typer.Option(min=1, help="Answers asked for each question.")] = 1,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 8,
     quantize: Annotated[Quantize, typer.Option(help="Of epochs that are served here.")] = (
@@ -84,11 +86,9 @@ def select(
             f"--served {wrong[0]}: must be CHECKPOINT=URL, as in checkpoint-60=http://HOST:30000/v1"
         )
     asking = Asking(engines, max_tokens, temperature, samples, concurrency, quantize.value)
-    with CLI.one_line_errors(*ERRORS):
-        try:
-            best = selected(target, held_out, asking, Console(stderr=True, soft_wrap=True))
-        except CheckpointError as error:
-            CLI.fail(str(error), 1)
+    inner = CLI.one_line_errors(CheckpointError, status=1)  # the run failed; the command was right
+    with CLI.one_line_errors(*ERRORS), inner:
+        best = selected(target, held_out, asking, Console(stderr=True, soft_wrap=True))
     print(best)
 
 
@@ -105,10 +105,7 @@ def convert(
     from ..checkpoints.convert import convert as converted
 
     with CLI.one_line_errors(*ERRORS):
-        try:
-            converted(model, out, dtype.value)
-        except CheckpointError as error:
-            CLI.fail(str(error))
+        converted(model, out, dtype.value)
 
 
 def card(
@@ -125,8 +122,5 @@ def card(
     from ..checkpoints.model_card import write
 
     with CLI.one_line_errors(*ERRORS):
-        try:
-            file = write(checkpoint, licence)
-        except CheckpointError as error:
-            CLI.fail(str(error))
+        file = write(checkpoint, licence)
     Console(stderr=True).print(f"{file} written", style="green", markup=False)

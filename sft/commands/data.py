@@ -1,7 +1,5 @@
 """The commands that make and check training data."""
 
-import asyncio
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,16 +8,9 @@ import typer
 
 from its.types import Layout
 
-from ..data.build import Asked, Limit, build_all
-from ..data.compose import ContextOptions
-from ..data.compose import compose as composed
-from ..data.examples import Columns
-from ..data.sources import FILTERS, SETS, SOURCES
-from ..errors import CheckpointError
-from ..rows import read
-from ..writing.journal import PersonaFile
+from ..cli import CLI
+from ..data.sets import FILTERS, PUBLIC, SOURCES
 from .options import (
-    CLI,
     ERRORS,
     ApiKey,
     Bank,
@@ -29,25 +20,24 @@ from .options import (
     MaxTokens,
     Mix,
     Notes,
-    Placement,
+    PlacementOption,
     Rows,
     Seed,
     Temperature,
     Where,
+    engine_of,
     sampling_of,
     shelf_of,
 )
 
-SetName = StrEnum("SetName", list(SETS))  # type: ignore[misc]  # the tables are the source
-FilterName = StrEnum("FilterName", list(FILTERS))  # type: ignore[misc]
+SetOption = StrEnum("SetOption", list(PUBLIC))  # type: ignore[misc]  # the tables are the source
+FilterOption = StrEnum("FilterOption", list(FILTERS))  # type: ignore[misc]
 
 
 def build(
     strategy: How,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder that is made.")],
-    set_: Annotated[
-        SetName | None, typer.Option("--set", help="A training set of the paper, or gsm8k-1k.")
-    ] = None,
+    set_: Annotated[SetOption | None, typer.Option("--set", help="A named training set.")] = None,
     source: Annotated[
         str | None,
         typer.Option(metavar="NAME|FILE", help=f"{', '.join(SOURCES)}, or a JSONL file."),
@@ -64,7 +54,7 @@ def build(
         int | None, typer.Option(min=1, help="Rows to draw; else the set's own number, or all.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the rows and chooses the contexts.")] = 0,
-    placement: Where = Placement.before,
+    placement: Where = PlacementOption.before,
     mix: Mix = None,
     notes: Notes = None,
     bank: Bank = None,
@@ -76,7 +66,7 @@ def build(
         ),
     ] = "bank",
     filter_: Annotated[
-        list[FilterName] | None, typer.Option("--filter", help="Keep only such rows.")
+        list[FilterOption] | None, typer.Option("--filter", help="Keep only such rows.")
     ] = None,
     decontaminate: Annotated[
         list[Path] | None,
@@ -120,7 +110,10 @@ def build(
     A set is the same rows in every strategy, and ot-1k is a part of ot-15k. Stopped, nothing half
     is left; personas that a model wrote are kept, and the same command goes on with them.
     """
-    from ..writing.write import PersonaEngine
+    from ..data.build import BuildOptions
+    from ..data.build import build as built
+    from ..data.compose import ContextOptions
+    from ..data.examples import Columns
 
     with CLI.one_line_errors(*ERRORS):
         if personas == "generate" and not (engine and model):
@@ -129,31 +122,27 @@ def build(
             CLI.fail(
                 "--max-tokens needs --tokenizer DIR|ID, which counts them: name the base model"
             )
-        server = None
+        writer = None
         if personas == "generate" and engine and model:
             sampling = sampling_of(persona_max_tokens, temperature, extra)
-            writer = CLI.url("--engine", engine)
-            server = PersonaEngine(
-                writer, model, sampling, CLI.secret("--api-key", api_key), max_concurrency
-            )
-        asked = Asked(
+            writer = engine_of(engine, model, sampling, api_key, max_concurrency)
+        options = BuildOptions(
             set_.value if set_ else None, source, from_, rows,
             tuple(name.value for name in filter_ or ()), tuple(decontaminate or ()),
             Columns(question_column, answer_column, thinking_column), skip_bad,
-            frozenset(ignore_field or ()), hold_out,
+            frozenset(ignore_field or ()), hold_out, tokenizer, max_tokens,
+            None if personas in {"bank", "generate"} else Path(personas), writer,
         )  # fmt: skip
         shelf = shelf_of(strategy, mix, notes, bank)
         how = ContextOptions(strategy.value, Layout(placement.value), seed, shelf)
-        file = None if personas in {"bank", "generate"} else Path(personas)
-        limit = Limit(tokenizer, max_tokens, persona_max_tokens if server else 0)
-        complete = build_all(asked, how, out, limit, file, server)
+        complete = built(options, how, out)
     raise typer.Exit(0 if complete else 1)
 
 
 def compose(
     file: Rows,
     strategy: How,
-    placement: Where = Placement.before,
+    placement: Where = PlacementOption.before,
     seed: Seed = 0,
     mix: Mix = None,
     notes: Notes = None,
@@ -166,6 +155,13 @@ def compose(
 
     The prompt is composed by the code that composes it in the proxy.
     """
+    import json
+
+    from ..data.compose import ContextOptions
+    from ..data.compose import compose as composed
+    from ..rows import read
+    from ..writing.journal import PersonaFile
+
     with CLI.one_line_errors(*ERRORS):
         shelf = shelf_of(strategy, mix, notes, bank)
         how = ContextOptions(strategy.value, Layout(placement.value), seed, shelf)
@@ -195,16 +191,17 @@ def personas(
     Stopped or killed, the same command goes on where it was: nothing that was paid for is lost.
     A text that breaks the rules is asked for again, twice; then our own bank serves.
     """
-    from ..writing.write import PersonaEngine, write_all
+    import asyncio
+
+    from ..writing.personas import WritingJob
+    from ..writing.write import write_all
 
     with CLI.one_line_errors(*ERRORS):
         shelf = shelf_of(strategy, mix, None)
         sampling = sampling_of(max_tokens, temperature, extra)
-        writer = CLI.url("--engine", engine)
-        server = PersonaEngine(
-            writer, model, sampling, CLI.secret("--api-key", api_key), max_concurrency
-        )
-        complete = asyncio.run(write_all(file, strategy.value, seed, shelf, server, out))
+        writer = engine_of(engine, model, sampling, api_key, max_concurrency)
+        job = WritingJob(strategy.value, seed, shelf, writer)
+        complete = asyncio.run(write_all(job, file, out))
     raise typer.Exit(0 if complete else 1)
 
 
@@ -227,11 +224,6 @@ def parity(
     from ..checkpoints.parity import compare_all
 
     with CLI.one_line_errors(*ERRORS):
-        try:
-            url = CLI.url("--proxy", proxy)
-            same = compare_all(
-                data, tokenizer, url, model, rows, seed, CLI.secret("--api-key", api_key)
-            )
-        except CheckpointError as error:
-            CLI.fail(str(error))
+        url, key = CLI.url("--proxy", proxy), CLI.secret("--api-key", api_key)
+        same = compare_all(data, tokenizer, url, model, rows, seed, key)
     raise typer.Exit(0 if same else 1)

@@ -1,27 +1,31 @@
-"""What the commands of `its-sft` share: their options, and one line for what went wrong."""
+"""What the commands of `its-sft` share: their options, and one line for what went wrong.
 
+Only what an option's names need is imported here and at the top of the commands: `--help` would
+otherwise wait for numpy, the tokenizers' library and the client.
+"""
+
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from its import notes as notes_
-from its.cli import CommandLine
-from its.personas import bank
+from its.cli import finite
 from its.strategies import EVEN, STRATEGIES, Shelf, mix_fault
 
-from ..errors import DataError
+from ..cli import CLI
 
-CLI = CommandLine("its-sft")
+if TYPE_CHECKING:
+    from ..writing.personas import PersonaEngine
 
-ERRORS = (OSError, ValueError, DataError, DataError, DataError)
-"""What is said in one line: each names the file, the row or the option, and the remedy."""
+ERRORS = (OSError, ValueError)
+"""What is said in one line: `sft.errors` are ValueErrors, and so are those of `its`."""
 
-Strategy = StrEnum("Strategy", list(STRATEGIES))  # type: ignore[misc]  # the table is the source
+StrategyOption = StrEnum("StrategyOption", list(STRATEGIES))  # type: ignore[misc]  # the table is the source
 
 
-class Placement(StrEnum):
+class PlacementOption(StrEnum):
     """Where the context stands in the user message."""
 
     before = "before"
@@ -29,8 +33,8 @@ class Placement(StrEnum):
 
 
 Rows = Annotated[Path, typer.Argument(help="JSONL rows with a `problem` or a `question`.")]
-How = Annotated[Strategy, typer.Option(help="How each question's context is chosen.")]
-Where = Annotated[Placement, typer.Option(help="Where the context stands.")]
+How = Annotated[StrategyOption, typer.Option(help="How each question's context is chosen.")]
+Where = Annotated[PlacementOption, typer.Option(help="Where the context stands.")]
 Seed = Annotated[int, typer.Option(help="Chooses the contexts.")]
 Mix = Annotated[
     str | None,
@@ -46,7 +50,9 @@ Bank = Annotated[
     typer.Option(help="Personas to choose from: JSONL of `persona` and `domain`; else our bank."),
 ]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Of one persona.")]
-Temperature = Annotated[float, typer.Option(min=0, help="Of the model that writes personas.")]
+Temperature = Annotated[
+    float, typer.Option(min=0, callback=finite, help="Of the model that writes personas.")
+]
 Extra = Annotated[str, typer.Option(metavar="JSON", help="Further fields of each request.")]
 ApiKey = Annotated[
     str | None, typer.Option(metavar="env:NAME|file:PATH", help="Where the server's key stands.")
@@ -57,11 +63,14 @@ MaxConcurrency = Annotated[
 
 
 def shelf_of(
-    strategy: Strategy, mix: str | None, notes: Path | None, personas: Path | None = None
+    strategy: StrategyOption, mix: str | None, notes: Path | None, personas: Path | None = None
 ) -> Shelf:
     """Return what the strategy chooses from."""
     if strategy.value == "retrieved" and notes is None:
         CLI.fail("--strategy retrieved needs --notes FILE")
+    from its import notes as notes_
+    from its.personas import bank
+
     people = bank.read(personas) if personas else bank.load()
     return Shelf(people, mix_of(mix), notes_.load(notes) if notes else None)
 
@@ -84,3 +93,13 @@ def sampling_of(max_tokens: int, temperature: float, extra: str) -> dict[str, An
     """Return the request fields with which a model is asked to write personas."""
     further = CLI.json_object("--extra", extra)
     return {"max_tokens": max_tokens, "temperature": temperature, **further}
+
+
+def engine_of(
+    url: str, model: str, sampling: Mapping[str, Any], api_key: str | None, most: int
+) -> "PersonaEngine":
+    """Return the engine that writes personas."""
+    from ..writing.personas import PersonaEngine
+
+    key = CLI.secret("--api-key", api_key)
+    return PersonaEngine(CLI.url("--engine", url), model, sampling, key, most)

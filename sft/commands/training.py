@@ -8,9 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import AxolotlError, TrainingError
+from ..cli import CLI
+from ..errors import TrainingError
 from ..training import environment
-from .options import CLI, ERRORS
+from .options import ERRORS
 
 FOLDER = Path("sft")
 Config = Annotated[Path, typer.Argument(help="A training file of Axolotl's, as sft/NAME.yml.")]
@@ -75,7 +76,7 @@ def _list(known: list) -> None:  # type: ignore[type-arg]  # of Recipe, imported
     for recipe in known:
         estimate = Estimate(recipe)
         shown.add_row(
-            f"{recipe.name}", f"{recipe.set.trained:,}", f"{recipe.method.epochs}",
+            f"{recipe.name}", f"{recipe.set.trained:,}", f"{recipe.hyperparameters.epochs}",
             f"{recipe.hardware.gpus or 'CPU'}", f"{estimate.gpu / 1e9:.0f}",
             f"{estimate.hours:.1f}" if recipe.hardware.gpus else "",
         )  # fmt: skip
@@ -111,10 +112,7 @@ def inspect(
     from ..training.inspect import show
 
     with CLI.one_line_errors(*ERRORS):
-        try:
-            show(config, row, Console(soft_wrap=True))
-        except TrainingError as error:
-            CLI.fail(str(error))
+        show(config, row, Console(soft_wrap=True))
 
 
 def train(
@@ -157,12 +155,9 @@ def train(
     chosen = Launcher.torchrun if said else launcher
     words = ["--launcher", chosen.value] if chosen else []
     with CLI.one_line_errors(*ERRORS):
-        try:
-            overrides = {"base_model": base_model} if base_model else {}
-            words += ["--", *said] if said else []
-            train_all(configs, words, Console(stderr=True, soft_wrap=True), overrides)
-        except AxolotlError as error:
-            CLI.fail(str(error), 1)
+        overrides = {"base_model": base_model} if base_model else {}
+        words += ["--", *said] if said else []
+        train_all(configs, words, Console(stderr=True, soft_wrap=True), overrides)
 
 
 def merge(config: Config) -> None:
@@ -170,8 +165,5 @@ def merge(config: Config) -> None:
     from ..training.train import merge as merged
 
     with CLI.one_line_errors(*ERRORS):
-        try:
-            folder = merged(config, Console(stderr=True))
-        except AxolotlError as error:
-            CLI.fail(str(error), 1)
+        folder = merged(config, Console(stderr=True))
     Console(stderr=True).print(f"{folder}: ready to serve", style="green", markup=False)

@@ -17,36 +17,37 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from its import manifest
+from its.variety import effective
 
 from ..errors import DataError
 from ..rows import QuestionRow
 from ..writing.journal import PersonaFile
-from . import record as built
+from . import record as records
 from .card import Lengths, card
 from .compose import ContextOptions, compose
 from .notices import Notices
 from .raw import Bad, Raw, digest
-from .record import DatasetRecord, Origin, Tested
-from .select import Selection, Wanted
-from .tokens import Tokens
+from .record import DatasetRecord, Origin
+from .select import RowSpec, Selection
+from .tokens import TokenCounter
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BuildSpec:
     """What was asked for: the rows, their contexts, and where they go."""
 
-    wanted: Wanted
+    wanted: RowSpec
     contexts: ContextOptions
     out: Path
-    tokens: Tokens | None = None
-    most: int | None = None
+    tokens: TokenCounter | None = None
+    max_tokens: int | None = None
     """The limit of tokens a row, counted by `tokens`."""
     writer: Sequence[object] = ()
     """The model that writes personas and how it is asked, if one does."""
 
     @property
     def part(self) -> Path:
-        return built.part_of(self.out)
+        return records.part_of(self.out)
 
     def identity(self, selection: Selection) -> bytes:
         """Return what two runs must share to go on with each other's personas."""
@@ -59,7 +60,7 @@ class Order:
 
 
 @contextmanager
-def reserved(order: Order) -> Iterator[None]:
+def reserved(spec: BuildSpec) -> Iterator[None]:
     """Hold the place of the data set for this process; tidy up what a failure leaves.
 
     Only personas that a model wrote are kept: they were paid for.
@@ -67,55 +68,54 @@ def reserved(order: Order) -> Iterator[None]:
     Raises:
         DataError: what stands there is not ours to remove, or another build is at work.
     """
-    _check_place(order)
-    order.out.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(order.out.with_name(f".{order.out.name}.lock"), timeout=0)
+    _check_place(spec)
+    spec.out.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(spec.out.with_name(f".{spec.out.name}.lock"), timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        raise DataError(f"{order.out}: another build is at work on it") from None
+        raise DataError(f"{spec.out}: another build is at work on it") from None
     try:
         yield
     finally:
-        if order.part.exists() and not _paid(order.part):
-            shutil.rmtree(order.part)
+        if spec.part.exists() and not _paid(spec.part):
+            shutil.rmtree(spec.part)
+        # First the file, then the lock: after a release, the file could be another build's lock.
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
-def _check_place(order: Order) -> None:
-    out, part = order.out, order.part
-    if out.exists() and not built.is_ours(out):
+def _check_place(spec: BuildSpec) -> None:
+    out, part = spec.out, spec.part
+    if out.exists() and not records.is_ours(out):
         raise DataError(f"{out} exists and is no built data set; name another --out")
     for folder in (out, part):
-        if folder.exists() and (others := built.others(folder)):
+        if folder.exists() and (others := records.others(folder)):
             raise DataError(
                 f"{folder} holds {', '.join(others)}, which no build makes and a new one would"
                 " remove: take it away, or name another --out"
             )
 
 
-def begin(order: Order, selection: Selection) -> Path | None:
+def begin(spec: BuildSpec, selection: Selection) -> Path | None:
     """Make the folder that the set is built in, or go on in that of the same build.
 
     PersonaFile that another build has begun to write are put aside; their new place is returned.
     """
-    aside, mark = None, order.part / built.MARK
-    if order.part.exists() and (
-        not mark.exists() or mark.read_bytes() != order.identity(selection)
-    ):
-        if _paid(order.part):
-            aside = _free(order.part)
-            order.part.rename(aside)
+    aside, mark = None, spec.part / records.MARK
+    if spec.part.exists() and (not mark.exists() or mark.read_bytes() != spec.identity(selection)):
+        if _paid(spec.part):
+            aside = _free(spec.part)
+            spec.part.rename(aside)
         else:
-            shutil.rmtree(order.part)
-    order.part.mkdir(parents=True, exist_ok=True)
-    mark.write_bytes(order.identity(selection))
+            shutil.rmtree(spec.part)
+    spec.part.mkdir(parents=True, exist_ok=True)
+    mark.write_bytes(spec.identity(selection))
     return aside
 
 
 def _paid(part: Path) -> bool:
-    return any(path.name.startswith(built.PERSONAS) for path in part.iterdir())
+    return any(path.name.startswith(records.PERSONAS) for path in part.iterdir())
 
 
 def _free(part: Path) -> Path:
@@ -138,7 +138,7 @@ def rows_of(raw: Raw, selection: Selection, name: str) -> Iterator[QuestionRow]:
 
 
 def finish(
-    order: Order, raw: Raw, selection: Selection, personas: PersonaFile | None,
+    spec: BuildSpec, raw: Raw, selection: Selection, personas: PersonaFile | None,
     on_row: Callable[[], Any],
 ) -> tuple[DatasetRecord, list[str]]:  # fmt: skip
     """Write rows, record and card, and put them in their place; return what there is to report.
@@ -147,15 +147,15 @@ def finish(
         DataError: `personas` were written for other rows, or make a row too long.
         OSError: the disk is full.
     """
-    lengths, said = Lengths(order.tokens), Counter[str]()
-    notices = Notices(order.tokens.special if order.tokens else None)
+    lengths, said = Lengths(spec.tokens), Counter[str]()
+    notices = Notices(spec.tokens.special if spec.tokens else None)
     held_out = frozenset(
         place for place, number in enumerate(selection.numbers) if number in selection.held_out
     )
-    rows = rows_of(raw, selection, order.wanted.name)
-    with _Lines(order.part / built.ROWS) as train, _Lines(order.part / built.HELD_OUT) as held:
-        for place, row in enumerate(compose(rows, order.contexts, personas)):
-            _check_length(order, row)
+    rows = rows_of(raw, selection, spec.wanted.name)
+    with _Lines(spec.part / records.ROWS) as train, _Lines(spec.part / records.HELD_OUT) as held:
+        for place, row in enumerate(compose(rows, spec.contexts, personas)):
+            _check_length(spec, row)
             (held if place in held_out else train).write(row)
             if place not in held_out:
                 lengths.add(row)
@@ -163,14 +163,15 @@ def finish(
             notices.add(row)
             on_row()
     if not held_out:
-        (order.part / built.HELD_OUT).unlink()
-    record = _record(order, selection, _personas(order.contexts, personas, said), train, held)
-    _write_overlaps(order.part / built.CONTAMINATED, raw, selection)
-    built.write(record, order.part)
+        (spec.part / records.HELD_OUT).unlink()
+    record = _record(spec, selection, _personas(spec.contexts, personas, said), train, held)
+    _write_overlaps(spec.part / records.CONTAMINATED, raw, selection)
+    records.write(record, spec.part)
     told = list(notices)
-    (order.part / built.CARD).write_text(card(record, selection, lengths, told), "utf-8")
-    (order.part / built.MARK).unlink()
-    built.publish(order.part, order.out)
+    (spec.part / records.CARD).write_text(card(record, selection, lengths, told), "utf-8")
+    # Without its mark, a part that a kill leaves here is no begun build: nobody goes on with it.
+    (spec.part / records.MARK).unlink()
+    records.publish(spec.part, spec.out)
     return record, told
 
 
@@ -198,22 +199,22 @@ class _Lines:
         self.rows += 1
 
 
-def _check_length(order: Order, row: dict[str, Any]) -> None:
+def _check_length(spec: BuildSpec, row: dict[str, Any]) -> None:
     """Refuse a row that a written persona makes too long: the others were chosen to fit."""
-    if order.most is None or order.tokens is None:
+    if spec.max_tokens is None or spec.tokens is None:
         return
-    length = order.tokens.count(row["messages"])
-    if length > order.most:
+    length = spec.tokens.count(row["messages"])
+    if length > spec.max_tokens:
         raise DataError(
             f"{row['id']}: has {length:,} tokens with its context, and --max-tokens is"
-            f" {order.most:,}; give --persona-max-tokens the length of the longest persona"
+            f" {spec.max_tokens:,}; give --persona-max-tokens the length of the longest persona"
         )
 
 
 def _record(
-    order: Order, selection: Selection, personas: manifest.Personas, train: _Lines, held: _Lines
+    spec: BuildSpec, selection: Selection, personas: manifest.Personas, train: _Lines, held: _Lines
 ) -> DatasetRecord:
-    wanted, how, source = order.wanted, order.contexts, order.wanted.source
+    wanted, how, source = spec.wanted, spec.contexts, spec.wanted.source
     options: dict[str, Any] = {"mix": dict(how.shelf.mix)} if how.strategy == "mixed" else {}
     if how.strategy == "retrieved" and how.shelf.notes:
         options = {"notes_sha256": how.shelf.notes.sha256}
@@ -235,7 +236,7 @@ def _record(
         selection.sha256,
         source.licence if source else None,
     )
-    tested = [Tested(test.name, test.rows, test.sha256) for test in wanted.tests.files]
+    tested = wanted.tests.files
     return DatasetRecord(
         manifest.SCHEMA, trained, [origin], held.sha256 if held.rows else None, tested or None,
         dict(selection.counts), {"input-time-scaling": version("input-time-scaling")},
@@ -252,7 +253,7 @@ def _personas(
         source="notes" if how.strategy == "retrieved" else "bank",
         bank_sha256=None if how.strategy == "retrieved" else how.shelf.bank.sha256,
         distinct=len(said),
-        effective=round(said.total() ** 2 / sum(number**2 for number in said.values()), 1),
+        effective=round(effective(said.values()), 1),
     )
     if written is None:
         return found

@@ -6,8 +6,8 @@ from typing import Any
 
 from .record import DatasetRecord
 from .select import Selection
-from .sources import FILTERS
-from .tokens import Tokens
+from .sets import FILTERS
+from .tokens import TokenCounter
 
 SAMPLE = 2_000
 """Rows whose tokens are counted: the first ones, which stand in the order of a seeded hash."""
@@ -19,7 +19,7 @@ BARS, WIDTH = 12, 40
 class Lengths:
     """The lengths of what was written: characters of all rows, tokens of a sample."""
 
-    def __init__(self, count: Tokens | None) -> None:
+    def __init__(self, count: TokenCounter | None) -> None:
         self._count = count
         self.question, self.persona, self.answer = array("L"), array("L"), array("L")
         self.tokens = array("L")

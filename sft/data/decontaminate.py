@@ -14,23 +14,13 @@ from pathlib import Path
 
 from ..errors import DataError
 from .raw import Bad, file_rows
+from .record import TestFile
 
 GRAM = 13
 SHORTEST = 5
 """Words of a question that is looked for inside of others; shorter ones are compared whole."""
 
 _WORD = re.compile(r"\w+")
-
-
-@dataclass(frozen=True, slots=True)
-class TestFile:
-    """A file of test questions, by name and content."""
-
-    __test__ = False  # not a test class of pytest's
-
-    name: str
-    sha256: str
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +93,7 @@ class TestQuestions:
         if not len(rows):
             raise DataError(f"--decontaminate {path}: has no rows, so it would leave nothing out")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        self.files.append(TestFile(path.name, sha256, len(rows)))
+        self.files.append(TestFile(path.name, len(rows), sha256))
 
 
 def normal(text: str) -> list[str]:

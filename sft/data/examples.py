@@ -6,7 +6,7 @@ or named as one to ignore, or refused: what is dropped without a word is missing
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -62,7 +62,7 @@ class Columns:
     thinking: str | None = None
 
 
-Shape: TypeAlias = Callable[[Fields], TrainingExample | Bad]
+RowShape: TypeAlias = Callable[[Fields], TrainingExample | Bad]
 
 
 def think(reasoning: str, answer: str) -> str:
@@ -70,37 +70,49 @@ def think(reasoning: str, answer: str) -> str:
     return f"<think>\n{reasoning.strip()}\n</think>\n\n{answer}"
 
 
-def open_thoughts(fields: Fields) -> TrainingExample | Bad:
-    """A row of OpenThoughts' `metadata` configuration."""
-    return _pair(fields, Columns("problem", "deepseek_solution", "deepseek_reasoning"))
+def pair(fields: Fields, columns: Columns) -> TrainingExample | Bad:
+    """Return the question and the answer in a row, as a chat."""
+    question, answer = _text(fields, columns.question), _text(fields, columns.answer)
+    for text in (question, answer):
+        if isinstance(text, Bad):
+            return text
+    if columns.thinking is not None:
+        reasoning = _text(fields, columns.thinking)
+        answer = (
+            reasoning
+            if isinstance(reasoning, Bad)
+            else _joined(columns.thinking, reasoning, str(answer))
+        )
+    else:
+        answer = _thought(fields, str(answer))
+    if isinstance(answer, Bad):
+        return answer
+    question = _with_input(fields, columns, str(question))
+    if isinstance(question, Bad):
+        return question
+    if fault := _other_answer(fields, columns, answer):
+        return fault
+    chat: list[Message] = [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": answer},
+    ]
+    return _example(fields, chat)
 
 
-def s1k(fields: Fields) -> TrainingExample | Bad:
-    """A row of s1K-1.1."""
-    return _pair(fields, Columns("question", "deepseek_attempt", "deepseek_thinking_trajectory"))
-
-
-def limo(fields: Fields) -> TrainingExample | Bad:
-    """A row of LIMO, whose solution holds the reasoning without marks around it."""
-    return _pair(fields, Columns("question", "solution"))
-
-
-def gsm8k(fields: Fields) -> TrainingExample | Bad:
-    """A row of GSM8K: the calculator's marks go, and `#### N` becomes a box."""
-    found = _pair(fields, Columns("question", "answer"))
-    if isinstance(found, Bad):
-        return found
+def box_gsm8k(example: TrainingExample) -> TrainingExample | Bad:
+    """Rewrite an answer of GSM8K: the calculator's marks go, and `#### N` becomes a box."""
     answer, boxes = _GSM8K_ANSWER.subn(
-        lambda match: f"\\boxed{{{match[1]}}}", _CALCULATOR.sub("", found.answer)
+        lambda match: f"\\boxed{{{match[1]}}}", _CALCULATOR.sub("", example.answer)
     )
     if boxes != 1:
         return Bad(f"`answer` has {boxes} lines `#### N` where one was expected")
-    return TrainingExample(found.id, (found.messages[0], {"role": "assistant", "content": answer}))
+    learnt: Message = {"role": "assistant", "content": answer}
+    return replace(example, messages=(*example.messages[:-1], learnt))
 
 
 def recognise(
     fields: Fields, columns: Columns, ignored: frozenset[str] = frozenset()
-) -> Shape | Bad:
+) -> RowShape | Bad:
     """Say what shape a file's first row has; all its rows must have that one.
 
     `ignored` are the fields that may be lost; any other one that is not used makes a row bad.
@@ -121,11 +133,11 @@ def recognise(
             f"its columns are {', '.join(fields)}, which is no shape that is known: name them with"
             " --question-column and --answer-column"
         )
-    return _strict(lambda row: _pair(row, found), _used(found), ignored)
+    return _strict(lambda row: pair(row, found), _used(found), ignored)
 
 
 def _used(columns: Columns) -> frozenset[str]:
-    """Return the columns that `_pair` reads, and `answer`, which repeats the end of a solution."""
+    """Return the columns that `pair` reads, and `answer`, which repeats the end of a solution."""
     names = {columns.question, columns.answer, columns.thinking, "answer", "system"}
     if columns.question == "instruction":
         names.add("input")
@@ -134,7 +146,7 @@ def _used(columns: Columns) -> frozenset[str]:
     return frozenset(name for name in names if name)
 
 
-def _strict(shape: Shape, used: frozenset[str], ignored: frozenset[str]) -> Shape:
+def _strict(shape: RowShape, used: frozenset[str], ignored: frozenset[str]) -> RowShape:
     """Return `shape` that refuses rows with other fields than those."""
     known = used | {"id", "uuid"}
 
@@ -167,34 +179,6 @@ def _lost(names: Sequence[str], where: str) -> str:
 
 def _first(fields: Fields, names: tuple[str, ...]) -> str | None:
     return next((name for name in names if isinstance(fields.get(name), str)), None)
-
-
-def _pair(fields: Fields, columns: Columns) -> TrainingExample | Bad:
-    question, answer = _text(fields, columns.question), _text(fields, columns.answer)
-    for text in (question, answer):
-        if isinstance(text, Bad):
-            return text
-    if columns.thinking is not None:
-        reasoning = _text(fields, columns.thinking)
-        answer = (
-            reasoning
-            if isinstance(reasoning, Bad)
-            else _joined(columns.thinking, reasoning, str(answer))
-        )
-    else:
-        answer = _thought(fields, str(answer))
-    if isinstance(answer, Bad):
-        return answer
-    question = _with_input(fields, columns, str(question))
-    if isinstance(question, Bad):
-        return question
-    if fault := _other_answer(fields, columns, answer):
-        return fault
-    chat: list[Message] = [
-        {"role": "user", "content": question},
-        {"role": "assistant", "content": answer},
-    ]
-    return _example(fields, chat)
 
 
 def _with_input(fields: Fields, columns: Columns, question: str) -> str | Bad:

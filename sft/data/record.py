@@ -29,8 +29,10 @@ class Origin(msgspec.Struct, frozen=True):
     licence: str | None = None
 
 
-class Tested(msgspec.Struct, frozen=True):
+class TestFile(msgspec.Struct, frozen=True):
     """A file of test questions that the rows were compared with."""
+
+    __test__ = False  # not a test class of pytest's
 
     name: str
     rows: int
@@ -47,14 +49,14 @@ class DatasetRecord(msgspec.Struct, frozen=True):
     train: Train
     sources: list[Origin]
     held_out_sha256: str | None = None
-    decontaminated: list[Tested] | None = None
+    decontaminated: list[TestFile] | None = None
     counts: Mapping[str, int] = {}
     versions: Mapping[str, str] = {}
 
 
-def write(built: DatasetRecord, folder: Path) -> None:
+def write(record: DatasetRecord, folder: Path) -> None:
     """Write the record into the data set's folder."""
-    text = msgspec.json.format(msgspec.json.encode(built), indent=2) + b"\n"
+    text = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
     (folder / NAME).write_bytes(text)
 
 
@@ -66,21 +68,21 @@ def read(folder: Path) -> DatasetRecord:
     """
     path = folder / NAME
     try:
-        built = msgspec.json.decode(path.read_bytes(), type=DatasetRecord)
+        record = msgspec.json.decode(path.read_bytes(), type=DatasetRecord)
     except OSError as error:
         raise DataError(
             f"cannot read {path}: {error.strerror}; make the data set with `its-sft build`"
         ) from error
     except msgspec.DecodeError as error:
         raise DataError(f"{path} is no record of a data set: {error}") from error
-    if built.schema != SCHEMA:
+    if record.schema != SCHEMA:
         remedy = (
-            "update input-time-scaling" if built.schema > SCHEMA else "`its-sft build` it again"
+            "update input-time-scaling" if record.schema > SCHEMA else "`its-sft build` it again"
         )
         raise DataError(
-            f"{path}: schema: is {built.schema}, and this version reads {SCHEMA} only; {remedy}"
+            f"{path}: schema: is {record.schema}, and this version reads {SCHEMA} only; {remedy}"
         )
-    return built
+    return record
 
 
 def is_ours(folder: Path) -> bool:
@@ -109,6 +111,8 @@ def publish(part: Path, folder: Path) -> None:
     Raises:
         DataError: something was put beside the old set since; it is where the message says.
     """
+    # A folder that is not empty cannot be replaced in one step, as a file can. Between these two
+    # renames a kill leaves no set at `folder`; both are still there under their other names.
     old = folder.with_name(f".{folder.name}.{os.getpid()}")
     if folder.exists():
         folder.replace(old)

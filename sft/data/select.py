@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from ..errors import DataError
 from .decontaminate import Overlap, TestQuestions, normal
-from .examples import Columns, Shape, TrainingExample, recognise
+from .examples import Columns, RowShape, TrainingExample, recognise
 from .raw import Bad, Fields, Raw, digest
-from .sources import FILTERS, Source
+from .sets import FILTERS, Source
 
 Fits: TypeAlias = Callable[[TrainingExample], bool]
 
@@ -19,7 +19,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RowSpec:
     """What decides the rows."""
 
     name: str
@@ -41,7 +41,7 @@ class Selection:
     `held_out` are those of `numbers` that are not trained on.
     """
 
-    shape: Shape
+    shape: RowShape
     numbers: list[int]
     counts: Counter[str]
     sha256: str
@@ -53,11 +53,11 @@ class Selection:
 class _Pass:
     """One pass over all rows."""
 
-    def __init__(self, raw: Raw, wanted: Wanted) -> None:
+    def __init__(self, raw: Raw, wanted: RowSpec) -> None:
         self._raw, self._wanted = raw, wanted
         self._source = hashlib.sha256()
         self._salt = f"rows {wanted.seed} ".encode()
-        self.shape: Shape | None = wanted.source.shape if wanted.source else None
+        self.shape: RowShape | None = wanted.source.shape if wanted.source else None
         self.keys: list[tuple[bytes, int]] = []
         self.counts: Counter[str] = Counter()
         self.contaminated: list[tuple[int, Overlap]] = []
@@ -119,7 +119,7 @@ class _Pass:
 
 
 def select(
-    raw: Raw, wanted: Wanted, on_row: Callable[[], Any], fits: Fits | None = None
+    raw: Raw, wanted: RowSpec, on_row: Callable[[], Any], fits: Fits | None = None
 ) -> Selection:
     """Choose the rows: the first `wanted.rows` of those kept, in the order of a seeded hash.
 
@@ -151,7 +151,7 @@ def select(
 
 
 def _fitting(
-    numbers: Sequence[int], raw: Raw, found: _Pass, wanted: Wanted, fits: Fits
+    numbers: Sequence[int], raw: Raw, found: _Pass, wanted: RowSpec, fits: Fits
 ) -> list[int]:
     """Return the first rows that are short enough; longer ones before them are counted."""
     assert found.shape is not None
@@ -169,7 +169,7 @@ def _fitting(
     return kept
 
 
-def _held_out(numbers: Sequence[int], raw: Raw, shape: Shape, wanted: int) -> frozenset[int]:
+def _held_out(numbers: Sequence[int], raw: Raw, shape: RowShape, wanted: int) -> frozenset[int]:
     """Return the last rows whose question no other row has: else a trained question is asked.
 
     Raises:
@@ -188,14 +188,14 @@ def _held_out(numbers: Sequence[int], raw: Raw, shape: Shape, wanted: int) -> fr
     return frozenset(alone[-wanted:])
 
 
-def _question(raw: Raw, shape: Shape, number: int) -> bytes:
+def _question(raw: Raw, shape: RowShape, number: int) -> bytes:
     example = shape(raw.fetch(number))
     if isinstance(example, Bad):
         raise DataError(f"{raw.at(number)}: changed while it was read")
     return digest(normal(example.question))
 
 
-def _too_few(wanted: Wanted, counts: Counter[str], bad: Sequence[str]) -> str:
+def _too_few(wanted: RowSpec, counts: Counter[str], bad: Sequence[str]) -> str:
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "kept")
     needed = f"{wanted.rows:,} rows" if wanted.rows is not None else "a row"
     left = counts["kept"] - counts["left out by --max-tokens"]

@@ -51,7 +51,7 @@ def load(name: str) -> ChatTokenizer:
     return found
 
 
-class Tokens:
+class TokenCounter:
     """Counts the tokens of chats as the chat template of the tokenizer `name` writes them.
 
     Raises:
@@ -100,7 +100,12 @@ class Room:
     """
 
     def __init__(
-        self, tokens: Tokens, most: int, contexts: Iterable[str], layout: Layout, spare: int = 0
+        self,
+        tokens: TokenCounter,
+        most: int,
+        contexts: Iterable[str],
+        layout: Layout,
+        spare: int = 0,
     ) -> None:
         self._tokens, self._most, self._layout, self._spare = tokens, most, layout, spare
         texts = set(contexts)

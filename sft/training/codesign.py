@@ -14,7 +14,7 @@ import msgspec
 from its import manifest
 from its.manifest import CoDesign, Manifest, ManifestError, Train
 
-from ..data import record as built
+from ..data import record as records
 from ..data.record import DatasetRecord
 from ..errors import DataError, TrainingError
 
@@ -128,7 +128,7 @@ def checked_data(data: Path, wanted: Declared) -> DatasetRecord:
         DataError: it has no record.
     """
     folder = data.parent
-    record = built.read(folder)
+    record = records.read(folder)
     for name, said, was in (
         ("strategy", wanted.strategy, record.train.strategy),
         ("placement", wanted.placement, record.train.placement),
@@ -140,15 +140,15 @@ def checked_data(data: Path, wanted: Declared) -> DatasetRecord:
             )
     assert record.train.dataset is not None
     _check_file(data, record.train.dataset.sha256)
-    if (folder / built.HELD_OUT).exists():
-        _check_file(folder / built.HELD_OUT, record.held_out_sha256)
+    if (folder / records.HELD_OUT).exists():
+        _check_file(folder / records.HELD_OUT, record.held_out_sha256)
     return record
 
 
 def _check_file(path: Path, sha256: str | None) -> None:
     if _sha256(path) != sha256:
         raise TrainingError(
-            f"{path} is not the file that {path.with_name(built.NAME)} describes: it was changed"
+            f"{path} is not the file that {path.with_name(records.NAME)} describes: it was changed"
             " after `its-sft build`; build it again"
         )
 

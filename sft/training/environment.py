@@ -123,5 +123,5 @@ def borrow(*modules: str) -> None:
     if not python.exists() or python.parent == Path(sys.executable).parent:
         return
     variables_ = {**variables(program), LENT: str(python.parent.parent)}
-    sys.stdout.flush()
+    sys.stdout.flush()  # execve replaces the process, and what Python has buffered would be lost
     os.execve(python, [str(python), "-m", "sft", *sys.argv[1:]], variables_)

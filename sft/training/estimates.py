@@ -63,7 +63,7 @@ class Estimate:
     @property
     def tokens(self) -> int:
         """Tokens of the rows that a GPU holds at a time."""
-        return self.recipe.method.tokens * self.recipe.hardware.micro_batch
+        return self.recipe.hyperparameters.tokens * self.recipe.hardware.micro_batch
 
     @property
     def gpu(self) -> float:
@@ -74,13 +74,13 @@ class Estimate:
     @property
     def logits(self) -> float:
         """What the logits of one row of the full length take, with their loss."""
-        return float(LOGIT_BYTES) * self.recipe.base.words * self.recipe.method.tokens
+        return float(LOGIT_BYTES) * self.recipe.base.words * self.recipe.hyperparameters.tokens
 
     @property
     def longest_evaluated(self) -> int:
         """Tokens of the longest held-out row that fits on a GPU of 80 GB, or the full length."""
         fit = (GPU_BYTES - 2e9 - self.states) / (LOGIT_BYTES * self.recipe.base.words)
-        return min(self.recipe.method.tokens, int(fit) // 1_000 * 1_000)
+        return min(self.recipe.hyperparameters.tokens, int(fit) // 1_000 * 1_000)
 
     @property
     def main_memory(self) -> float:
@@ -112,7 +112,7 @@ class Estimate:
         recipe = self.recipe
         if recipe.hardware.gpus == 0:
             return False  # a smoke test is over in minutes
-        few = recipe.method.epochs <= 5
+        few = recipe.hyperparameters.epochs <= 5
         return bool(recipe.adapter) or few or self._all_states <= DISK
 
     @property
@@ -120,12 +120,12 @@ class Estimate:
         """Checkpoints that are kept: all epochs, or the last two where states are too large."""
         recipe = self.recipe
         if recipe.adapter or not self.resumable or self._all_states <= DISK:
-            return recipe.method.epochs
+            return recipe.hyperparameters.epochs
         return 2
 
     @property
     def _all_states(self) -> float:
-        return self.recipe.method.epochs * self.states_on_disk
+        return self.recipe.hyperparameters.epochs * self.states_on_disk
 
     @property
     def checkpoint(self) -> float:
@@ -144,7 +144,7 @@ class Estimate:
     def hours(self) -> float:
         """8 operations a parameter and token (forward, recomputed forward, backward), and Adam."""
         recipe = self.recipe
-        tokens = recipe.set.trained * recipe.set.mean_tokens * recipe.method.epochs
+        tokens = recipe.set.trained * recipe.set.mean_tokens * recipe.hyperparameters.epochs
         flops = H100_FLOPS * UTILISATION * (0.25 if recipe.hardware.precision == "fp32" else 1)
         seconds = 8 * recipe.base.parameters * tokens / (max(1, recipe.hardware.gpus) * flops)
         return (seconds * self.waiting + self.adam_seconds) / 3600

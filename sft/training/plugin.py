@@ -54,6 +54,7 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
         self._trained = False
 
     def get_input_args(self) -> str:
+        # A path, not the class: Axolotl imports it while it builds the schema.
         return "sft.training.plugin.InputTimeArgs"
 
     def register(self, cfg: Any) -> None:
@@ -64,6 +65,8 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
         """
         self._begin()  # a sweep trains several times in one process, by one plugin
         codesign.declared(cfg.get("input_time"))
+        # Axolotl registers plugins again in Ray's workers, with a configuration that it has
+        # changed: the first hash, of what the user wrote, is kept.
         cfg[HASH] = cfg.get(HASH) or fingerprint.config_sha256(cfg)
         cfg["dataset_prepared_path"] = str(fingerprint.prepared(cfg))
 
@@ -77,8 +80,8 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
         Axolotl loads the prepared rows again for training, as another plugin might load them too.
 
         Raises:
-            TrainingError: the data, the batch or the checkpoint to go on from is not what was said.
-            TrainingError: Axolotl's rows are not the file's, or something else is learnt.
+            TrainingError: the data, the batch or the checkpoint to go on from is not what was said,
+                Axolotl's rows are not the file's, or something else is learnt.
             DataError: the data set has no record.
         """
         from axolotl.common.datasets import load_datasets
@@ -164,6 +167,7 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
     def _check_resumed(self, cfg: Any) -> None:
         from axolotl.utils.train import determine_last_checkpoint
 
+        # Axolotl chooses the checkpoint by itself and reads no manifest of it.
         if checkpoint := determine_last_checkpoint(cfg):
             codesign.check_resumed(Path(checkpoint), self._manifest(cfg))
 

@@ -34,6 +34,7 @@ def prove(cfg: Any, train: Rows, held: Rows | None, tokenizer: Any) -> Proof:
     Raises:
         TrainingError: they differ, or something else than the answers is learnt.
     """
+    # `val_set_size` takes the rows for the eval loss out of `datasets`; `test_datasets` are others.
     split = held if held is not None and not cfg.get("test_datasets") else None
     _check(cfg, "datasets", _Both(train, split) if split is not None else train, tokenizer)
     if held is not None and split is None:
@@ -104,6 +105,7 @@ def chats(cfg: Any, dataset: Any, path: Path, tokenizer: Any) -> Iterator[Chat]:
 def _text(strategy: Any, row: Mapping[str, Any]) -> str:
     from axolotl.utils.dict import remove_none_values
 
+    # Axolotl's tokenize_prompt does it too: the data set library fills absent keys with None.
     turns = strategy.get_conversation_thread(remove_none_values(row))
     text: str = strategy.prompter.build_prompt_text(turns)
     return text
@@ -135,6 +137,8 @@ def check_same_everywhere(sha256: str) -> None:
 
     if not (group.is_available() and group.is_initialized()):
         return
+    # A collective call: if one process raised before this line, the others would wait for it here
+    # until the group's own time limit.
     found: list[str] = [""] * group.get_world_size()
     group.all_gather_object(found, sha256)
     if len(set(found)) > 1:

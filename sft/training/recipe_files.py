@@ -39,8 +39,9 @@ def write(recipes: Iterable[Recipe], folder: Path) -> list[Path]:
 def render(recipe: Recipe) -> str:
     """Return the whole file."""
     text: str = _template().render(
-        recipe=recipe, method=recipe.method, hardware=recipe.hardware, estimate=Estimate(recipe)
-    )
+        recipe=recipe, hyper=recipe.hyperparameters, hardware=recipe.hardware,
+        estimate=Estimate(recipe),
+    )  # fmt: skip
     return text
 
 

@@ -12,6 +12,7 @@ from functools import cache
 
 from its.strategies import LETTERS, STRATEGIES
 
+from ..data.sets import SETS, Hyperparameters, TrainingSet
 from ..errors import TrainingError
 
 
@@ -75,68 +76,11 @@ BASES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Hyperparameters:
-    """Hyper-parameters that somebody published, and who."""
+LARGE = 3e10
+"""Parameters from which a base needs all GPUs of a machine."""
 
-    cited: str
-    learning_rate: float
-    epochs: int
-    batch: int
-    tokens: int
-    warmup: float = 0.0
-    weight_decay: float = 0.0
-    beta2: float = 0.999
-
-
-S1 = Hyperparameters(
-    "s1: Simple test-time scaling (arXiv 2501.19393; train/sft.sh): 16 rows a step, 5 epochs",
-    1e-5, 5, 16, 32_768, warmup=0.05, weight_decay=1e-4, beta2=0.95,
-)  # fmt: skip
-LIMO = Hyperparameters(
-    "LIMO: Less is More for Reasoning (arXiv 2502.03387v3): 64 rows a step, 15 epochs, no warm-up",
-    5e-6, 15, 64, 16_384,
-)  # fmt: skip
-OPEN_THINKER = Hyperparameters(
-    "OpenThinker-32B's model card (open-thoughts): 96 rows a step, 3 epochs, 16,384 tokens",
-    1e-5, 3, 96, 16_384, warmup=0.1,
-)  # fmt: skip
-SHORT = Hyperparameters(
-    "no publication: rows are short; epochs and rate as OpenThinker's",
-    1e-5, 3, 16, 1_024, warmup=0.05,
-)  # fmt: skip
-SMOKE = Hyperparameters(
-    "no publication: as many steps as show that the loss falls", 1e-4, 2, 4, 512, warmup=0.1
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Set:
-    """A training set as the recipes see it; `mean_tokens` is an assumption for the hours.
-
-    `held_out` of the rows are not trained on: they choose among the epochs.
-    """
-
-    rows: int
-    mean_tokens: int
-    method: Hyperparameters
-    held_out: int = 50
-    plain: bool = False
-    """Its answers open no `<think>`."""
-
-    @property
-    def trained(self) -> int:
-        return self.rows - self.held_out
-
-
-SETS = {
-    "ot-1k": Set(1_000, 9_000, S1),
-    "ot-15k": Set(15_000, 9_000, OPEN_THINKER, held_out=150),
-    "limo": Set(817, 7_000, LIMO, plain=True),
-    "limo-v2": Set(800, 7_000, LIMO, plain=True),
-    "gsm8k-1k": Set(1_000, 250, SHORT),
-    "smoke": Set(64, 120, SMOKE, held_out=0),
-}
+MANY = 10_000
+"""Rows from which a large base is trained on four machines, unless the name says otherwise."""
 
 NODES = {"16gpu": SIXTEEN, "32gpu": THIRTY_TWO}
 VARIANTS = ("", "lora", "qlora", *NODES)
@@ -157,7 +101,7 @@ class Recipe:
         return BASES[self.base_name]
 
     @property
-    def set(self) -> Set:
+    def set(self) -> TrainingSet:
         return SETS[self.set_name]
 
     @property
@@ -168,17 +112,17 @@ class Recipe:
     def hardware(self) -> Hardware:
         if self.adapter:
             return self.base.adapter
-        if self.base.parameters > 3e10 and self.set_name == "ot-15k" and not self.variant:
+        if self.base.parameters > LARGE and self.set.trained > MANY and not self.variant:
             return THIRTY_TWO
         found = NODES.get(self.variant, self.base.full)
         # One row at a time where rows are long; the short sets fill a step faster.
-        return replace(found, micro_batch=1) if self.method.tokens > 1_024 else found
+        return replace(found, micro_batch=1) if self.hyperparameters.tokens > 1_024 else found
 
     @property
-    def method(self) -> Hyperparameters:
-        """The cited method; adapters take ten times the rate (LoRA Without Regret, 2025)."""
-        method = self.set.method
-        return replace(method, learning_rate=10 * method.learning_rate) if self.adapter else method
+    def hyperparameters(self) -> Hyperparameters:
+        """The cited ones; adapters take ten times the rate (LoRA Without Regret, 2025)."""
+        cited = self.set.hyperparameters
+        return replace(cited, learning_rate=10 * cited.learning_rate) if self.adapter else cited
 
     @property
     def name(self) -> str:
@@ -208,11 +152,13 @@ class Recipe:
 
     @property
     def accumulation(self) -> int:
-        return self.method.batch // (self.hardware.micro_batch * max(1, self.hardware.gpus))
+        return self.hyperparameters.batch // (
+            self.hardware.micro_batch * max(1, self.hardware.gpus)
+        )
 
     @property
     def steps(self) -> int:
-        return -(-self.set.trained // self.method.batch) * self.method.epochs
+        return -(-self.set.trained // self.hyperparameters.batch) * self.hyperparameters.epochs
 
     @property
     def possible(self) -> bool:
@@ -222,10 +168,10 @@ class Recipe:
             return False
         if self.set_name == "smoke" and (self.strategy != "random" or self.variant == "qlora"):
             return False
-        large = self.base.parameters > 3e10
+        large = self.base.parameters > LARGE
         if self.variant == "lora" and large:
             return False  # each GPU has a copy of the base, and in bf16 it leaves no room for rows
-        return self.method.batch % rows == 0 and (large or self.variant not in NODES)
+        return self.hyperparameters.batch % rows == 0 and (large or self.variant not in NODES)
 
 
 def recipes() -> Iterator[Recipe]:

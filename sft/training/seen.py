@@ -152,4 +152,5 @@ def sample(rows: int) -> range:
 
 
 def _bytes(ids: Sequence[int]) -> bytes:
+    # A fixed width and byte order, so that the manifest's hash is the same on every machine.
     return np.asarray(ids, dtype="<i4").tobytes()

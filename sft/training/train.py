@@ -12,7 +12,7 @@ from rich.console import Console
 
 from its import manifest
 
-from ..data import record as built
+from ..data import record as records
 from ..errors import AxolotlError, DataError
 from . import environment
 from .fingerprint import config_sha256
@@ -111,7 +111,7 @@ def _ended(content: Mapping[str, Any], train: manifest.Train) -> bool:
 def _built_anew(content: Mapping[str, Any], trained_on: manifest.Dataset | None) -> bool:
     """Tell whether a training file's data are not those of the checkpoint; gone ones are."""
     try:
-        now = built.read(Path(content["datasets"][0]["path"]).parent).train.dataset
+        now = records.read(Path(content["datasets"][0]["path"]).parent).train.dataset
     except (DataError, LookupError, TypeError):
         return False
     return now is not None and trained_on is not None and now.sha256 != trained_on.sha256

@@ -1,11 +1,13 @@
 """The personas of a data set as they are kept: a journal while they are written, then one file.
 
 The journal `OUT.part` takes each persona the moment that it is there, in any order, so that a kill
-loses nothing that was paid for; the finished file `OUT` has them in the order of the rows.
+loses nothing that was paid for. It knows a row by the hash of its question, so that it stays true
+where lines were added, removed or moved meanwhile. The finished `OUT` has the order of the rows.
 """
 
+import hashlib
 import os
-from array import array
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,18 +16,17 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
-from its.files import whole
+from its.files import atomic_open
 
 from ..errors import DataError
-
-NONE = 2**64 - 1
-"""Stands in the index for a row that is not there yet."""
+from ..rows import QuestionRow
 
 
 class WrittenPersona(msgspec.Struct, frozen=True, omit_defaults=True):
     """The persona of one row. `asked` is the strategy of the job, `strategy` the one drawn.
 
-    `faults` are those of the texts that were refused; `tokens` is what all attempts cost.
+    `faults` are those of the texts that were refused; `tokens` is what all attempts cost. `job` is
+    a hash of what decides the texts; personas of one job may stand in one file.
     """
 
     row: int
@@ -39,6 +40,7 @@ class WrittenPersona(msgspec.Struct, frozen=True, omit_defaults=True):
     prompt_sha256: str
     faults: list[str] = []
     tokens: int = 0
+    job: str = ""
 
 
 _DECODER = msgspec.json.Decoder(WrittenPersona)
@@ -94,15 +96,15 @@ class Journal:
     """A `with` block that adds personas to `OUT.part`; `job` is what decides their texts.
 
     Raises:
-        DataError: there is a journal of another job, it cannot be read, or another run has it.
+        DataError: journal or `OUT` is of another job or cannot be read, or another run is at work.
     """
 
     def __init__(self, out: Path, job: dict[str, Any]) -> None:
         self._out, self._job = out, msgspec.json.encode({"job": job})
+        self.job = hashlib.sha256(self._job).hexdigest()[:16]
         self.path = out.with_name(out.name + ".part")
         self._lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
-        self._offsets = array("Q")
-        self.count = 0
+        self._offsets: dict[bytes, int] = {}
 
     def __enter__(self) -> "Journal":
         with ExitStack() as stack:
@@ -110,8 +112,10 @@ class Journal:
                 stack.enter_context(self._lock)
             except Timeout:
                 raise DataError(f"{self.path}: another run is at work on it") from None
+            self._refuse_other_job()
             self._file = stack.enter_context(self.path.open("a+b"))
             self._load()
+            self._take_over()
             self._held = stack.pop_all()
         return self
 
@@ -123,25 +127,77 @@ class Journal:
     ) -> None:
         self._held.close()
 
-    def __contains__(self, row: int) -> bool:
-        return row < len(self._offsets) and self._offsets[row] != NONE
+    def __contains__(self, question_sha256: str) -> bool:
+        return bytes.fromhex(question_sha256) in self._offsets
 
     def add(self, written: WrittenPersona) -> None:
         """Keep one persona; when this returns, a kill does not lose it."""
         offset = self._file.seek(0, os.SEEK_END)
         self._file.write(msgspec.json.encode(written) + b"\n")
+        # Flushed, not synced to the disk: a kill of the process loses nothing. A machine that fails
+        # may lose the last rows, which are then asked for again.
         self._file.flush()
-        self._index(written.row, offset)
+        self._offsets[bytes.fromhex(written.question_sha256)] = offset
 
-    def finish(self) -> None:
-        """Write `OUT` in the order of the rows, whole or not at all, and drop the journal."""
-        with whole(self._out) as file:
-            for offset in self._offsets:
-                if offset != NONE:
-                    self._file.seek(offset)
-                    file.write(self._file.readline())
+    def texts(self) -> Iterator[str]:
+        """Yield every persona that is kept."""
+        return (self._read(offset).persona for offset in list(self._offsets.values()))
+
+    def finish(self, rows: Iterable[QuestionRow]) -> None:
+        """Write `OUT` in the order of `rows`, whole or not at all, and drop the journal.
+
+        A question that stands in several rows was written for once, and its cost stands once.
+
+        Raises:
+            DataError: a row has no persona here.
+        """
+        paid: set[str] = set()
+        with atomic_open(self._out) as file:
+            for row in rows:
+                written = self._of(row)
+                if written.question_sha256 in paid:
+                    written = msgspec.structs.replace(written, faults=[], tokens=0)
+                paid.add(written.question_sha256)
+                file.write(msgspec.json.encode(written) + b"\n")
         self.path.unlink()
         Path(self._lock.lock_file).unlink()
+
+    def _of(self, row: QuestionRow) -> WrittenPersona:
+        offset = self._offsets.get(bytes.fromhex(row.question_sha256))
+        if offset is None:
+            raise DataError(
+                f"line {row.number} has no persona yet: the file has changed. Run the same command"
+                " again"
+            )
+        return msgspec.structs.replace(self._read(offset), row=row.number)
+
+    def _read(self, offset: int) -> WrittenPersona:
+        self._file.seek(offset)
+        return _DECODER.decode(self._file.readline())
+
+    def _refuse_other_job(self) -> None:
+        """Look at the first line of a finished `OUT`, before a journal is begun beside it."""
+        first = next(self._finished(), None)
+        if first is not None and first.job != self.job:
+            raise DataError(
+                f"{self._out} holds the personas of another job (another strategy, seed, model,"
+                " sampling, prompt or bank). Name another --out, or delete the file"
+            )
+
+    def _take_over(self) -> None:
+        """Keep what a finished `OUT` holds: it was paid for, and only new questions are asked."""
+        for written in self._finished():
+            if written.question_sha256 not in self:
+                self.add(written)
+
+    def _finished(self) -> Iterator[WrittenPersona]:
+        try:
+            file = self._out.open("rb")
+        except FileNotFoundError:
+            return
+        with file:
+            for number, line in enumerate(file, 1):
+                yield _decoded(line, self._out, number)
 
     def _load(self) -> None:
         self._file.seek(0)
@@ -161,14 +217,9 @@ class Journal:
             if not line.endswith(b"\n"):
                 break  # killed while it was written
             try:
-                self._index(_DECODER.decode(line).row, end)
-            except msgspec.MsgspecError as error:
+                kept = _DECODER.decode(line)
+                self._offsets[bytes.fromhex(kept.question_sha256)] = end
+            except (msgspec.MsgspecError, ValueError) as error:
                 raise DataError(f"{self.path} is damaged at byte {end}: {error}") from error
             end += len(line)
-        self._file.truncate(end)
-
-    def _index(self, row: int, offset: int) -> None:
-        if row >= len(self._offsets):
-            self._offsets.extend([NONE] * (row + 1 - len(self._offsets)))
-        self.count += self._offsets[row] == NONE
-        self._offsets[row] = offset
+        self._file.truncate(end)  # the next row must not be glued to half of one

@@ -87,6 +87,7 @@ async def in_parallel(
                 except StopIteration:
                     left = False
                     break
+                # `running` keeps the task alive: the event loop itself holds only a weak reference.
                 task = asyncio.create_task(call(job))
                 running.add(task)
                 task.add_done_callback(results.put_nowait)

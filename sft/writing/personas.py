@@ -1,11 +1,11 @@
 """`its-sft personas`: a model writes the personas of a whole data set.
 
-Rows are read as they are needed and kept as they come, so that a hundred thousand questions need
-no more memory than a hundred (an index of 8 bytes a row aside).
+Rows are read as they are needed and kept as they come. Only an index stays in memory, of about 400
+bytes a question: hashes, places in the journal, and what shows which texts are much alike.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,11 @@ import msgspec
 from its import seeds, strategies
 from its.personas.generate import Ask, Reply, reply, write
 from its.personas.prompts import load
+from its.personas.twins import Twins
 from its.strategies import Pick, Shelf
 from its.types import Message
 
+from ..errors import DataError
 from ..rows import MEMBER, QuestionRow, read
 from .journal import Journal, WrittenPersona
 from .pace import Pace, in_parallel
@@ -36,8 +38,23 @@ BUSY = frozenset({429, 503})
 AGAIN = BUSY | {500, 502, 504}
 
 
+THERE_SECONDS = 3.0
+"""An engine to which no connection can be made within so long is not there."""
+
+
 class EngineGone(Exception):
     """The engine does not answer as one; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaEngine:
+    """The engine that writes personas, and how it is asked: at most `most` calls at once."""
+
+    url: str
+    model: str
+    sampling: Mapping[str, Any]
+    key: str | None
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +64,7 @@ class WritingJob:
     strategy: str
     seed: int
     shelf: Shelf
-    model: str
-    sampling: Mapping[str, Any]
+    engine: PersonaEngine
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -57,8 +73,9 @@ class WritingJob:
         names = strategies.MIXABLE if mix else [self.strategy]
         prompts = {name: load(name).sha256 for name in names}
         return {
-            "strategy": self.strategy, "seed": self.seed, "mix": mix, "model": self.model,
-            "sampling": dict(self.sampling), "prompts": prompts, "bank": self.shelf.bank.sha256,
+            "strategy": self.strategy, "seed": self.seed, "mix": mix, "model": self.engine.model,
+            "sampling": dict(self.engine.sampling), "prompts": prompts,
+            "bank": self.shelf.bank.sha256,
         }  # fmt: skip
 
 
@@ -102,7 +119,21 @@ class EngineClient:
 
     def __init__(self, client: httpx.AsyncClient, job: WritingJob, pace: Pace) -> None:
         self._client, self._pace = client, pace
-        self._fixed = {"model": job.model, **job.sampling}
+        self._fixed = {"model": job.engine.model, **job.engine.sampling}
+
+    async def require_there(self) -> None:
+        """Connect once, before anything is asked; whatever the engine answers will do.
+
+        Raises:
+            EngineGone: no connection can be made.
+        """
+        try:
+            await self._client.get("models", timeout=THERE_SECONDS)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            reason = str(error) or "no connection in time"
+            raise EngineGone(f"cannot be reached ({reason})") from error
+        except httpx.TransportError:
+            return  # it is there, and busy; the first question will tell
 
     async def ask(self, messages: Sequence[Message], seed: int) -> Reply:
         """Return one reply, tried again while the engine is busy or away.
@@ -137,21 +168,24 @@ async def run(
     job: WritingJob, rows: Path, journal: Journal, engine: EngineClient, pace: Pace,
     on_row: Callable[[Summary], None],
 ) -> Summary:  # fmt: skip
-    """Write the personas of all rows that `journal` does not have.
+    """Write the personas of all questions that `journal` does not have, each once.
 
     Raises:
         DataError: a row has no question.
         EngineGone: so many rows failed one after the other that the engine must be gone.
     """
     summary, in_vain = Summary(), 0
-    todo = (row for row in read(rows) if row.number not in journal)
+    twins = Twins()
+    for text in journal.texts():
+        twins.add(text)
 
     async def work(row: QuestionRow) -> WrittenPersona | Failed:
         try:
-            return await _one(row, job, engine.ask)
+            return await _one(row, job, journal.job, engine.ask, twins)
         except EngineGone as error:
             return Failed(row.number, str(error))
 
+    todo = _todo(rows, journal)
     async with aclosing(in_parallel(todo, work, pace)) as results:  # no call outlives an error
         async for result in results:
             if isinstance(result, Failed):
@@ -167,15 +201,23 @@ async def run(
     return summary
 
 
-async def _one(row: QuestionRow, job: WritingJob, ask: Ask) -> WrittenPersona:
-    pick = strategies.choose(
-        job.strategy, row.question, shelf=job.shelf, seed=job.seed, member=MEMBER
-    )
-    prompt, domain = writable(pick)
+def _todo(rows: Path, journal: Journal) -> Iterator[QuestionRow]:
+    begun: set[str] = set()
+    for row in read(rows):
+        if row.question_sha256 not in journal and row.question_sha256 not in begun:
+            begun.add(row.question_sha256)
+            yield row
+
+
+async def _one(
+    row: QuestionRow, job: WritingJob, job_sha256: str, ask: Ask, twins: Twins
+) -> WrittenPersona:
+    pick, prompt, domain = _pick(job, row.question)
     seed = seeds.derive("persona", job.seed, MEMBER)
     bank = job.shelf.bank
-    written = await write(prompt, row.question, bank.domain(domain), ask=ask, seed=seed)
-    assert pick is not None
+    written = await write(
+        prompt, row.question, bank.domain(domain), ask=ask, seed=seed, twins=twins
+    )
     return WrittenPersona(
         row=row.number,
         question_sha256=row.question_sha256,
@@ -184,22 +226,29 @@ async def _one(row: QuestionRow, job: WritingJob, ask: Ask) -> WrittenPersona:
         source="generate" if written.persona else "bank",
         domain=domain,
         persona=written.persona or pick.text,
-        model=job.model,
+        model=job.engine.model,
         prompt_sha256=load(prompt).sha256,
         faults=list(written.faults),
         tokens=written.usage["total_tokens"],
+        job=job_sha256,
     )
 
 
-def writable(pick: Pick | None) -> tuple[str, str]:
-    """Return prompt and domain of what a model can write.
+def check_writable(job: WritingJob) -> None:
+    """Check that the strategy leaves something to write, before anything is asked.
 
     Raises:
-        ValueError: the strategy leaves nothing to write.
+        DataError: it does not.
     """
+    _pick(job, "?")
+
+
+def _pick(job: WritingJob, question: str) -> tuple[Pick, str, str]:
+    """Return what the bank would give to a question, and the prompt and domain to write it by."""
+    pick = strategies.choose(job.strategy, question, shelf=job.shelf, seed=job.seed, member=MEMBER)
     if pick is None or pick.prompt is None or pick.domain is None:
-        raise ValueError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
-    return pick.prompt, pick.domain
+        raise DataError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
+    return pick, pick.prompt, pick.domain
 
 
 def _reply(raw: bytes) -> Reply:

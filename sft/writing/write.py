@@ -1,84 +1,85 @@
 """The command `its-sft personas`: its bar, its summary, and what it runs on."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 
-from its import strategies
 from its.cli import bar
-from its.strategies import Shelf
+from its.variety import variety
 
-from ..rows import MEMBER, count
-from .journal import Journal
+from ..cli import CLI
+from ..rows import questions, read
+from .journal import Journal, PersonaFile
 from .pace import Pace
-from .personas import EngineClient, EngineGone, Summary, WritingJob, run, writable
+from .personas import EngineClient, EngineGone, Summary, WritingJob, check_writable, run
 
 CALL_SECONDS = 600.0
 SHOWN = 10
 """Failures that are listed; the rest is counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class PersonaEngine:
-    """Who writes, and how it is asked."""
-
-    url: str
-    model: str
-    sampling: Mapping[str, Any]
-    key: str | None
-    most: int
-
-
-async def write_all(
-    file: Path, strategy: str, seed: int, shelf: Shelf, server: PersonaEngine, out: Path
-) -> bool:
+async def write_all(job: WritingJob, file: Path, out: Path) -> bool:
     """Write the personas of `file` to `out`; tell whether all rows have one.
 
     Raises:
-        ValueError: the strategy leaves nothing to write.
-        DataError: a row has no question.
-        DataError: there is a journal of another job.
+        DataError: the strategy leaves nothing to write, a row has no question, there are no rows,
+            or what stands at `out` is of another job.
     """
-    writable(strategies.choose(strategy, "?", shelf=shelf, seed=seed, member=MEMBER))
-    job = WritingJob(strategy, seed, shelf, server.model, server.sampling)
+    check_writable(job)
     console = Console(stderr=True)
-    total = count(file)
+    wanted = questions(file)
+    with Journal(out, job.identity) as journal:
+        before = sum(question in journal for question in wanted)
+        if before == len(wanted):
+            console.print(
+                f"{out} has the personas of all {before:,} questions: nothing to write. Delete it"
+                " to have them written anew", style="green", markup=False, soft_wrap=True,
+            )  # fmt: skip
+            journal.finish(read(file))
+            return True
+        if before:
+            console.print(f"going on after {before:,} of {len(wanted):,} rows")
+        try:
+            summary = await _ask_all(job, file, journal, before, len(wanted))
+        except EngineGone as error:
+            CLI.say(
+                f"the engine at {job.engine.url} {error}. What was written is kept in"
+                f" {journal.path}; run the same command again to go on from there",
+                "red",
+            )
+            return False
+        complete = all(question in journal for question in wanted)
+        if complete:
+            journal.finish(read(file))
+    _print_summary(console, summary, out if complete else journal.path)
+    if complete:
+        distinct, effective = variety(PersonaFile(out).texts())
+        console.print(
+            f"{distinct:,} different personas, {effective:,.1f} effective: a set in which each of"
+            " so many stands equally often would vary as much", soft_wrap=True,
+        )  # fmt: skip
+    return complete
+
+
+async def _ask_all(
+    job: WritingJob, file: Path, journal: Journal, before: int, total: int
+) -> Summary:
+    server = job.engine
     pace = Pace(server.most)
     limits = httpx.Limits(max_connections=server.most, max_keepalive_connections=server.most)
-    headers = {"content-type": "application/json"}
-    if server.key:
-        headers["authorization"] = f"Bearer {server.key}"
-    with Journal(out, job.identity) as journal:
-        before = journal.count
-        if before:
-            console.print(f"going on after {before:,} of {total:,} rows")
-        async with httpx.AsyncClient(
-            base_url=server.url, headers=headers, limits=limits, timeout=CALL_SECONDS,
-            trust_env=False,
-        ) as client:  # fmt: skip
-            engine = EngineClient(client, job, pace)
-            with _bar(total, before, pace) as on_row:
-                try:
-                    summary = await run(job, file, journal, engine, pace, on_row)
-                except EngineGone as error:
-                    console.print(
-                        f"its-sft: the engine at {server.url} {error}. What was written is kept in"
-                        f" {journal.path}; the same command goes on from there",
-                        style="red", markup=False, soft_wrap=True,
-                    )  # fmt: skip
-                    return False
-        complete = journal.count >= total
-        if complete:
-            journal.finish()
-    _tell(console, summary, out if complete else journal.path)
-    return complete
+    headers = {"authorization": f"Bearer {server.key}"} if server.key else {}
+    async with httpx.AsyncClient(
+        base_url=server.url, headers=headers, limits=limits, timeout=CALL_SECONDS, trust_env=False
+    ) as client:
+        engine = EngineClient(client, job, pace)
+        await engine.require_there()
+        with _bar(total, before, pace) as on_row:
+            return await run(job, file, journal, engine, pace, on_row)
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def _bar(total: int, before: int, pace: Pace) -> Iterator[Callable[[Summary], No
         yield on_row
 
 
-def _tell(console: Console, summary: Summary, kept: Path) -> None:
+def _print_summary(console: Console, summary: Summary, kept: Path) -> None:
     """Say how the rows of this run ended, and list what failed."""
     table = Table(box=None, pad_edge=False)
     table.add_column("personas of this run")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from its.sse import Event, Reader, looks_like_events
+from its.sse import Event, Reader, lines, looks_like_events
 
 
 def read(*pieces: bytes) -> list[Event]:
@@ -47,6 +47,18 @@ def test_a_long_line_in_small_pieces_is_joined_once() -> None:
         assert reader.feed(b"data: xxxxxxxxxxxxxxxxxxxx") == []
     [event] = reader.feed(b"\n\n")
     assert len(event.data) == 200_000 * 26 - 6
+
+
+@given(st.binary() | st.text("ab\n\r\u2028\u0085\x0b\x0c\x1c").map(str.encode))
+def test_lines_end_in_lf_cr_and_crlf_only(data: bytes) -> None:
+    found = lines(data)
+    assert b"".join(found) == data
+    for line in found:
+        content = line.rstrip(b"\r\n")
+        end = line[len(content) :]
+        assert end in (b"\n", b"\r", b"\r\n") or (end == b"" and line == found[-1])
+        assert b"\n" not in content
+        assert b"\r" not in content
 
 
 def test_what_looks_like_events() -> None:

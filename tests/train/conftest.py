@@ -16,9 +16,8 @@ from its.strategies import Shelf
 from its.types import Layout
 from proxy.tools import models
 from sft.checkpoints import gguf_tokenizer
-from sft.data.build import Asked, Limit, build_all
+from sft.data.build import BuildOptions, build
 from sft.data.compose import ContextOptions
-from sft.data.examples import Columns
 from sft.training.recipe_files import render
 from sft.training.recipes import named
 from tests.conftest import PLAIN, ROOT
@@ -173,11 +172,10 @@ def built(work: Path) -> Callable[..., Path]:
 
     def made(out: str, strategy: str = "random", rows: int = 16, **more: Any) -> Path:
         held, seed = more.pop("held_out", 0), more.pop("seed", 0)
-        limit = Limit(*more.pop("limit", ()))
         source = str(more.pop("source", ROOT / "sft" / "smoke.jsonl"))
-        asked = Asked(None, source, None, rows, (), (), Columns(), False, held_out=held)
+        options = BuildOptions(source=source, rows=rows, held_out=held, **more)
         how = ContextOptions(strategy, Layout(), seed, Shelf(bank.load()))
-        assert build_all(asked, how, work / "data" / out, limit, None, None)
+        assert build(options, how, work / "data" / out)
         return work / "data" / out
 
     return made

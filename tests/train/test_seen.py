@@ -189,7 +189,9 @@ def test_long_rows_are_never_lost_in_silence(
         seen_here(stops)
     kept = {}
     for strategy in ("none", "random", "similar"):
-        folder = built(f"short-{strategy}", strategy, rows=None, limit=(str(tiny), 130))
+        folder = built(
+            f"short-{strategy}", strategy, rows=None, tokenizer=str(tiny), max_tokens=130
+        )
         rows = (folder / "train.jsonl").read_text().splitlines()
         kept[strategy] = [yaml.safe_load(row)["id"] for row in rows]
     assert kept["none"] == kept["random"] == kept["similar"]

@@ -10,7 +10,6 @@ from functools import lru_cache
 
 from ...types import Answer
 from ..algebra.judge import Comparison, Judge, Sample, Unread, agree, proportion
-from ..reading.tidy import grouped, with_decimal_points
 from . import amounts, relations
 from .amounts import leaf_text
 from .numbers import Number, rounds, same_number
@@ -29,6 +28,7 @@ from .shapes import (
     Union,
     Words,
 )
+from .spellings import grouped, with_decimal_points
 from .structure import shape
 
 EQUAL, DIFFERENT, UNDECIDED = Comparison.EQUAL, Comparison.DIFFERENT, Comparison.UNDECIDED

@@ -7,13 +7,16 @@ prompt is another prompt.
 import hashlib
 import re
 import tomllib
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from random import Random
 
 import msgspec
 
 from ...types import Message
+from ..numbers import NUMBER_WORDS
 
 LONGEST_SHOWN = 4000
 """Characters of a question that a writer is shown."""
@@ -29,15 +32,22 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 _OPENINGS = ("$$", r"\[", r"\(", "[asy]")
-_NUMBER = re.compile(r"[$€£]?\d[\d.,:/]*(?<![.,:/])(?:\s?%)?")
+_NUMBER = re.compile(r"[$€£]?\d[\d.,:/\u2044]*(?<![.,:/])(?:\s?%|[a-z]+)?")
+_SIGNS = re.compile(
+    r"[=^_+<>≤≥×÷√\\{}|~`@]|#{2}|\[/?[A-Z_]+\]|\w\(\w|[A-Za-z][*/-]\d|\d[*/-][A-Za-z]\b|://"
+)
+"""Marks a word that is a formula without dollars, a tag, or a mark of a chat template.
+
+So nothing in a question can close the tag that it stands in, or begin another turn of the chat."""
 
 
 class Example(msgspec.Struct, frozen=True):
     """A person as we would write them."""
 
-    domain: str
-    detail: str
     persona: str
+    domain: str = ""
+    detail: str = ""
+    place: str = ""
     question: str = ""
 
 
@@ -48,6 +58,7 @@ class Prompt(msgspec.Struct, frozen=True):
     system: str
     ask: str
     details: Sequence[str]
+    places: Sequence[str]
     examples: Sequence[Example]
     sha256: str = ""
 
@@ -55,16 +66,23 @@ class Prompt(msgspec.Struct, frozen=True):
     def sees_the_question(self) -> bool:
         return "{{question}}" in self.ask
 
-    def messages(self, question: str, domain: str, detail: str) -> list[Message]:
-        """Return the chat that asks for a person of `domain`, examples first."""
+    def vary(self, rng: Random) -> Mapping[str, str]:
+        """Draw what one person is to have: a `detail` and a `place`."""
+        return {"detail": rng.choice(self.details), "place": rng.choice(self.places)}
+
+    def messages(self, question: str, domain: str, drawn: Mapping[str, str]) -> list[Message]:
+        """Return the chat that asks for a person of `domain` with what `vary` has `drawn`."""
         chat: list[Message] = [{"role": "system", "content": self.system.strip()}]
         for example in self.examples:
-            asked = self._asked(example.question, example.domain, example.detail)
+            theirs = {"detail": example.detail, "place": example.place}
+            asked = self._asked(example.question, example.domain, theirs)
             chat += [asked, {"role": "assistant", "content": example.persona}]
-        return [*chat, self._asked(question, domain, detail)]
+        return [*chat, self._asked(question, domain, drawn)]
 
-    def _asked(self, question: str, domain: str, detail: str) -> Message:
-        text = self.ask.strip().replace("{{domain}}", domain).replace("{{detail}}", detail)
+    def _asked(self, question: str, domain: str, drawn: Mapping[str, str]) -> Message:
+        text = self.ask.strip().replace("{{domain}}", domain)
+        for name, value in drawn.items():
+            text = text.replace("{{" + name + "}}", value)
         # Last: a question may itself hold what looks like a place to fill.
         return {"role": "user", "content": text.replace("{{question}}", redact(question))}
 
@@ -78,12 +96,21 @@ def load(name: str) -> Prompt:
 
 
 def redact(question: str) -> str:
-    """Return `question` without formulas and numbers: what a writer cannot see, it cannot copy.
+    """Return `question` without formulas, tags and numbers, of which number words are some too.
 
-    Who would need a question shows without them.
+    What a writer cannot see, it cannot copy. Who would need a question shows without them.
     """
-    words = _FORMULA.sub("…", question[:LOOKED_AT])
+    plain = _printable(question[:LOOKED_AT])
+    words = _FORMULA.sub(" … ", plain)
     if len(question) > LOOKED_AT:  # the last opening of a kind may end behind what is looked at
         last = [at for opening in _OPENINGS if (at := words.rfind(opening)) >= 0]
         words = words[: min(last, default=None)]
-    return " ".join(_NUMBER.sub("some", words).split())[:LONGEST_SHOWN]
+    shown = " ".join("…" if _SIGNS.search(word) else word for word in words.split())
+    return NUMBER_WORDS.sub("some", _NUMBER.sub("some", shown))[:LONGEST_SHOWN]
+
+
+def _printable(text: str) -> str:
+    """Return `text` in its plainest characters, without those that are not seen."""
+    # Not the other way round: some invisible characters become visible ones of another meaning.
+    seen = "".join(c if c.isspace() or unicodedata.category(c)[0] != "C" else " " for c in text)
+    return unicodedata.normalize("NFKC", seen)

@@ -26,7 +26,7 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
     "first_finish": {},
     "first_finish, votes": {"votes": 3, "threshold": 0.9, "below": "synthesize"},
     "weighted": {},
-    "weighted, tail": {"measure": "tail", "keep": 0.5},
+    "weighted, tail": {"measure": "tail", "share": 0.5},
     "best_of": {"judge": "j", "votes": 2},
     "best_of, together": {"judge": "j", "votes": 2, "together": True},
     "best_of, scorer": {"scorer": "reward", "threshold": 0.5, "below": "abstain"},
@@ -171,6 +171,55 @@ def test_hostile_text_neither_raises_nor_costs_more(
     says = engine(seed, hostile=0.5, failing=0.1)
     method, inner = at(name, samples, context_tokens=windows)
     drive(method, inner, says, order=Random(order), deadline=deadline)
+
+
+def some_options(method: str, rng: Random, depth: int = 2) -> dict[str, Any]:
+    """Return options of any kind, with other methods nested in them."""
+    rated: dict[str, Any] = rng.choice([{"judge": "j"}, {"scorer": "reward"}])
+    several = {"votes": rng.randint(1, 3), "together": rng.random() < 0.5}
+    own: dict[str, dict[str, Any]] = {
+        "adaptive": {"first": rng.randint(1, 5), "step": rng.randint(1, 3), "at_most": 6},
+        "escalate": {"stronger": rng.choice(["panel", "s"]), "escalate_below": rng.random()},
+        "first_finish": {"votes": rng.randint(2, 4)},
+        "weighted": {
+            "measure": rng.choice(["mean", "tail", "worst"]),
+            "share": rng.uniform(0.1, 1),
+        },
+        "best_of": {**rated, **(several if "judge" in rated else {})},
+        "tournament": {"judge": "j", **rng.choice([{}, {"pairs": rng.randint(1, 9)}])},
+        "refine": {"rounds": rng.randint(1, 3)},
+        "thinking_budget": {"waits": rng.randint(0, 2), "tokens": rng.randint(1, 60)},
+        "steps": {**rated, "rounds": 2, "select": rng.choice(["particles", "beams"])},
+    }
+    if method == "layers":
+        own["layers"] = {"layers": [some_table(rng, depth - 1) for _ in range(rng.randint(1, 3))]}
+    below: dict[str, Any] = {"threshold": rng.uniform(0.3, 1)}
+    below["below"] = some_table(rng, depth - 1) if depth > 0 else "abstain"
+    return {**own.get(method, {}), **(below if rng.random() < 0.6 else {})}
+
+
+def some_table(rng: Random, depth: int) -> dict[str, Any]:
+    method = rng.choice([name for name in METHODS if name != "layers" or depth > 0])
+    outers: list[dict[str, Any]] = [{}, {"samples": 2}, {"members": ["d", "e"]}, {"keep": 2}]
+    return {"method": method, **rng.choice(outers), **some_options(method, rng, depth)}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    method=st.sampled_from(sorted(METHODS)),
+    seed=st.integers(0, 100_000),
+    deadline=st.none() | st.integers(0, 40),
+    drafts=st.integers(0, 5),
+)
+def test_methods_within_methods_stay_within_their_cost(
+    method: str, seed: int, deadline: int | None, drafts: int
+) -> None:
+    options = some_options(method, Random(seed))
+    panels = {"panel": ("p", "q")}
+    program, inner = case(method, "ab", 2, options=options, panels=panels)
+    there = tuple(reply_to(call, f"\\boxed{{{n % 3}}}") for n, call in enumerate(_drafts(drafts)))
+    inner = replace(inner, drafts=there, path="nested/" if there else "")
+    drive(program, inner, engine(seed, 0.2, 0.1), order=Random(seed), deadline=deadline)
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -10,11 +10,12 @@ import pytest
 from starlette.responses import JSONResponse
 
 from its.personas.bank import load as load_bank
-from proxy.api.passthrough import ENDPOINTS
+from proxy.api.endpoints import ENDPOINTS
 from tests.conftest import MEMBERS, Proxy
-from tests.proxy.asking import ASK
+from tests.proxy.asking import ASK, CHAT
 from tests.scripted import Engine, page, streams
 
+PASSED_ON = [path for path in ENDPOINTS if path != CHAT]
 PERSONAS = {persona.text for persona in load_bank().personas}
 
 
@@ -71,7 +72,7 @@ def test_too_many_prompts_are_400(start: Proxy, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("door", ["input_ids", "lora_path", "custom_logit_processor"])
-@pytest.mark.parametrize("path", ENDPOINTS)
+@pytest.mark.parametrize("path", PASSED_ON)
 def test_no_endpoint_is_a_way_around_co_design(
     start: Proxy, engine: Engine, tmp_path: Path, path: str, door: str
 ) -> None:
@@ -150,7 +151,7 @@ def test_what_asks_nothing_is_untouched(
 def test_everything_else_is_404(proxy: httpx.Client, engine: Engine) -> None:
     for path in ("/generate", "/v1/files", "/chat/completions", "/completions", "/flush_cache"):
         assert proxy.post(path, json={"model": "r"}).status_code == 404, path
-    for path in ENDPOINTS:
+    for path in PASSED_ON:
         assert proxy.get(path).status_code == 405, path
         assert ask(proxy, path, model="gpt").status_code == 404, path
     assert engine.received == []

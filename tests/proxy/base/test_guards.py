@@ -9,9 +9,10 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from its.manifest import SCHEMA
-from proxy.api.passthrough import ENDPOINTS
+from proxy.api.endpoints import ENDPOINTS
 from proxy.base import guards
-from proxy.base.guards import CODE, GUARDS, MOST_MADE, Made
+from proxy.base.guards import CODE, GUARDS
+from proxy.engines.responses import MOST_KNOWN, KnownResponses
 from tests.conftest import MEMBERS, ROOT, Proxy
 from tests.proxy.asking import ASK, CHAT
 from tests.scripted import Body, Engine, says, streams
@@ -69,7 +70,7 @@ def kind(path: str) -> str:
 GUARDED_KINDS = {"completions", "responses", "tokenize"}
 CASES = [
     (path, name)
-    for path in (*CHATS, *ENDPOINTS)
+    for path in (COMPOSE, *ENDPOINTS)
     for name, guard in GUARDS.items()
     if not guard.only or kind(path) in guard.only
 ]
@@ -195,7 +196,7 @@ def test_what_leaves_the_context_in_place_passes(
         assert engine.received.pop().body[name] == value
 
 
-@pytest.mark.parametrize("path", [CHAT, COMPOSE, *ENDPOINTS])
+@pytest.mark.parametrize("path", [COMPOSE, *ENDPOINTS])
 def test_a_clients_code_is_refused_without_a_manifest_too(checked: httpx.Client, path: str) -> None:
     for name in CODE:
         answer = checked.post(path, json={"model": "n", **bare(path), name: "code"})
@@ -282,8 +283,8 @@ def test_another_keys_response_is_unknown(
 
 
 def test_the_memory_of_responses_is_bounded() -> None:
-    made: Any = Made()
-    for number in range(MOST_MADE + 10):
+    made: Any = KnownResponses()
+    for number in range(MOST_KNOWN + 10):
         made.add(f"r{number}", "member", "", "verified")
     made.add("r" * 1000, "member", "", "verified")
     made.add(None, "member", "", "verified")

@@ -20,8 +20,12 @@ from starlette.responses import JSONResponse, Response
 from its.personas.bank import load as load_bank
 from proxy.api.app import create_app
 from proxy.config.load import load
+from proxy.config.settings import StoreSettings
+from proxy.contexts.careful import CarefulStore
+from proxy.contexts.store import Stored, open_store
+from proxy.contexts.writer import LEASE_SECONDS
 from proxy.state import Service
-from tests.conftest import MEMBERS, Proxy, require_or_skip
+from tests.conftest import MEMBERS, Proxy, command, require_or_skip
 from tests.proxy.asking import ASK, wait_until
 from tests.proxy.asking import serving as command_serving
 from tests.scripted import Body, Engine, Waiting, completion, fails, page, says, serving
@@ -54,7 +58,7 @@ def writer(body: Body) -> Response:
     return JSONResponse(completion(a_person(body)))
 
 
-def ask(proxy: httpx.Client, model: str = "u", question: str = "How many?", **more: Any) -> Any:
+def ask(proxy: httpx.Client, model: str = "u", question: Any = "How many?", **more: Any) -> Any:
     body = {"model": model, "messages": [{"role": "user", "content": question}], **more}
     answer = proxy.post(CHAT, json=body)
     assert answer.status_code == 200, answer.text
@@ -248,7 +252,7 @@ def test_a_broken_store_fails_no_request(
             asked = ask(proxy, question=f"Number {number}?").json()["input_time"]
             assert asked["source"] == "generate"
         assert time.monotonic() - began < 5
-    warnings = [r.message for r in caplog.records if "persona store" in r.message]
+    warnings = [r.message for r in caplog.records if "persona store" in r.message.lower()]
     assert len(warnings) == 1, "one warning, then the store is left out for a while"
 
 
@@ -342,18 +346,267 @@ def test_a_reload_waits_for_what_is_written(
     assert kept(tmp_path / "personas.db") == [("generate", None)]
 
 
-def test_the_bank_stands_in_for_an_hour_where_nothing_was_written(
-    engine: Engine, start: Proxy, tmp_path: Path
+class Later:
+    """A clock that a test sets forward."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.seconds
+
+
+def test_the_bank_stands_in_for_as_long_as_the_writer_has_been_failing(
+    engine: Engine, start: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = Later()
+    monkeypatch.setattr("proxy.contexts.writer.time", clock)
     engine.scripts.update(u=says("7"), writer=fails(500))
     proxy = start(MEMBERS + WRITES)
-    ask(proxy, question="Failed?")
+    for seconds in (0, 600, 7200):
+        clock.seconds = seconds
+        ask(proxy, question=f"Failed after {seconds}?")
     engine.scripts["writer"] = says("I cannot.")
     ask(proxy, question="Refused?")
-    (_, failed), (_, refused) = kept(tmp_path / "personas.db")
-    assert failed is not None
-    assert refused is not None
-    assert 3500 < failed <= 3601 < 86_000 < refused
+    engine.scripts["writer"] = fails(500)
+    ask(proxy, question="Failed again?")
+    bounds = [(50, 61), (600, 620), (3500, 3601), (86_000, 86_401), (50, 61)]
+    found = kept(tmp_path / "personas.db")
+    for (source, left), (least, most) in zip(found, bounds, strict=True):
+        assert source == "bank"
+        assert left is not None
+        assert least <= left <= most
+
+
+def test_waiting_for_a_turn_is_not_failing(engine: Engine, start: Proxy, tmp_path: Path) -> None:
+    """Sixteen questions at once, one slot: each waits for longer than a writing may take."""
+    engine.scripts.update(u=says("7"), writer=lambda body: Waiting(0.2, writer(body)))
+    config = WRITES.replace("deadline_s = 5", "deadline_s = 1.5\nmax_concurrency = 2")
+    proxy = start(MEMBERS + config)
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(ask, proxy, question=f"How many of {n}?") for n in range(16)]
+        sources = {each.result().headers[SOURCE] for each in asked}
+    assert sources == {"generate"}
+    assert len(kept(tmp_path / "personas.db")) == 16
+
+
+def test_waiting_for_the_engine_is_not_failing(engine: Engine, start: Proxy) -> None:
+    """The writer's engine answers questions too: its slots are taken for longer than a writing."""
+    engine.scripts.update(u=says("7"), n=lambda body: Waiting(3, says("7")(body)), writer=writer)
+    config = MEMBERS.replace("[members.n]", "max_concurrency = 1\n[members.n]", 1)
+    proxy = start(config + WRITES.replace("deadline_s = 5", "deadline_s = 1"))
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(ask, proxy, "n")
+        wait_until(lambda: engine.bodies("n"))
+        assert ask(proxy).headers[SOURCE] == "generate"
+        slow.result()
+
+
+def test_what_was_never_asked_for_is_forgotten_at_once(
+    engine: Engine, start: Proxy, tmp_path: Path
+) -> None:
+    engine.scripts.update(u=says("7"), writer=lambda body: Waiting(2, writer(body)))
+    proxy = start(MEMBERS + WRITES + "max_wait_s = 0.3\nmax_concurrency = 1\n")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, proxy, question="First?")
+        wait_until(lambda: engine.bodies("writer"))
+        assert ask(proxy, question="Second?").headers[SOURCE] == "bank"
+        first.result()
+    engine.scripts["writer"] = writer
+    assert ask(proxy, question="Second?").headers[SOURCE] == "generate"
+    assert [source for source, _ in kept(tmp_path / "personas.db")] == ["generate"] * 2
+    assert 'its_persona_faults_total{fault="busy"} 1.0' in proxy.get("/metrics").text
+
+
+def test_a_writer_that_is_killed_is_followed_at_once(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    engine.scripts.update(u=says("7"), writer=lambda body: Waiting(30, writer(body)))
+    file = tmp_path / "panels.toml"
+    file.write_text((MEMBERS + WRITES).replace("{engine}", engine_url))
+    with (
+        command_serving(file) as (process, url),
+        httpx.Client(base_url=url.removesuffix("/v1"), trust_env=False) as client,
+    ):
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(CHAT, json={"model": "u", "messages": ASK}, timeout=0.5)
+        wait_until(lambda: engine.bodies("writer"))
+        process.kill()
+        process.wait(10)
+    with closing(sqlite3.connect(tmp_path / "personas.db")) as db:
+        [(until,)] = db.execute("SELECT until FROM leases")
+    assert until <= time.time() + LEASE_SECONDS
+    engine.scripts["writer"] = writer
+    with ExitStack() as stack:
+        address = stack.enter_context(serving(create_app(load(file))))
+        proxy = stack.enter_context(httpx.Client(base_url=address, timeout=30))
+        answer = proxy.post(CHAT, json={"model": "u", "messages": ASK})
+    assert answer.headers[SOURCE] == "generate"
+
+
+@pytest.mark.parametrize("kind", ["redis", "sqlite"])
+def test_a_lease_lasts_as_long_as_its_writer_writes(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("redis") if kind == "redis" else f"sqlite:{tmp_path / 'p.db'}"
+    settings = StoreSettings(url, 1000)
+
+    async def main() -> None:
+        one, other = open_store(settings), open_store(settings)
+        assert await one.lease("key", 0.2)
+        await one.renew("key", 60)
+        await asyncio.sleep(0.3)
+        assert not await other.lease("key", 60)
+        await other.renew("key", 0.01)  # it is not its own
+        await asyncio.sleep(0.1)
+        assert not await other.lease("key", 60)
+        await one.release("key")
+        assert await other.lease("key", 60)
+        await one.close()
+        await other.close()
+
+    asyncio.run(main())
+
+
+def test_a_long_writing_is_not_done_twice(
+    engine: Engine, start: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.contexts.writer.LEASE_SECONDS", 1.0)
+    engine.scripts.update(u=says("7"), writer=lambda body: Waiting(2.5, writer(body)))
+    proxies = [start(MEMBERS + WRITES), start(MEMBERS + WRITES)]
+    with ThreadPoolExecutor(2) as pool:
+        told = [each.json()["input_time"]["persona"] for each in pool.map(ask, proxies)]
+    assert len(engine.bodies("writer")) == 1
+    assert told[0] == told[1]
+
+
+def test_what_is_written_while_the_store_rests_is_kept_later(
+    engine: Engine, start: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.contexts.careful.REST_SECONDS", 1.0)
+    engine.scripts.update(u=says("7"), writer=writer)
+    proxy, other = start(MEMBERS + WRITES), start(MEMBERS + WRITES)
+    with closing(sqlite3.connect(tmp_path / "personas.db", isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        first = ask(proxy, question="Meanwhile?").json()["input_time"]
+        same = ask(proxy, question="Meanwhile?").json()["input_time"]
+        db.execute("ROLLBACK")
+    assert first["source"] == "generate"
+    assert same["persona"] == first["persona"], "it does not change while the store is away"
+    assert kept(tmp_path / "personas.db") == []
+    time.sleep(1.1)
+    assert ask(proxy, question="Meanwhile?").json()["input_time"]["persona"] == first["persona"]
+    assert ask(other, question="Meanwhile?").json()["input_time"]["persona"] == first["persona"]
+    assert kept(tmp_path / "personas.db") == [("generate", None)]
+    assert len(engine.bodies("writer")) == 1
+
+
+def test_what_two_proxies_wrote_while_the_store_was_away_becomes_one(
+    engine: Engine, start: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.contexts.careful.REST_SECONDS", 0.5)
+    texts = iter(("lane", "road", "path", "yard"))
+
+    def written(body: Body) -> Response:
+        said = a_person(body).rpartition(" ")[0] + f" {next(texts)} of old."
+        return JSONResponse(completion(said))
+
+    engine.scripts.update(u=says("7"), writer=written)
+    proxies = [start(MEMBERS + WRITES), start(MEMBERS + WRITES)]
+    with closing(sqlite3.connect(tmp_path / "personas.db", isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        apart = [ask(proxy).json()["input_time"]["persona"] for proxy in proxies]
+        db.execute("ROLLBACK")
+    assert len(set(apart)) == 2
+    time.sleep(0.6)
+    together = [ask(proxy).json()["input_time"]["persona"] for proxy in proxies]
+    assert together == [apart[0], apart[0]]
+
+
+def test_what_waits_for_the_store_is_kept_when_the_proxy_ends(tmp_path: Path) -> None:
+    file = tmp_path / "p.db"
+    stored = Stored("You cook.", "generate", "cooking")
+
+    async def main() -> None:
+        store = CarefulStore(open_store(StoreSettings(f"sqlite:{file}", 10)))
+        await store.open()
+        with closing(sqlite3.connect(file, isolation_level=None)) as db:
+            db.execute("BEGIN EXCLUSIVE")
+            assert await store.keep("key", stored, None) == stored
+            assert await store.get("key") == stored
+            db.execute("ROLLBACK")
+        assert kept(file) == []
+        await store.close()
+
+    asyncio.run(main())
+    assert kept(file) == [("generate", None)]
+
+
+@pytest.mark.parametrize("suffixes", [("",), ("", "-wal", "-shm")])
+def test_a_store_whose_file_is_deleted_is_made_anew(
+    suffixes: tuple[str, ...], writing: httpx.Client, engine: Engine, start: Proxy, tmp_path: Path
+) -> None:
+    ask(writing, question="Before?")
+    for suffix in suffixes:
+        (tmp_path / f"personas.db{suffix}").unlink(missing_ok=True)
+    after = ask(writing, question="After?").json()["input_time"]["persona"]
+    assert kept(tmp_path / "personas.db") == [("generate", None)]
+    another = start(MEMBERS + WRITES)
+    assert ask(another, question="After?").json()["input_time"]["persona"] == after
+
+
+def test_without_a_store_a_long_question_keeps_its_persona(engine: Engine, start: Proxy) -> None:
+    engine.scripts.update(u=says("7"), writer=writer)
+    proxy = start(MEMBERS + WRITES.replace('store = "sqlite:personas.db"', ""))
+    long = "How many apples? " + "some words of a long story. " * 40_000
+    first, second = (ask(proxy, question=long).json()["input_time"] for _ in range(2))
+    assert first["persona"] == second["persona"]
+    assert len(engine.bodies("writer")) == 1
+
+
+@pytest.mark.parametrize("model", ["s", "u"])
+@pytest.mark.parametrize(
+    "content",
+    [[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}], "", " \n"],
+)
+def test_no_model_writes_for_a_question_without_words(
+    content: Any, model: str, writing: httpx.Client, engine: Engine
+) -> None:
+    answer = ask(writing, model, content)
+    assert answer.headers[SOURCE] == "bank"
+    assert engine.bodies("writer") == []
+
+
+@pytest.mark.parametrize("harm", ["corrupt", "folder", "missing folder", "redis"])
+def test_a_store_is_opened_by_check_and_at_start(
+    harm: str, tmp_path: Path, engine_url: str
+) -> None:
+    config, file = (MEMBERS + WRITES).replace("{engine}", engine_url), tmp_path / "personas.db"
+    if harm == "corrupt":
+        file.write_bytes(b"no database at all" * 1000)
+    elif harm == "folder":
+        file.mkdir()
+    elif harm == "missing folder":
+        config = config.replace("sqlite:", "sqlite:not/there/")
+    else:
+        config = config.replace("sqlite:personas.db", "redis://127.0.0.1:9/0")
+    panels = tmp_path / "panels.toml"
+    panels.write_text(config)
+    checked = command("proxy", "check", "--config", panels)
+    assert checked.returncode == 1
+    assert f"{panels}: personas.store: " in checked.stderr
+    assert "Traceback" not in checked.stderr
+    with command_serving(panels) as (process, _):
+        process.kill()
+        _, said = process.communicate(timeout=10)
+    assert "The persona store is not used for" in said
+
+
+def test_check_makes_no_store(tmp_path: Path, engine_url: str) -> None:
+    panels = tmp_path / "panels.toml"
+    panels.write_text((MEMBERS + WRITES).replace("{engine}", engine_url))
+    assert command("proxy", "check", "--config", panels).returncode == 0
+    assert list(tmp_path.iterdir()) == [panels]
 
 
 def test_a_reload_and_a_stop_do_not_cross(engine_url: str, tmp_path: Path) -> None:
@@ -471,31 +724,32 @@ def test_a_refused_request_has_no_persona_written(engine: Engine, start: Proxy) 
 
 
 def test_what_is_remembered_is_bounded_in_bytes(
-    proxy: httpx.Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    start: Proxy, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.scripts["u"] = says("7")
-    ask(proxy, question="short")
-    for number in range(40):  # each takes 400 KB, as one of its characters needs four bytes
-        ask(proxy, question=f"{number} " + "x" * 100_000 + "\U0001f600")
+    monkeypatch.setattr("proxy.contexts.personas.MEMORY", 100_000)
+    proxy = start()
+    for number in range(300):  # each takes about 700 bytes, however long its question is
+        ask(proxy, question=f"{number} " + "x" * 10_000)
+    ask(proxy, question="299 " + "x" * 10_000)
     text = proxy.get("/metrics").text
-    assert 'its_persona_memory_total{result="hit"}' not in text.replace("} 0.0", "")
-    ask(proxy, question="short")
+    assert 'its_persona_memory_total{result="hit"} 1.0' in text
+    ask(proxy, question="0 " + "x" * 10_000)
     text = proxy.get("/metrics").text
-    assert 'its_persona_memory_total{result="hit"} 1.0' in text, "large ones do not drive it out"
+    assert 'its_persona_memory_total{result="hit"} 1.0' in text, "the oldest is forgotten"
 
 
 def test_where_too_many_personas_are_being_written_the_bank_serves(
     engine: Engine, start: Proxy
 ) -> None:
     engine.scripts.update({"u": says("7"), "writer": slow_writer})
-    proxy = start(MEMBERS + WRITES + "max_concurrency = 1\n")
+    proxy = start(MEMBERS + WRITES + "max_concurrency = 1\nmax_wait_s = 4\n")
     with ThreadPoolExecutor(9) as pool:
         waiting = [pool.submit(ask, proxy, question=f"How many of {n}?") for n in range(9)]
         wait_until(lambda: "writer" in [r.body["model"] for r in engine.received])
         time.sleep(0.5)
-        started = time.monotonic()
         answer = ask(proxy, question="Not yet asked?")
-        assert time.monotonic() - started < 4, "it does not wait for the writer's five seconds"
+        assert not any(future.done() for future in waiting), "it does not wait as they do"
         assert answer.headers[SOURCE] == "bank"
         for future in waiting:
             future.result()

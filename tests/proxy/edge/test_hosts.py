@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.api.passthrough import ENDPOINTS
+from proxy.api.endpoints import ENDPOINTS
 from tests.conftest import MEMBERS, Proxy
 from tests.proxy.asking import ASK, CHAT, JSON, serving, wait_until
 from tests.scripted import Engine, says
@@ -184,7 +184,7 @@ def test_every_page_may_ask_where_all_are_listed(start: Proxy) -> None:
 TEXT = json.dumps(SENT).encode()
 
 
-@pytest.mark.parametrize("path", [CHAT, "/v1/input_time/compose", *ENDPOINTS])
+@pytest.mark.parametrize("path", ["/v1/input_time/compose", *ENDPOINTS])
 @pytest.mark.parametrize(
     "kind",
     [
@@ -330,7 +330,7 @@ def test_names_may_be_added_while_it_runs(config: Path) -> None:
 
 def bodies(model: str) -> Iterator[tuple[str, dict[str, Any]]]:
     asks: dict[str, Any] = {"model": model, "messages": ASK, "prompt": "q", "input": "q"}
-    for path in (CHAT, "/v1/input_time/compose", *ENDPOINTS):
+    for path in ("/v1/input_time/compose", *ENDPOINTS):
         yield path, asks
         yield path, {**asks, "stream": True}
 

@@ -13,7 +13,9 @@ import pytest
 import trustme
 
 from proxy.engines import http1
-from proxy.engines.http1 import PIECE, HttpError, Pool
+from proxy.engines.connection import PIECE
+from proxy.engines.http1 import Pool
+from proxy.engines.response import HttpError
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 pytestmark = pytest.mark.anyio

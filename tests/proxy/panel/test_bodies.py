@@ -11,7 +11,7 @@ import pytest
 from its.methods import Call
 from proxy.base.prompt import MemberPrompt
 from proxy.engines import http1
-from proxy.engines.http1 import PIECE
+from proxy.engines.connection import PIECE
 from proxy.panel import bodies
 from proxy.panel.bodies import PanelBodies
 from tests.conftest import MEMBERS, Proxy

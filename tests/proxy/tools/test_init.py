@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from its import manifest
 from proxy.config.load import load
+from proxy.tools.init import look_at, render
 from tests.conftest import command
 from tests.scripted import serving
 
@@ -49,6 +50,15 @@ def test_from_an_engine_that_runs(sglang: str, tmp_path: Path) -> None:
     again = command("proxy", "init", "--engine", f"{sglang}/v1", "--out", out)
     assert again.returncode == 1
     assert "exists; name another with --out" in again.stderr
+
+
+def test_any_name_is_written_as_toml_reads_it(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / 'quote" back\\slash \U0001f600 \x7f', "random")
+    found = look_at(folder, "http://127.0.0.1:1/v1")
+    out = tmp_path / "panels.toml"
+    out.write_text(render([found]), "utf-8")
+    (member,) = load(out).members.values()
+    assert (member.model, member.strategy) == (folder.name, "random")
 
 
 def test_an_older_manifest_does_not_pass_for_none(sglang: str, tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from proxy.tools import models
-from proxy.tools.models import ModelError, ModelFile, Wheel
+from proxy.tools import catalogue, models, sources
+from proxy.tools.catalogue import ModelFile, Wheel
+from proxy.tools.models import ModelError
 from tests.conftest import ROOT, command
 from tests.scripted import serving
 
@@ -190,9 +191,9 @@ def with_hub(url: str, home: Path) -> dict[str, str]:
 FETCH = """
 import dataclasses, sys
 from pathlib import Path
-from proxy.tools import models
+from proxy.tools import catalogue, models
 from tests.proxy.tools.test_models import Bar, TINY
-hub = models.HubFile("org/tiny", "tiny-q4_k_m.gguf")
+hub = catalogue.HubFile("org/tiny", "tiny-q4_k_m.gguf")
 try:
     print(models.fetch(dataclasses.replace(TINY, hub=hub), Path(sys.argv[1]), Bar()))
 except models.ModelError as error:
@@ -258,16 +259,16 @@ def test_a_repository_without_a_single_gguf(
 @pytest.mark.download
 def test_the_default_model_comes_from_the_index(tmp_path: Path) -> None:
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    ended = command("proxy", "model", models.DEFAULT, env=env, timeout=900)
+    ended = command("proxy", "model", catalogue.DEFAULT, env=env, timeout=900)
     assert ended.returncode == 0, ended.stderr
     file = Path(ended.stdout.strip())
     assert file.is_relative_to(tmp_path)
-    assert models.sha256(file, Bar()) == models.MODELS[models.DEFAULT].sha256
+    assert sources.sha256(file, Bar()) == catalogue.MODELS[catalogue.DEFAULT].sha256
 
 
 def test_the_table_names_what_the_demo_needs() -> None:
-    assert models.DEFAULT in models.MODELS
-    for model in models.MODELS.values():
+    assert catalogue.DEFAULT in catalogue.MODELS
+    for model in catalogue.MODELS.values():
         assert len(model.sha256) == 64
         assert model.wheels
         assert len({wheel.member for wheel in model.wheels}) == len(model.wheels)

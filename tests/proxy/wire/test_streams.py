@@ -196,6 +196,18 @@ def test_the_end_is_seen_however_the_stream_is_cut(
         assert not seen.failed
 
 
+def test_a_text_that_says_done_ends_no_stream_wherever_it_is_cut() -> None:
+    text = "a" * 100 + "data: [DONE]" + 'event: response.completed {"finish_reason": "x"}' * 2
+    raw = written((text, None, True), "\n").encode()
+    for kind in (watch.CHAT, watch.COMPLETIONS, watch.RESPONSES):
+        for cut in range(1, len(raw)):
+            for then in (cut + 1, cut + 40):
+                seen = watch.Watch(kind)
+                for piece in filter(None, (raw[:cut], raw[cut:then], raw[then:])):
+                    seen.see(piece)
+                assert not seen.ended, (kind, cut, then)
+
+
 # A panel's members ---------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from its import manifest
 from its.manifest import Manifest
-from sft.data import record as built
+from sft.data import record as records
 from tests.conftest import command
 from tests.scripted import Engine, serving, speaks
 
@@ -38,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def config(tmp_path: Path, data: Path) -> Path:
     """A training file with three saved epochs."""
-    train = built.read(data).train
+    train = records.read(data).train
     for step, loss in ((4, 0.9), (8, 0.5), (12, 0.7)):
         folder = tmp_path / "run" / f"checkpoint-{step}"
         folder.mkdir(parents=True)

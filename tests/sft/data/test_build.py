@@ -16,13 +16,13 @@ from its import strategies
 from its.notes import Note, Notes
 from its.personas import bank
 from its.types import Layout, Placement
-from sft.data import record as built
-from sft.data.build import Asked, Limit, build_all
+from sft.data import record as records
+from sft.data.build import BuildOptions, build
 from sft.data.compose import ContextOptions
 from sft.data.decontaminate import TestQuestions
-from sft.data.examples import Columns, gsm8k, limo, open_thoughts, s1k
+from sft.data.examples import Columns, TrainingExample
 from sft.data.raw import Bad
-from sft.data.sources import SETS, SOURCES
+from sft.data.sets import SETS, SOURCES
 from sft.errors import DataError
 from tests.conftest import ROOT, command
 from tests.scripted import Engine, Waiting
@@ -61,12 +61,8 @@ def save(tmp_path: Path) -> Callable[..., Path]:
     return saved
 
 
-def asked(**changes: Any) -> Asked:
-    found = {
-        "set": None, "source": None, "path": None, "rows": None, "filters": (),
-        "decontaminate": (), "columns": Columns(), "skip_bad": False, **changes,
-    }  # fmt: skip
-    return Asked(**found)
+def asked(**changes: Any) -> BuildOptions:
+    return BuildOptions(**changes)
 
 
 def contexts(strategy: str, seed: int = 0, placement: Placement = "before") -> ContextOptions:
@@ -74,9 +70,11 @@ def contexts(strategy: str, seed: int = 0, placement: Placement = "before") -> C
     return ContextOptions(strategy, Layout(placement), seed, shelf)
 
 
-def make(out: Path, what: Asked, strategy: str = "random", **how: Any) -> list[dict[str, Any]]:
-    assert build_all(what, contexts(strategy, **how), out, Limit(), None, None)
-    return read(out / built.ROWS)
+def make(
+    out: Path, what: BuildOptions, strategy: str = "random", **how: Any
+) -> list[dict[str, Any]]:
+    assert build(what, contexts(strategy, **how), out)
+    return read(out / records.ROWS)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -149,7 +147,7 @@ def test_the_paper_s_sets_take_mathematics_with_a_boxed_final_answer(
     ]
     kept = make(tmp_path / "d", asked(set="ot-1k", path=save(rows), rows=5), "none")
     assert len(kept) == 5
-    counts = built.read(tmp_path / "d").counts
+    counts = records.read(tmp_path / "d").counts
     assert counts == {
         "read": 8, "of another domain": 1, "left out by final-answer": 1, "left out by boxed": 1,
         "kept": 5,
@@ -175,26 +173,26 @@ def test_a_copy_of_the_hub_s_repository_is_the_same_set(
     make(tmp_path / "b", asked(set="ot-1k", path=save(rows), rows=9))
     files = [(tmp_path / name / "train.jsonl").read_bytes() for name in "ab"]
     assert files[0] == files[1]
-    assert built.read(tmp_path / "a").sources == built.read(tmp_path / "b").sources
+    assert records.read(tmp_path / "a").sources == records.read(tmp_path / "b").sources
 
 
 @pytest.mark.parametrize(
-    ("shape", "row", "question", "answer"),
+    ("source", "row", "question", "answer"),
     [
         (
-            gsm8k,
+            "gsm8k",
             {"question": "Q?", "answer": "3*2=<<3*2=6>>6 and $<<1+1=2>>2\n#### 1,006"},
             "Q?",
             "3*2=6 and $2\n\\boxed{1,006}",
         ),
         (
-            open_thoughts,
+            "open-thoughts",
             {"problem": "P?", "deepseek_reasoning": "\nhm\n", "deepseek_solution": " so \n"},
             "P?",
             "<think>\nhm\n</think>\n\n so \n",
         ),
         (
-            s1k,
+            "s1k",
             {
                 "question": "Q?",
                 "deepseek_thinking_trajectory": "hm",
@@ -204,11 +202,12 @@ def test_a_copy_of_the_hub_s_repository_is_the_same_set(
             "Q?",
             "<think>\nhm\n</think>\n\na",
         ),
-        (limo, {"question": "Q?", "solution": "long\n", "answer": "4"}, "Q?", "long\n"),
+        ("limo", {"question": "Q?", "solution": "long\n", "answer": "4"}, "Q?", "long\n"),
     ],
 )
-def test_public_rows_are_read(shape: Any, row: Any, question: str, answer: str) -> None:
-    example = shape(row)
+def test_public_rows_are_read(source: str, row: Any, question: str, answer: str) -> None:
+    example = SOURCES[source].shape(row)
+    assert isinstance(example, TrainingExample)
     assert (example.question, example.answer) == (question, answer)
 
 
@@ -274,7 +273,7 @@ def test_a_bad_row_is_named_or_skipped(
     assert reason in str(raised.value)
     assert not (tmp_path / "d").exists()
     assert len(make(tmp_path / "d", asked(source=str(file), skip_bad=True))) == 2
-    assert built.read(tmp_path / "d").counts["bad"] == 1
+    assert records.read(tmp_path / "d").counts["bad"] == 1
 
 
 def test_a_bad_first_row_does_not_decide_the_columns(
@@ -340,7 +339,7 @@ def test_test_questions_are_left_out_row_by_row(save: Callable[..., Path], tmp_p
         ("b", "13-gram", "aime.jsonl"),
     ]
     assert found[0]["row"].endswith("rows.jsonl, line 1")
-    (record,) = built.read(tmp_path / "d").decontaminated or []
+    (record,) = records.read(tmp_path / "d").decontaminated or []
     assert (record.name, record.rows, len(record.sha256)) == ("aime.jsonl", 2, 64)
     assert "Compared with aime.jsonl (2 rows)" in (tmp_path / "d" / "card.md").read_text()
 
@@ -401,7 +400,7 @@ def test_the_record_is_the_manifest_s_train_part(save: Callable[..., Path], tmp_
 
     rows = [{"question": f"Q{i}?", "solution": "s"} for i in range(4)]
     make(tmp_path / "d", asked(source=str(save(rows))), "similar", seed=5, placement="after")
-    record = built.read(tmp_path / "d")
+    record = records.read(tmp_path / "d")
     train = record.train
     assert (train.strategy, train.placement, train.seed) == ("similar", "after", 5)
     assert train.personas.bank_sha256 == bank.load().sha256
@@ -410,7 +409,7 @@ def test_the_record_is_the_manifest_s_train_part(save: Callable[..., Path], tmp_
     assert train.dataset.sha256 == hashlib.sha256(data).hexdigest()
     assert (train.dataset.rows, record.sources[0].rows) == (4, 4)
     make(tmp_path / "n", asked(source=str(save(rows))), "retrieved")
-    assert built.read(tmp_path / "n").train.strategy_options == {"notes_sha256": NOTES.sha256}
+    assert records.read(tmp_path / "n").train.strategy_options == {"notes_sha256": NOTES.sha256}
 
 
 def test_a_public_set_that_changed_is_named(save: Callable[..., Path], tmp_path: Path) -> None:
@@ -453,12 +452,12 @@ def test_a_folder_that_is_not_ours_is_left_alone(save: Callable[..., Path], tmp_
     out.rmdir()
     make(out, what, "random")
     make(out, what, "similar")
-    assert built.read(out).train.strategy == "similar"
+    assert records.read(out).train.strategy == "similar"
     assert not list(tmp_path.glob(".d*"))
     (out / "notes").mkdir()
     with pytest.raises(DataError, match="d holds notes, which no build makes"):
         make(out, what, "random")
-    assert built.read(out).train.strategy == "similar"
+    assert records.read(out).train.strategy == "similar"
     (out / "notes").rmdir()
     (tmp_path / "e.part").mkdir()
     (tmp_path / "e.part" / "precious").write_text("x")
@@ -507,12 +506,12 @@ def test_what_is_put_beside_a_set_while_it_is_built_anew_is_kept(
 ) -> None:
     out = tmp_path / "d"
     make(out, asked(source=str(save([{"question": "Q?", "solution": "s"}]))))
-    shutil.copytree(out, built.part_of(out))
+    shutil.copytree(out, records.part_of(out))
     (out / "precious").write_text("x")
     with pytest.raises(DataError, match="what else lay there is now in") as raised:
-        built.publish(built.part_of(out), out)
+        records.publish(records.part_of(out), out)
     assert (Path(str(raised.value).split()[-1]) / "precious").read_text() == "x"
-    assert built.is_ours(out)
+    assert records.is_ours(out)
 
 
 def test_a_model_writes_the_personas_and_a_kill_loses_none(
@@ -549,7 +548,7 @@ def test_a_model_writes_the_personas_and_a_kill_loses_none(
     assert not paid.exists() or not (paid / "personas.jsonl").exists()
     shutil.rmtree(aside)
     shutil.rmtree(paid, ignore_errors=True)
-    personas = built.read(out).train.personas
+    personas = records.read(out).train.personas
     assert (personas.source, personas.model) == ("generate", "w")
     assert personas.prompt_sha256
 
@@ -563,6 +562,6 @@ def test_a_model_writes_the_personas_and_a_kill_loses_none(
 
 
 def test_bad_public_rows_say_what_was_expected() -> None:
-    found = gsm8k({"question": "Q?", "answer": "no mark"})
+    found = SOURCES["gsm8k"].shape({"question": "Q?", "answer": "no mark"})
     assert isinstance(found, Bad)
     assert "`#### N`" in found.reason

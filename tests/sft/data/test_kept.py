@@ -9,10 +9,10 @@ import pytest
 
 from its import strategies
 from its.personas import bank
-from sft.data import record as built
-from sft.data.build import Limit, build_all
+from sft.data import record as records
+from sft.data.build import build
 from sft.data.examples import Columns
-from sft.data.tokens import Tokens
+from sft.data.tokens import TokenCounter
 from sft.errors import DataError
 from tests.conftest import command
 from tests.sft.data.test_build import asked, contexts, make
@@ -51,17 +51,17 @@ def rows(*lengths: int) -> list[dict[str, Any]]:
 def test_a_row_is_too_long_in_every_strategy_or_in_none(
     save: Callable[..., Path], tmp_path: Path, tokenizer: Path
 ) -> None:
-    file, tokens = save(rows(*range(1, 80))), Tokens(str(tokenizer))
+    file, tokens = save(rows(*range(1, 80))), TokenCounter(str(tokenizer))
     longest = max(tokens.length(persona.text) for persona in bank.load().personas)
     kept: dict[str, list[str]] = {}
     for strategy in strategies.STRATEGIES:
         out = tmp_path / strategy
-        what = asked(source=str(file))
-        assert build_all(what, contexts(strategy), out, Limit(str(tokenizer), 90), None, None)
+        what = asked(source=str(file), tokenizer=str(tokenizer), max_tokens=90)
+        assert build(what, contexts(strategy), out)
         found = lines(out / "train.jsonl")
         kept[strategy] = [row["id"] for row in found]
         assert max(tokens.count(row["messages"]) for row in found) <= 90
-        left_out = built.read(out).counts["left out by --max-tokens"]
+        left_out = records.read(out).counts["left out by --max-tokens"]
         assert left_out + len(found) == 79
         assert "left out by --max-tokens" in (out / "card.md").read_text()
     assert all(each == kept["none"] for each in kept.values())
@@ -74,14 +74,14 @@ def test_the_rows_asked_for_are_filled_up_with_shorter_ones(
     save: Callable[..., Path], tmp_path: Path, tokenizer: Path
 ) -> None:
     file = save(rows(*range(1, 80)))
-    limit = Limit(str(tokenizer), 90)
-    what = asked(source=str(file), rows=10)
-    assert build_all(what, contexts("none"), tmp_path / "d", limit, None, None)
-    assert built.read(tmp_path / "d").train.dataset
+    limit = {"tokenizer": str(tokenizer), "max_tokens": 90}
+    what = asked(source=str(file), rows=10, **limit)
+    assert build(what, contexts("none"), tmp_path / "d")
+    assert records.read(tmp_path / "d").train.dataset
     assert len(lines(tmp_path / "d" / "train.jsonl")) == 10
-    what = asked(source=str(file), rows=60)
+    what = asked(source=str(file), rows=60, **limit)
     with pytest.raises(DataError, match=r"needs 60 rows and .* left out by --max-tokens"):
-        build_all(what, contexts("none"), tmp_path / "d", limit, None, None)
+        build(what, contexts("none"), tmp_path / "d")
 
 
 def test_a_persona_file_counts_with_its_longest_persona(
@@ -133,11 +133,11 @@ def test_a_template_that_deletes_the_thinking_does_not_shorten_a_row(tokenizer: 
         {"role": "user", "content": "Q?"},
         {"role": "assistant", "content": "<think> a b c d </think> so"},
     ]
-    whole = Tokens(str(tokenizer)).count(chat)
+    whole = TokenCounter(str(tokenizer)).count(chat)
     (tokenizer / "chat_template.jinja").write_text(
         TEMPLATE.replace("m.content", "m.content.split('</think>')[-1]")
     )
-    assert Tokens(str(tokenizer)).count(chat) >= whole
+    assert TokenCounter(str(tokenizer)).count(chat) >= whole
 
 
 def test_held_out_rows_stand_beside_the_others(save: Callable[..., Path], tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_held_out_rows_stand_beside_the_others(save: Callable[..., Path], tmp_pa
         told = {row["question"] for row in train}
         assert not told & {row["question"] for row in held}
         assert not any(row["question"].startswith("Q7 ") for row in train + held)
-        record = built.read(out)
+        record = records.read(out)
         assert record.held_out_sha256
         dataset = record.train.dataset
         assert dataset
@@ -233,7 +233,7 @@ def test_how_much_the_contexts_vary_is_recorded(save: Callable[..., Path], tmp_p
     file = save(rows(*range(50)))
     for strategy in ("none", "similar", "random"):
         found = make(tmp_path / strategy, asked(source=str(file)), strategy)
-        personas = built.read(tmp_path / strategy).train.personas
+        personas = records.read(tmp_path / strategy).train.personas
         texts = [row["persona"] for row in found]
         if strategy == "none":
             assert (personas.distinct, personas.effective) == (None, None)

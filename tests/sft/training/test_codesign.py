@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from its import manifest
-from sft.data.build import Limit, build_all
+from sft.data.build import build
 from sft.errors import DataError, TrainingError
 from sft.training import codesign
 from sft.training.train import done, train_all
@@ -26,7 +26,7 @@ def data(tmp_path: Path) -> Path:
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"question": f"Q{i}?", "answer": "4"}) + "\n" for i in "ab"))
     out = tmp_path / "data"
-    assert build_all(asked(source=str(rows)), contexts("unsimilar"), out, Limit(), None, None)
+    assert build(asked(source=str(rows)), contexts("unsimilar"), out)
     return out / "train.jsonl"
 
 
@@ -92,7 +92,7 @@ def test_held_out_rows_that_were_changed_are_refused(tmp_path: Path) -> None:
     )
     out = tmp_path / "data"
     what = asked(source=str(rows), held_out=1)
-    assert build_all(what, contexts("none"), out, Limit(), None, None)
+    assert build(what, contexts("none"), out)
     wanted = codesign.declared({"strategy": "none"})
     codesign.checked_data(out / "train.jsonl", wanted)
     (out / "heldout.jsonl").write_text("{}\n")

@@ -12,11 +12,12 @@ import pytest
 import yaml
 
 from its.strategies import LETTERS
-from sft.data import sources
+from sft.commands.data import SetOption
+from sft.data.sets import PUBLIC, SOURCES
 from sft.errors import TrainingError
 from sft.training.estimates import Estimate
 from sft.training.recipe_files import render
-from sft.training.recipes import SETS, Recipe, every, named, recipes
+from sft.training.recipes import Recipe, every, named, recipes
 from tests.conftest import ROOT, command
 
 RECIPES = {recipe.name: recipe for recipe in recipes()}
@@ -85,12 +86,18 @@ def test_a_name_that_the_table_has_not_is_told_with_near_ones(name: str, told: s
     assert command("sft", "recipes", name).returncode == 2
 
 
-def test_recipes_and_builds_know_sets_of_one_size() -> None:
-    shared = SETS.keys() & sources.SETS.keys()
-    assert len(shared) == 5
-    for name in shared:
-        drawn = sources.SETS[name]
-        assert SETS[name].rows == (drawn.rows or sources.SOURCES[drawn.source].rows)
+def test_a_set_is_declared_once() -> None:
+    """Builds, sources and recipes know each set by its entry in `SETS`, and by nothing else."""
+    for name, known in PUBLIC.items():
+        assert name in SetOption.__members__
+        assert known.source == SOURCES[known.source.name if known.source else ""]
+        assert {f"r1-distill-qwen-1.5b-{name}-{letter}" for letter in LETTERS.values()} < set(
+            every()
+        )
+    for path in (ROOT / "sft").rglob("*.py"):
+        text = path.read_text("utf-8").partition("def recipes()")[0]  # it lists the files kept
+        named_here = [name for name in PUBLIC if f'"{name}"' in text]
+        assert not named_here or path.name == "sets.py", f"{path} names {named_here}"
 
 
 def text_of(name: str) -> str:
@@ -102,11 +109,11 @@ def test_the_batch_is_the_cited_one(name: str) -> None:
     said, recipe = yaml.safe_load(text_of(name)), named(name)
     gpus = max(1, recipe.hardware.gpus)
     rows = said["micro_batch_size"] * said["gradient_accumulation_steps"] * gpus
-    assert rows == recipe.method.batch
+    assert rows == recipe.hyperparameters.batch
     assert not said["sample_packing"], "a packed row would be many"
-    assert said["num_epochs"] == recipe.method.epochs
-    assert said["sequence_len"] == recipe.method.tokens
-    assert said["learning_rate"] == pytest.approx(recipe.method.learning_rate)
+    assert said["num_epochs"] == recipe.hyperparameters.epochs
+    assert said["sequence_len"] == recipe.hyperparameters.tokens
+    assert said["learning_rate"] == pytest.approx(recipe.hyperparameters.learning_rate)
     assert said["input_time"]["strategy"] == recipe.strategy
     assert said["input_time"]["batch"] == rows
     assert said["excess_length_strategy"] == "raise"

@@ -19,9 +19,10 @@ from starlette.responses import JSONResponse, Response
 from its.personas.bank import load as load_bank
 from its.strategies import Shelf
 from sft.errors import DataError
+from sft.rows import QuestionRow
 from sft.writing.journal import Journal, WrittenPersona
 from sft.writing.pace import BACK, FIRST, Pace
-from sft.writing.personas import EngineClient, EngineGone, WritingJob, run
+from sft.writing.personas import EngineClient, EngineGone, PersonaEngine, WritingJob, run
 from tests.conftest import PLAIN, ROOT, command
 from tests.scripted import Body, Engine, Waiting, completion, fails, says
 
@@ -30,11 +31,12 @@ BANK = {persona.text for persona in load_bank().personas}
 
 
 def writer(body: Body) -> Response:
-    """Write a person of the domain that is asked for."""
+    """Write a person of the domain that is asked for, another one for each seed."""
     asked = body["messages"][-1]["content"]
     domain = asked.rpartition("field of ")[2].partition(". Mention")[0]
-    text = f"You live for {domain} by the sea, and you tell your old neighbours all about it."
-    return JSONResponse(completion(text))
+    rng = random.Random(body["seed"])
+    names = " and ".join("".join(rng.choices("abcdefgh", k=6)) for _ in range(3))
+    return JSONResponse(completion(f"You live for {domain} by the sea, and tell {names} of it."))
 
 
 @pytest.fixture
@@ -79,6 +81,146 @@ def test_every_row_gets_its_persona_in_order(
         said = json.loads(line)
         question = said["problem"]
         assert said["messages"][0]["content"] == f"{row['persona']}\n\n{question}"
+
+
+def test_the_summary_tells_how_much_the_set_varies(
+    rows: Path, out: Path, engine: Engine, engine_url: str
+) -> None:
+    engine.scripts["w"] = writer
+    ended = command("sft", *args(rows, out, engine_url))
+    assert "60 different personas, 60.0 effective" in " ".join(ended.stderr.split())
+    assert len({(body["seed"], str(body["messages"])) for body in engine.bodies("w")}) == ROWS
+
+
+def test_near_twins_are_asked_for_again_within_a_set(
+    rows: Path, out: Path, engine: Engine, engine_url: str
+) -> None:
+    """A writer with one sentence for each domain, of which there are fewer than rows."""
+
+    def repeats(body: Body) -> Response:
+        asked = body["messages"][-1]["content"]
+        domain = asked.rpartition("field of ")[2].partition(". Mention")[0]
+        return JSONResponse(completion(f"You live for {domain} by the sea and sing of it all day."))
+
+    engine.scripts["w"] = repeats
+    ended = command("sft", *args(rows, out, engine_url))
+    assert "twin of another" in ended.stderr
+    written = read(out)
+    texts = [row["persona"] for row in written if row["source"] == "generate"]
+    assert len(set(texts)) == len(texts) < ROWS
+    assert all(row["persona"] in BANK for row in written if row["source"] == "bank")
+
+
+def test_twins_are_refused_over_a_kill(
+    rows: Path, out: Path, engine: Engine, engine_url: str
+) -> None:
+    engine.scripts["w"] = says("You live for chemistry by the sea and sing of it all day.")
+    one, line = rows.read_text().split("\n\n", 1)
+    rows.write_text(one + "\n")
+    assert command("sft", *args(rows, out, engine_url)).returncode == 0
+    rows.write_text(one + "\n\n" + line)
+    assert command("sft", *args(rows, out, engine_url)).returncode == 0
+    assert sum(row["source"] == "generate" for row in read(out)) <= 1
+
+
+def test_a_file_that_is_edited_after_a_kill_keeps_each_persona_with_its_question(
+    rows: Path, out: Path, engine: Engine, engine_url: str
+) -> None:
+    engine.scripts["w"] = lambda body: Waiting(0.1, writer(body))
+    line = [sys.executable, "-m", "sft", *map(str, args(rows, out, engine_url))]
+    running = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.DEVNULL)
+    part = out.with_name("personas.jsonl.part")
+    while not part.exists() or len(part.read_bytes().splitlines()) < 20:
+        time.sleep(0.02)
+    running.kill()
+    running.wait(10)
+    kept = {row["question_sha256"]: row["persona"] for row in read(part)[1:] if "persona" in row}
+    lines = rows.read_text().splitlines()
+    rows.write_text("\n".join(['{"problem": "A new question?"}', *lines[4:], lines[0]]) + "\n")
+    ended = command("sft", *args(rows, out, engine_url))
+    assert ended.returncode == 0, ended.stderr
+    written = read(out)
+    assert [row["row"] for row in written] == sorted(row["row"] for row in written)
+    found = {row["question_sha256"]: row["persona"] for row in written}
+    assert found.items() >= {name: text for name, text in kept.items() if name in found}.items()
+    composed = command("sft", "compose", rows, "--strategy", "random", "--personas", out)
+    assert composed.returncode == 0, composed.stderr
+
+
+def test_the_same_question_is_written_once(
+    out: Path, engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    engine.scripts["w"] = lambda body: Waiting(0.1, writer(body))
+    file = tmp_path / "twice.jsonl"
+    file.write_text('{"problem": "A?"}\n{"problem": "B?"}\n' * 5 + '{"question": "A?"}\n')
+    ended = command("sft", *args(file, out, engine_url))
+    assert ended.returncode == 0, ended.stderr
+    assert len(engine.received) == 2
+    written = read(out)
+    assert [row["row"] for row in written] == list(range(1, 12))
+    assert len({row["persona"] for row in written}) == 2
+    assert sum(row.get("tokens", 0) for row in written) == 30, "the cost stands once"
+
+
+def test_a_finished_run_says_so(
+    rows: Path, out: Path, engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    engine.scripts["w"] = writer
+    assert command("sft", *args(rows, out, engine_url)).returncode == 0
+    before, paid = out.read_bytes(), len(engine.received)
+    again = command("sft", *args(rows, out, "http://127.0.0.1:9"))
+    assert again.returncode == 0, "no engine is needed"
+    assert "nothing to write" in again.stderr
+    assert out.read_bytes() == before
+    assert set(tmp_path.iterdir()) == {rows, out}
+
+    rows.write_text(rows.read_text() + '{"problem": "One more?"}\n')
+    assert command("sft", *args(rows, out, engine_url)).returncode == 0
+    assert len(engine.received) == paid + 1
+    assert out.read_bytes().startswith(before)
+
+
+def test_a_finished_file_of_another_job_is_left_alone(
+    rows: Path, out: Path, engine: Engine, engine_url: str
+) -> None:
+    engine.scripts["w"] = writer
+    assert command("sft", *args(rows, out, engine_url)).returncode == 0
+    before, paid = out.read_bytes(), len(engine.received)
+    ended = command("sft", *args(rows, out, engine_url, "--seed", 7))
+    assert ended.returncode == 2
+    assert "holds the personas of another job" in ended.stderr
+    assert (out.read_bytes(), len(engine.received)) == (before, paid)
+
+
+def test_an_engine_that_is_not_there_is_told_at_once(rows: Path, out: Path) -> None:
+    began = time.monotonic()
+    ended = command("sft", *args(rows, out, "http://127.0.0.1:9"))
+    assert ended.returncode == 1
+    assert "the engine at http://127.0.0.1:9/v1 cannot be reached" in ended.stderr
+    assert time.monotonic() - began < 15, "it took minutes"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "has no rows"),
+        ("\n\n", "has no rows"),
+        ('{"problem": "A?"}\n{"problem": "B?"}\n{"problem": 3}\n', "line 3: neither"),
+        ('{"problem": "A?"}\n{"problem": " "}\n', "line 2: neither"),
+        ('{"problem": "A?"}\n{"problem": "B?"\n', "line 2: not JSON"),
+    ],
+)
+def test_a_bad_file_is_told_before_the_first_call(
+    text: str, reason: str, out: Path, engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    engine.scripts["w"] = writer
+    file = tmp_path / "bad.jsonl"
+    file.write_text(text)
+    ended = command("sft", *args(file, out, engine_url))
+    assert ended.returncode == 2
+    assert reason in ended.stderr
+    assert engine.received == []
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_killed_it_goes_on_where_it_was(
@@ -188,7 +330,8 @@ def test_no_call_goes_on_after_the_engine_is_gone(rows: Path, out: Path) -> None
         return httpx.Response(404)
 
     async def main() -> None:
-        job, pace = WritingJob("random", 0, Shelf(load_bank()), "w", {}), Pace(8)
+        writer = PersonaEngine("http://e/v1", "w", {}, None, 8)
+        job, pace = WritingJob("random", 0, Shelf(load_bank()), writer), Pace(8)
         transport = httpx.MockTransport(answer)
         async with httpx.AsyncClient(transport=transport, base_url="http://e/v1/") as client:
             with Journal(out, job.identity) as journal:
@@ -220,7 +363,7 @@ def test_an_engine_that_is_gone_ends_it(
     ended = command("sft", *args(rows, out, engine_url))
     assert ended.returncode == 1
     assert "no such model" in ended.stderr
-    assert "the same command goes on" in ended.stderr
+    assert "run the same command again to go on" in ended.stderr
     assert len(engine.received) < ROWS
 
 
@@ -232,6 +375,10 @@ def test_an_engine_that_is_gone_ends_it(
         (["--strategy", "mixed", "--mix", "none=1"], "no 'none' in a mix"),
         (["--strategy", "mixed", "--mix", "x"], "is not NAME=SHARE"),
         (["--extra", "[]"], "must be a JSON object"),
+        (["--extra", '{"a": {"b": [1, NaN]}}'], "--extra: a.b.1 must be a finite number"),
+        (["--temperature", "nan"], "must be a finite number"),
+        (["--temperature", "inf"], "must be a finite number"),
+        (["--strategy", "mixed", "--mix", "random=nan"], "the share of 'random'"),
         (["--engine", "http://h:70000/v1"], "--engine: 'http://h:70000/v1' has a port"),
         (["--api-key", "sk-123"], '--api-key: must be "env:NAME" or "file:PATH"'),
         (["--api-key", "env:NOT_THERE"], "--api-key: env:NOT_THERE is empty or not set"),
@@ -270,17 +417,24 @@ def test_personas_of_other_rows_are_refused(
 def test_the_journal_keeps_rows_in_any_order(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
 
+    def asked(row: int) -> QuestionRow:
+        return QuestionRow(row, f"Question {row}?", {})
+
     def written(row: int) -> WrittenPersona:
-        return WrittenPersona(row, "h", "random", "random", "generate", "d", f"p{row}", "m", "s")
+        question = asked(row).question_sha256
+        given = ("random", "random", "generate", "d", f"p{row}", "m", "s")
+        return WrittenPersona(row, question, *given)
 
     with Journal(out, {"a": 1}) as journal:
         for row in (5, 2, 9):
             journal.add(written(row))
     with Journal(out, {"a": 1}) as journal:
-        assert [row in journal for row in (1, 2, 5, 9, 10)] == [False, True, True, True, False]
+        there = [asked(row).question_sha256 in journal for row in (1, 2, 5, 9, 10)]
+        assert there == [False, True, True, True, False]
+        with pytest.raises(DataError, match="line 1 has no persona yet"):
+            journal.finish(map(asked, (1, 2, 5, 9)))
         journal.add(written(1))
-        assert journal.count == 4
-        journal.finish()
+        journal.finish(map(asked, (1, 2, 5, 9)))
     assert [row["persona"] for row in read(out)] == ["p1", "p2", "p5", "p9"]
     assert list(tmp_path.iterdir()) == [out]
 
@@ -291,7 +445,7 @@ def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
     with Journal(out, {"a": 1}), pytest.raises(DataError, match=told):
         Journal(out, {"a": 1}).__enter__()
     with Journal(out, {"a": 1}) as journal:
-        journal.finish()
+        journal.finish([])
     assert list(tmp_path.iterdir()) == [out]
 
 

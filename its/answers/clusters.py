@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import TypeAlias
 
-from ...types import Answer
-from ..algebra.judge import Comparison, Judge, Watched
-from ..guard import compare
+from ..types import Answer
+from .algebra.judge import Comparison, Judge, Watched
+from .guard import compare
 
 MOST_CHARACTERS = 6_000
 """Text of different answers, none of them an integer, that one vote compares; beyond it answers

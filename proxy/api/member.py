@@ -1,0 +1,167 @@
+"""One member's answer, on any endpoint: composed, asked for, and passed on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from its.manifest import CoDesign
+from its.sse import Reader
+
+from ..base import asgi, guards
+from ..base.errors import UNREADABLE
+from ..base.prompt import MemberPrompt
+from ..base.record import Record
+from ..config.settings import Member
+from ..engines.engine import Body, Engine
+from ..engines.errors import EngineError
+from ..engines.limits import Retries
+from ..state import Generation
+from ..telemetry import logs
+from ..telemetry.tracing import outgoing, span
+from ..wire import render, watch
+from ..wire.request import Request, check_for_member
+from .endpoints import Composed, Endpoint
+from .relay import relay
+
+Remember = Callable[[Any], None]
+"""Notes the id of a response, which a later request may go on with."""
+
+
+async def serve(
+    endpoint: Endpoint, member: Member, request: Request, generation: Generation, record: Record
+) -> None:
+    """Ask `member` and send its answer to the client, whole or as a stream.
+
+    Raises:
+        BadRequest: the request means nothing to a member, or breaks its co-design.
+        TooMany: the key that asks has no slot and no place in its queue.
+        UpstreamError: the engine failed before an answer began.
+    """
+    check_for_member(request)
+    engine = generation.engines[member.engine]
+    with span("persona", member=member.name):
+        composed, remember = await _compose(endpoint, member, request, generation, record)
+    if composed.prompt is not None:
+        record.strategy = composed.prompt.strategy
+
+    def body() -> tuple[bytes]:
+        return (msgspec.json.encode({**composed.fields(), "model": member.model}),)
+
+    retries = generation.retries(record)
+    try:
+        with span("call", member=member.name):
+            if record.streamed:
+                await _stream(endpoint, engine, body, request, composed, record, retries, remember)
+                return
+            raw, rate_limits = await _whole(endpoint, engine, body, composed, record, retries)
+    except EngineError as error:
+        raise error.for_client() from error
+    if remember is not None:
+        remember(_object(raw).get("id"))
+    if composed.input_time is not None and raw.lstrip().startswith(b"{"):
+        raw = render.splice(raw, composed.input_time)
+    logs.body(record, "response", raw)
+    own = render.headers(composed.prompt, record) if composed.prompt else []
+    await asgi.respond(record.send, raw, [*rate_limits, *own])
+
+
+async def _compose(
+    endpoint: Endpoint, member: Member, request: Request, generation: Generation, record: Record
+) -> tuple[Composed, Remember | None]:
+    """Return what the engine gets, and what remembers the response where one is kept.
+
+    A request that goes on with a response of ours carries no context: the earlier one did.
+    """
+    known, client = generation.engines[member.engine].responses, record.client
+    name = client.name if client is not None else ""
+    keeps = endpoint.kind == "responses"
+    earlier_id = request.body.get("previous_response_id") if keeps else None
+    earlier = known.find(earlier_id, member, name) if earlier_id else None
+    # Before a context is chosen: what is refused must not have a persona written for it.
+    bypassed = guards.check_fields(request.body, member, endpoint.kind, earlier is not None)
+
+    async def choose(question: str | None) -> MemberPrompt:
+        prompt = await generation.contexts.ask(member, question, request.override)
+        return replace(prompt, co_design=CoDesign.MISMATCH) if bypassed else prompt
+
+    composed = await endpoint.compose(request, choose, generation.settings.limits)
+    if composed.prompt is not None:
+        co_design = composed.prompt.co_design
+    else:
+        co_design = CoDesign.MISMATCH if bypassed else earlier or CoDesign.UNVERIFIED
+        if composed.input_time is not None:
+            told = {**composed.input_time, "co_design": co_design.value}
+            composed = replace(composed, input_time=told)
+    if not keeps or member.manifest is None:
+        return composed, None
+    return composed, partial(known.add, member=member, client=name, co_design=co_design)
+
+
+async def _stream(
+    endpoint: Endpoint,
+    engine: Engine,
+    body: Body,
+    request: Request,
+    composed: Composed,
+    record: Record,
+    retries: Retries,
+    remember: Remember | None,
+) -> None:
+    assert endpoint.stream is not None
+    call = engine.post(endpoint.path, body, outgoing(record, engine.forward_headers), retries)
+    watched = watch.Watch(endpoint.stream, watch.number(request.body))
+    introduction = None
+    if request.has_extras and composed.input_time is not None:
+        introduction = watch.Introduction(composed.input_time, endpoint.stream)
+    heard = _ResponseId(remember).hear if remember is not None else None
+    await relay(engine, call, record, composed.prompt, watched, introduction, heard)
+
+
+async def _whole(
+    endpoint: Endpoint,
+    engine: Engine,
+    body: Body,
+    composed: Composed,
+    record: Record,
+    retries: Retries,
+) -> tuple[bytes, asgi.Headers]:
+    """Return an answer that is not streamed, and the engine's rate limits."""
+    headers = outgoing(record, engine.forward_headers)
+    with record.asking:
+        if adapter := engine.adapters.get(endpoint.kind):
+            post = partial(engine.post, headers=headers, retries=retries)
+            return await adapter(composed.fields(), post), []
+        async with engine.post(endpoint.path, body, headers, retries) as response:
+            raw = await response.read()
+            engine.check(raw, completion=endpoint.kind == "chat")
+        return raw, response.rate_limits
+
+
+class _ResponseId:
+    """Finds the id of a streamed response: the first event that has the response has it."""
+
+    def __init__(self, remember: Remember) -> None:
+        self._remember = remember
+        self._reader: Reader | None = Reader()
+
+    def hear(self, data: bytes) -> None:
+        """Take the next piece of the stream."""
+        if self._reader is None:
+            return
+        for event in self._reader.feed(data):
+            response = _object(event.data).get("response")
+            if isinstance(response, dict):
+                self._remember(response.get("id"))
+                self._reader = None
+                return
+
+
+def _object(raw: bytes) -> Mapping[str, Any]:
+    try:
+        body = msgspec.json.decode(raw)
+    except UNREADABLE:
+        return {}
+    return body if isinstance(body, dict) else {}
