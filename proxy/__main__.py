@@ -203,7 +203,7 @@ def demo(
         run(file, once=once, port=port or 0)
 
 
-def _ask(settings: Settings) -> None:
+def _ask(settings: "Settings") -> None:
     from .tools.effects import ask
 
     effects = ask(settings)

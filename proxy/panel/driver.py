@@ -183,6 +183,8 @@ class _Drive:
             raise MethodFault(f"{self._about} goes on asking after its time is up")
         if len(running.rows) + len(calls) > self._panel.max_calls:
             raise MethodFault(f"{self._about} makes more calls than its `max_calls`")
+        if len({call.name for call in calls}) < len(calls):
+            raise MethodFault(f"{self._about} makes two calls of the same name")
         asked = [self._checked(call) for call in calls]
         if self._live is not None and not running.rows:
             self._live.begin(list(calls))
@@ -194,7 +196,7 @@ class _Drive:
     def _checked(self, call: Call) -> str:
         """Return the member that a call asks."""
         if call.name in self._calls.rows:
-            raise MethodFault(f"{self._about} makes two calls of the name {call.name!r}")
+            raise MethodFault(f"{self._about} makes two calls of the same name, {call.name!r}")
         if call.shown and self._shown:
             raise MethodFault(f"{self._about} shows two calls")
         self._shown = call.name if call.shown else self._shown

@@ -45,15 +45,15 @@ async def score(
     """
     body = msgspec.json.encode(score_body(model, messages))
     while True:
-        path = PATHS[engine.score_path]
+        tried = engine.score_path
         try:
-            async with engine.post(path, body, headers, retries) as response:
+            async with engine.post(PATHS[tried], body, headers, retries) as response:
                 if accepted is not None:
                     accepted()
                 raw = await response.read()
         except EngineError as error:
-            if error.status in ABSENT and engine.score_path + 1 < len(PATHS):
-                engine.score_path += 1
+            if error.status in ABSENT and tried + 1 < len(PATHS):
+                engine.score_path = max(engine.score_path, tried + 1)  # others try beside us
                 continue
             return failed(engine, error)
         return _scored(raw, spent)

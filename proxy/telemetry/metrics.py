@@ -17,12 +17,12 @@ CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 
-def quarter(votes: int, planned: int) -> str:
-    """Return the share of the votes rounded down to a quarter: a client chooses how many there are.
+def quarter(agreement: float | None) -> str:
+    """Return an agreement rounded down to a quarter: a client chooses how many shares there are.
 
-    It is "0", "0.25", "0.5", "0.75" or, where all agree, "1".
+    It is "0", "0.25", "0.5", "0.75" or, where all agree, "1"; "none" if nothing is chosen.
     """
-    return f"{4 * votes // planned / 4:g}"
+    return "none" if agreement is None else f"{4 * agreement // 1 / 4:g}"
 
 
 class Metrics:
@@ -77,7 +77,7 @@ class Metrics:
         self._engine_errors.labels(engine, kind).inc()
 
     def verdict(self, panel: str, outcome: Outcome) -> None:
-        self._votes.labels(panel, quarter(outcome.votes, outcome.planned)).inc()
+        self._votes.labels(panel, quarter(outcome.verdict.agreement)).inc()
         self._abstained.labels(panel).inc(outcome.abstained)
         self._saved.labels(panel).inc(outcome.number("cancelled"))
         self._undecided.labels(panel).inc(outcome.undecided)
