@@ -28,6 +28,10 @@ class Spent:
         return not self.usage and self.chunks > 0
 
     @property
+    def completion_tokens(self) -> int:
+        return _number(self.usage.get("completion_tokens")) if self.usage else self.chunks
+
+    @property
     def tokens(self) -> dict[str, int]:
         """The standard three numbers."""
         if self.estimated:

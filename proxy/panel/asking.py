@@ -119,14 +119,15 @@ def check(call: Call, asked: MemberPrompt, messages: Sequence[Message]) -> None:
         MethodFault: its first user message is not the client's, though the member is asked with a
             context; or a parameter is one that only the driver sets, or that the member guards.
     """
-    if asked.strategy != "none" and _opening(call.messages or messages) != _opening(messages):
+    own = call.messages
+    if own is not None and asked.strategy != "none" and _opening(own) != _opening(messages):
         raise MethodFault(
             f"the call {call.name!r} to {call.member!r}, which is asked with a context, changes the"
             " first user message"
         )
-    if name := unsettable(call.params):
-        raise MethodFault(f"the call {call.name!r} sets {name!r}, which only the driver sets")
     if call.params:
+        if name := unsettable(call.params):
+            raise MethodFault(f"the call {call.name!r} sets {name!r}, which only the driver sets")
         set_ = {name: value for name, value in call.params.items() if value is not None}
         try:
             guards.check_fields(set_, asked.member, "chat")

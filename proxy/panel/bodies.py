@@ -41,7 +41,8 @@ class PanelBodies:
         own: dict[str, Any] = {"stream": level is not None}
         if level is not None and LEVELS[level] is not None:
             own["stream_options"] = LEVELS[level]
-        own |= {name: value for name, value in call.params.items() if value is not None}
+        if call.params:
+            own |= {name: value for name, value in call.params.items() if value is not None}
         body = self._request.body
         if isinstance(seed := body.get("seed"), int):
             own["seed"] = seeds.derive("sampling", seed, call.name, self._request.question or "")

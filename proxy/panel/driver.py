@@ -74,9 +74,7 @@ async def drive(
     finally:
         grading.close()
         await members.close()
-        for row in driven.rows:
-            tokens = row.spent.tokens["completion_tokens"]
-            generation.metrics.panel_call(panel.name, row.call.role, row.outcome, tokens)
+        generation.metrics.panel_calls(panel.name, driven.rows)
     generation.metrics.verdict(panel.name, outcome)
     return outcome
 

@@ -35,10 +35,11 @@ class Reader:
         used = row.spent.usage
         content = message.get("content")
         said = content if isinstance(content, str) else ""
+        text = said if _is_plain(said, member) else spoken(said, opened=member.thinking)
         return Reply(
             call,
             message=message,
-            text=spoken(said, opened=member.thinking).strip(),
+            text=text.strip(),
             raw=raw,
             answer=None if late else self._answer(call, message, reason, member.thinking),
             finish_reason=reason,
@@ -55,6 +56,11 @@ class Reader:
         if call.role not in READ:
             return None
         return answers.read(message, kind=self.kind, finish_reason=reason, thinking=thinking)
+
+
+def _is_plain(text: str, member: Member) -> bool:
+    """Tell at once that a text holds no mark of thinking or of a turn's end: most do not."""
+    return not member.thinking and "<" not in text and "[" not in text and "◁" not in text
 
 
 def continued(call: Call, message: Message, member: Member) -> tuple[Message, str]:

@@ -2,7 +2,7 @@
 so that no client can make a new series.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import prometheus_client as prometheus
@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from its.answers.faults import FAULTS
 
-from ..base.outcome import Outcome
+from ..base.outcome import Outcome, Row
 
 CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -82,10 +82,18 @@ class Metrics:
         self._saved.labels(panel).inc(outcome.number("cancelled"))
         self._undecided.labels(panel).inc(outcome.undecided)
 
-    def panel_call(self, panel: str, role: str, outcome: str, tokens: int) -> None:
-        """Count a call of a panel, whatever became of the request; roles are the seam's four."""
-        self._calls(panel, role, outcome).inc()
-        self._call_tokens(panel, role).inc(tokens)
+    def panel_calls(self, panel: str, rows: Sequence[Row]) -> None:
+        """Count the calls of a request on a panel, whatever became of it."""
+        calls: dict[tuple[str, str], int] = {}
+        tokens: dict[str, int] = {}
+        for row in rows:
+            role, outcome = row.call.role, row.outcome
+            calls[role, outcome] = calls.get((role, outcome), 0) + 1
+            tokens[role] = tokens.get(role, 0) + row.spent.completion_tokens
+        for key, number in calls.items():
+            self._calls(panel, *key).inc(number)
+        for each, number in tokens.items():
+            self._call_tokens(panel, each).inc(number)
 
     def queue(self, engine: str) -> prometheus.Gauge:
         """Return the number of calls that wait for `engine`."""

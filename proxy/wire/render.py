@@ -154,14 +154,14 @@ def describe_panel(outcome: Outcome, with_ballots: bool) -> dict[str, Any]:
 
 def _call(row: Row) -> dict[str, Any]:
     """Return the account of one call."""
-    call = row.call
+    call, tokens = row.call, row.spent.tokens
     return {
         "name": call.name,
         "role": call.role,
         "round": call.round,
         "member": row.member,
-        "tokens": row.spent.tokens["completion_tokens"],
-        "prompt_tokens": row.spent.tokens["prompt_tokens"],
+        "tokens": tokens["completion_tokens"],
+        "prompt_tokens": tokens["prompt_tokens"],
         "seconds": round(row.seconds, 3),
         "outcome": row.outcome,
         **({"error": row.failed.kind} if row.failed else {}),
