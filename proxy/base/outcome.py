@@ -47,7 +47,7 @@ Failing: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class CallFailure:
     """Why a call returned nothing; `cause` is the engine's error behind it."""
 
     kind: str
@@ -82,7 +82,7 @@ class Row:
     asked: MemberPrompt | None = None
     reply: Reply | None = None
     completed: Completed | None = None
-    failed: Failed | None = None
+    failed: CallFailure | None = None
     seconds: float = 0.0
 
     @property
@@ -97,7 +97,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PanelOutcome:
     """The verdict, and what became of every call, in the order asked.
 
     `winner` is the row of the chosen reply. `planned` is how many replies the method first asked

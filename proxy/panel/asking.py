@@ -10,7 +10,7 @@ from its.types import Message
 
 from ..base import guards
 from ..base.errors import BadRequest, MethodFault
-from ..base.outcome import Completed, Failed, Row
+from ..base.outcome import CallFailure, Completed, Row
 from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
 from ..base.record import Record
 from ..config.settings import Member, Panel
@@ -23,7 +23,7 @@ from ..wire import request as wire
 from .bodies import PanelBodies, unsettable
 from .calls import Result, complete
 from .live import Live
-from .replies import Reader
+from .replies import ReplyReader
 from .scoring import score
 
 HOLD_SECONDS = 1.0
@@ -140,7 +140,7 @@ def _opening(messages: Sequence[Message]) -> Message | None:
     return None if index is None else messages[index]
 
 
-class Asking:
+class PanelCalls:
     """Makes the calls of one request."""
 
     def __init__(
@@ -149,7 +149,7 @@ class Asking:
         generation: Generation,
         record: Record,
         members: Members,
-        reader: Reader,
+        reader: ReplyReader,
         grading: Grading,
         retries: Retries,
         live: Live | None,
@@ -175,8 +175,8 @@ class Asking:
         finally:
             row.seconds = time.monotonic() - started
         if isinstance(result, Completed) and call.role != "score" and _is_empty(call, result):
-            result = Failed("empty", "a message without content")
-        if isinstance(result, Failed):
+            result = CallFailure("empty", "a message without content")
+        if isinstance(result, CallFailure):
             row.failed = result
         else:
             row.completed = result

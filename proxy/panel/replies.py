@@ -21,7 +21,7 @@ READ = frozenset({"answer", "write"})
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class ReplyReader:
     """Reads the replies of one request, whose answers are of `kind`."""
 
     kind: Kind

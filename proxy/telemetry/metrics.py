@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from its.answers.faults import FAULTS
 
-from ..base.outcome import Outcome, Row
+from ..base.outcome import PanelOutcome, Row
 
 CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -35,7 +35,7 @@ class Metrics:
         self._requests = counter("requests", "Requests answered", "model", "status")
         self._seconds = histogram("request_seconds", "Until the last byte", "model")
         self._first = histogram("first_byte_seconds", "Until a stream's first byte", "model")
-        self._engine_errors = counter("engine_errors", "Failed engine calls", "engine", "kind")
+        self._engine_errors = counter("engine_errors", "CallFailure engine calls", "engine", "kind")
         self._votes = counter("votes", "Verdicts by agreement", "panel", "agreement")
         self._abstained = counter("abstentions", "Completions without an answer", "panel")
         self._saved = counter("early_stop_saved_calls", "Calls cancelled as settled", "panel")
@@ -76,7 +76,7 @@ class Metrics:
     def engine_error(self, engine: str, kind: str) -> None:
         self._engine_errors.labels(engine, kind).inc()
 
-    def verdict(self, panel: str, outcome: Outcome) -> None:
+    def verdict(self, panel: str, outcome: PanelOutcome) -> None:
         self._votes.labels(panel, quarter(outcome.verdict.agreement)).inc()
         self._abstained.labels(panel).inc(outcome.abstained)
         self._saved.labels(panel).inc(outcome.number("cancelled"))
