@@ -81,8 +81,14 @@ def check(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show how each member was trained and is asked.")
     ] = False,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask the engines for what the panels' methods need.")
+    ] = False,
 ) -> None:
-    """Read CONFIG, hold every member to how it was trained, and say what is served."""
+    """Read CONFIG, hold every member to how it was trained, and say what is served.
+
+    With --ask it ends with 1 if an engine lacks what a panel's method needs of it.
+    """
     if explain:
         _explain(config)
     settings = _load(config)
@@ -92,7 +98,10 @@ def check(
         verdict = member.co_design(member.strategy, member.layout).value
         print(f"member {member.name}: asked with {member.strategy}, co-design {verdict}")
     for panel in settings.panels.values():
-        print(f"panel {panel.name}: {panel.method} of {', '.join(panel.members)}")
+        members = ", ".join(panel.members)
+        print(f"panel {panel.name}: {panel.method} of {members}, at most {panel.most_calls} calls")
+    if ask:
+        _ask(settings)
     print(f"{config} is good")
 
 
@@ -192,6 +201,17 @@ def demo(
     file = _model_file(model)
     with CLI.one_line_errors(DemoError, status=1, interrupted="interrupted"):
         run(file, once=once, port=port or 0)
+
+
+def _ask(settings: "Settings") -> None:
+    from .tools.effects import ask
+
+    effects = ask(settings)
+    for effect in effects:
+        about = f"panel {effect.panel}: {effect.need} of member {effect.member}"
+        print(f"{about}: {'NO, ' + effect.fault if effect.fault else 'yes ' + effect.told}")
+    if any(effect.fault for effect in effects):
+        CLI.fail("An engine lacks what a method needs. Name other members, or another method.", 1)
 
 
 def _explain(config: Path) -> None:

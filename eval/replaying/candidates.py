@@ -46,16 +46,13 @@ def known(problems: Sequence[StoredProblem]) -> Known:
 
 
 def only(problems: Sequence[StoredProblem], members: Sequence[str]) -> list[StoredProblem]:
-    """Return the problems that have all `members`, with their answers alone.
+    """Return the problems that have all `members`, with their answers alone, in that order.
 
     Raises:
         EvalError: there is none.
     """
     wanted = set(members)
-    kept = [
-        replace(p, answers=tuple(one for one in p.answers if one.member in wanted))
-        for p in problems
-    ]
+    kept = [replace(p, answers=tuple(one for m in members for one in p.of(m))) for p in problems]
     found = [p for p in kept if {one.member for one in p.answers} == wanted]
     if not found:
         there = sorted({one.member for p in problems for one in p.answers})
@@ -75,6 +72,8 @@ def of_anybody(has: Known) -> list[Plan]:
 def of_panels(problems: Sequence[StoredProblem], has: Known) -> list[Plan]:
     """Return plans for each panel of up to three members, and for all of them.
 
+    Of up to three members each one leads once: ties go to the first, and `adaptive` asks it first.
+
     Raises:
         EvalError: there are too many members.
     """
@@ -87,7 +86,10 @@ def of_panels(problems: Sequence[StoredProblem], has: Known) -> list[Plan]:
     found: list[Plan] = []
     for members in (one for size in sizes for one in combinations(has.members, size)):
         each = min(len(p.of(member)) for p in problems for member in members)
-        found += _varied(has, members, each, one_member=len(members) == 1)
+        leaders = members if len(has.members) <= LARGEST_PANEL else members[:1]
+        for first in leaders:
+            led = (first, *(member for member in members if member != first))
+            found += _varied(has, led, each, one_member=len(members) == 1)
         for stronger in (member for member in has.members if member not in members):
             found += _escalating(members, each, stronger)
     each = min(len(p.of(member)) for p in problems for member in has.members)

@@ -11,6 +11,7 @@ import typer
 from ..errors import EvalError
 
 if TYPE_CHECKING:
+    from .frontier import Frontier
     from .stored import StoredProblem
 
 Places = Annotated[
@@ -181,15 +182,12 @@ def _stored(places: Sequence[Path]) -> Iterator[list["StoredProblem"]]:
         yield read_stored(places, graders)
 
 
-def _draw(found: object, file: Path) -> None:
-    from .frontier import Frontier
-
+def _draw(found: "Frontier", file: Path) -> None:
     try:
         from .plot import draw
     except ImportError as error:
         message = f"--plot needs the extra `eval`: pip install '.[eval]' ({error})"
         raise EvalError(message) from error
-    assert isinstance(found, Frontier)
     try:
         draw(found, file)
     except OSError as error:

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from its.methods.seam import Call, Program, Reply, Verdict
 
 from ..errors import EvalError
-from .stored import Stored
+from .stored import StoredAnswer
 
 REPLAYED = frozenset({"temperature", "logprobs", "top_logprobs"})
 """Parameters of a call that a stored answer can have met."""
@@ -54,7 +54,7 @@ def needs_new_text(call: Call) -> str | None:
 class _Replay:
     """The state of one drive: what is left of each member, and what runs."""
 
-    answers: Sequence[Stored]
+    answers: Sequence[StoredAnswer]
     left: dict[str, deque[int]]
     by_seconds: bool
     now: float = 0.0
@@ -110,7 +110,7 @@ class _Replay:
 
 
 def drive(
-    program: Program, answers: Sequence[Stored], order: Sequence[int], *, by_seconds: bool
+    program: Program, answers: Sequence[StoredAnswer], order: Sequence[int], *, by_seconds: bool
 ) -> Driven:
     """Run `program`: each call takes the next answer of its member, in `order` (indices).
 

@@ -13,7 +13,7 @@ from its.types import Answer
 
 from ..errors import EvalError
 from .drive import asked, needs_new_text
-from .stored import Stored, StoredProblem
+from .stored import StoredAnswer, StoredProblem
 
 CAN_BE_REPLAYED = ("majority", "adaptive", "escalate", "first_finish", "weighted", "temperatures")
 """Methods that need no new text, whatever the replies are; a test holds each of them to it."""
@@ -129,7 +129,7 @@ def orders(problem: StoredProblem, at: Plan, number: int, seed: int, each: int) 
 
 
 def _by_turns(
-    stored: Sequence[Stored], members: Sequence[str], each: int, rng: Random
+    stored: Sequence[StoredAnswer], members: Sequence[str], each: int, rng: Random
 ) -> tuple[list[int], list[int]]:
     """Return `each` answers of each member, in turn as a panel asks them; and what is left."""
     found: dict[str, list[int]] = {member: [] for member in members}

@@ -23,7 +23,7 @@ NOBODY = Call("", "stored")
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredAnswer:
     """One stored answer of a member. `reply.seconds` is 0 where no time was stored.
 
     `estimated` says that the reply's tokens were estimated from its text.
@@ -42,10 +42,10 @@ class StoredProblem:
 
     id: str
     question: str
-    answers: tuple[Stored, ...]
+    answers: tuple[StoredAnswer, ...]
     grader: Remembered
 
-    def of(self, member: str) -> list[Stored]:
+    def of(self, member: str) -> list[StoredAnswer]:
         """Return the stored answers of one member."""
         return [stored for stored in self.answers if stored.member == member]
 
@@ -58,7 +58,7 @@ class _Row:
     question: str
     gold: str
     kind: AnswerKind
-    stored: Stored
+    stored: StoredAnswer
     graded: bool
 
 
@@ -107,7 +107,7 @@ def _of_sample(model: str, sample: EvalSample) -> _Row:
     if sample.error is not None:
         reply = Reply(NOBODY, "failed", seconds=sample.seconds, completion_tokens=0)
     estimated = reply.ok and not sample.tokens
-    stored = Stored(model, reply, sample.correct, sample.temperature, estimated)
+    stored = StoredAnswer(model, reply, sample.correct, sample.temperature, estimated)
     return _Row(sample.id, sample.prompt, sample.gold, sample.answer_kind, stored, graded=True)
 
 
@@ -135,7 +135,7 @@ def _of_line(line: str, at: str) -> _Row | None:
             seconds=float(row.get("seconds") or 0.0),
         )  # fmt: skip
         temperature = row.get("temperature")
-        stored = Stored(
+        stored = StoredAnswer(
             str(row["model"]), reply, False, None if temperature is None else float(temperature),
             estimated=not row.get("tokens"),
         )  # fmt: skip

@@ -34,13 +34,14 @@ def described(plan: Plan, names: Mapping[str, str] | None = None) -> str:
     return " ".join(parts)
 
 
-def names_of(found: Iterable[Replayed]) -> dict[str, str]:
-    """Return what stands for each member where plans ask different ones; else nothing does.
+def names_of(found: Iterable[Replayed], *, always: bool = False) -> dict[str, str]:
+    """Return what stands for each member where plans ask different ones (or `always`).
 
     Letters stand for long names: a table of 80 columns has no room for them.
     """
     plans = [each.plan for each in found]
-    if len({plan.members for plan in plans}) == 1 and not any(plan.others for plan in plans):
+    differ = len({plan.members for plan in plans}) > 1 or any(plan.others for plan in plans)
+    if not (differ or always):
         return {}
     members = dict.fromkeys(m for plan in plans for m in (*plan.members, *sorted(plan.others)))
     if all(len(member) <= LONG for member in members):
@@ -124,7 +125,7 @@ def search_table(found: Found) -> Table:
     table.add_column("method", overflow="fold", min_width=14)
     for column in ("chosen", "right", "95%\ninterval", "calls", "tokens"):
         table.add_column(column, justify="right", no_wrap=True)
-    names = names_of(each for _, each in found.ranked)
+    names = names_of((each for _, each in found.ranked), always=True)
     for share, each in found.ranked:
         table.add_row(
             described(each.plan, names), f"{share:.0%}", f"{each.accuracy.value:.1%}",

@@ -37,14 +37,14 @@ TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class WriterReply:
     """What a model said, and what the engine counted for it."""
 
     text: str
     usage: Mapping[str, int]
 
 
-Ask: TypeAlias = Callable[[Sequence[Message], int], Awaitable[Reply]]
+AskWriter: TypeAlias = Callable[[Sequence[Message], int], Awaitable[WriterReply]]
 """Asks a model, with a sampling seed."""
 
 
@@ -62,7 +62,7 @@ async def write(
     question: str,
     domain: Domain | None,
     *,
-    ask: Ask,
+    ask: AskWriter,
     seed: int,
     twins: Twins | None = None,
 ) -> Written:
@@ -102,7 +102,7 @@ def _judged(said: str, question: str, by: Prompt, domain: Domain | None) -> tupl
     return text, fault(text, question, by, domain)
 
 
-def reply(raw: bytes) -> Reply:
+def reply(raw: bytes) -> WriterReply:
     """Read a chat completion as an engine sent it.
 
     Raises:
@@ -114,7 +114,7 @@ def reply(raw: bytes) -> Reply:
     except (msgspec.MsgspecError, IndexError) as error:
         raise ValueError("sent something else than a chat completion") from error
     usage = {name: n for name, n in (body.usage or {}).items() if name in TOKENS and type(n) is int}
-    return Reply(content or "", usage)
+    return WriterReply(content or "", usage)
 
 
 def tidy(text: str) -> str:

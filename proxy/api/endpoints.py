@@ -18,6 +18,7 @@ from ..config.settings import Limits
 from ..engines.engine import CHAT
 from ..wire import render, watch
 from ..wire import request as wire
+from ..wire.contract import said_before
 
 Choose: TypeAlias = Callable[[str | None], Awaitable[MemberPrompt]]
 """Chooses the member's context for a question; `None` where a request has no user message."""
@@ -93,7 +94,7 @@ def _with_instructions(composed: Composed, prompt: MemberPrompt) -> Composed:
 
     def fields() -> Mapping[str, Any]:
         body = composed.fields()
-        said = wire.said_before(body, "responses") or ()
+        said = said_before(body, "responses") or ()
         if any(each.get("role") in prompts.SYSTEM_ROLES for each in said):
             return body
         return {**body, "instructions": system}

@@ -22,7 +22,8 @@ from ..state import Generation
 from ..telemetry import logs
 from ..telemetry.tracing import outgoing, span
 from ..wire import render, watch
-from ..wire.request import Request, check_for_member, goes_around
+from ..wire.contract import goes_around
+from ..wire.request import Request, check_for_member
 from .endpoints import Choose, Composed, Endpoint
 from .relay import relay
 
@@ -81,7 +82,7 @@ async def _compose(
     earlier_id = request.body.get("previous_response_id") if keeps else None
     earlier = known.find(earlier_id, member, name) if earlier_id else None
     # Before a context is chosen: what is refused must not have a persona written for it.
-    bypassed = goes_around(request, member, endpoint.kind, earlier is not None)
+    bypassed = goes_around(request.body, member, endpoint.kind, earlier is not None)
 
     choose: Choose = partial(generation.contexts.ask, member, override=request.override)
     if bypassed:

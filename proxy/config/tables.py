@@ -6,7 +6,7 @@ import msgspec
 
 from its.manifest import StrategyName
 
-from .settings import PersonaSource, StreamMode, SystemMismatch
+from .settings import EngineKind, PersonaSource, StreamMode, SystemMismatch
 
 
 class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +41,7 @@ class KeyTable(ConfigTable, frozen=True):
     models: list[str] | None = None
     max_concurrency: int | None = None
     metrics: bool = False
+    tokens_per_minute: int | None = None
 
 
 class EngineTable(ConfigTable, frozen=True):
@@ -51,6 +52,12 @@ class EngineTable(ConfigTable, frozen=True):
     max_queue: int | None = None
     timeout_s: float = 1800.0
     forward_headers: list[str] = []
+    kind: EngineKind = "chat"
+
+
+class PriceTable(ConfigTable, frozen=True):
+    prompt: float
+    completion: float
 
 
 class MemberTable(ConfigTable, frozen=True):
@@ -64,6 +71,8 @@ class MemberTable(ConfigTable, frozen=True):
     system_mismatch: SystemMismatch = "refuse"
     defaults: bool = False
     strategy_options: dict[str, Any] | None = None
+    context_tokens: int | None = None
+    price: PriceTable | None = None
 
 
 class PanelTable(ConfigTable, frozen=True):
@@ -78,6 +87,10 @@ class PanelTable(ConfigTable, frozen=True):
     answers: str = "auto"
     json_keys: list[str] = []
     stream_mode: StreamMode = "verdict"
+    options: dict[str, Any] = {}
+    allow_options: list[str] = []
+    max_tokens_total: int | None = None
+    max_cost: float | None = None
 
 
 class GenerateTable(ConfigTable, frozen=True):

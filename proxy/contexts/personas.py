@@ -63,7 +63,7 @@ class ContextChooser:
     """Chooses contexts from `shelf`, written anew by `writer`; `seed` is the configured one."""
 
     def __init__(self, shelf: Shelf, seed: int, writer: Writer | None, metrics: Metrics) -> None:
-        self._shelf, self._seed, self._writer, self._metrics = shelf, seed, writer, metrics
+        self._shelf, self.seed, self._writer, self._metrics = shelf, seed, writer, metrics
         self._memory: Recent[MemoryKey, tuple[Context, float]] = Recent(MEMORY)
 
     async def ask(
@@ -88,7 +88,7 @@ class ContextChooser:
         if override is not NO_OVERRIDE:
             layout = replace(layout, placement=override.placement or layout.placement)
             co_design = _checked_co_design(member, strategy, layout)
-        seed = self._seed if override.seed is None else override.seed
+        seed = self.seed if override.seed is None else override.seed
         asked = MemberPrompt(member, strategy, layout, seed, None, co_design)
         if question is None and layout.instruction:
             raise BadRequest(

@@ -1,6 +1,5 @@
 """OpenAI's JSON on one side, our values on the other. Every 400 is decided here."""
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +11,12 @@ from its import prompts
 from its.manifest import CoDesign, StrategyName
 from its.types import Message, Placement
 
-from ..base import guards
 from ..base.errors import UNREADABLE, BadRequest
 from ..base.guards import EndpointKind
 from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
-from ..config.settings import Limits, Member, Panel
+from ..config.settings import Limits, Panel
 from . import fields
-
-_LOG = logging.getLogger("its.proxy")
+from .contract import goes_around
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
@@ -39,6 +36,7 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     placement: Placement | None = None
     samples: int | None = None
     return_ballots: bool = False
+    options: dict[str, Any] | None = None
 
 
 NO_EXTRAS = Extras()
@@ -200,8 +198,13 @@ def check_for_member(request: Request) -> None:
     """Refuse what only a panel can do.
 
     Raises:
-        BadRequest: the request asks for several samples.
+        BadRequest: the request asks for several samples, or sets options of a method.
     """
+    if request.extras.options:
+        raise BadRequest(
+            "`input_time.options` needs a panel; this model is a single member",
+            param="input_time.options",
+        )
     if request.extras.samples not in (None, 1):
         raise BadRequest(
             "`input_time.samples` needs a panel; this model is a single member",
@@ -217,64 +220,8 @@ def check_guarded(
     Raises:
         BadRequest: a field is used that the member does not take, or its system text is another.
     """
-    bypassed = goes_around(request, asked.member, endpoint)
+    bypassed = goes_around(request.body, asked.member, endpoint)
     return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
-
-
-def goes_around(
-    request: Request, member: Member, endpoint: EndpointKind, known_response: bool = False
-) -> bool:
-    """Tell whether a request goes around what the member was trained with, and may.
-
-    `known_response`: `previous_response_id` names a response that was made with the context in it.
-
-    Raises:
-        BadRequest: it may not.
-    """
-    bypassed = guards.check_fields(request.body, member, endpoint, known_response)
-    return _check_system(member, said_before(request.body, endpoint), endpoint) or bypassed
-
-
-def said_before(body: Mapping[str, Any], endpoint: EndpointKind) -> Sequence[Message] | None:
-    """Return the messages of a request, `instructions` among them; `None`: it cannot have any.
-
-    Their shape is checked elsewhere; what is no message is left out.
-    """
-    if endpoint == "completions":
-        return None
-    given = body.get("input" if endpoint == "responses" else "messages")
-    messages = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
-    if endpoint == "responses" and body.get("instructions"):
-        return [{"role": "system", "content": body["instructions"]}, *messages]
-    return messages
-
-
-def _check_system(
-    member: Member, messages: Sequence[Message] | None, endpoint: EndpointKind
-) -> bool:
-    """Tell whether the system text is another than the member's, which allows it.
-
-    Raises:
-        BadRequest: the member does not allow it.
-    """
-    if member.layout.system is None or endpoint == "other":
-        return False
-    if messages is not None and not prompts.other_system(messages, member.layout):
-        return False
-    told = (
-        "a bare prompt has no place for it. Use /v1/chat/completions"
-        if messages is None
-        else "the request has another one, or one in another place. Leave it out: the proxy adds it"
-    )
-    if member.system_mismatch == "refuse":
-        raise BadRequest(
-            f"the model {member.name!r} was trained with a system text (/v1/models shows it), and"
-            f' {told}. Its operator can allow this with system_mismatch = "warn"',
-            param="prompt" if messages is None else "messages",
-            code="system_mismatch",
-        )
-    _LOG.warning("Member %r is not asked with the system text of its training.", member.name)
-    return True
 
 
 def check_for_panel(request: Request, panel: Panel) -> None:

@@ -29,7 +29,7 @@ from its.strategies import Options, Shelf
 from its.types import Layout
 from proxy.config.settings import Member, StoreSettings
 from proxy.contexts.personas import ContextChooser
-from proxy.contexts.store import Stored, open_store
+from proxy.contexts.store import StoredPersona, open_store
 from proxy.telemetry.metrics import Metrics
 from tests.scripted import completion
 
@@ -57,7 +57,9 @@ async def in_store(url: str) -> tuple[float, float]:
     """Return p50 and p99 of a hit, in ms, one at a time."""
     store = open_store(StoreSettings(url, 10_000))
     for i in range(1000):
-        await store.keep(f"{i:064x}", Stored("You cook for a mountain hut.", "generate", "x"), None)
+        await store.keep(
+            f"{i:064x}", StoredPersona("You cook for a mountain hut.", "generate", "x"), None
+        )
     took = []
     for i in range(HITS):
         began = time.perf_counter()

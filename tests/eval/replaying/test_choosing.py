@@ -134,18 +134,20 @@ def test_letters_stand_for_long_names(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_options_that_change_nothing_are_one_row(tmp_path: Path, graders: Workers) -> None:
     places = [run(tmp_path / name, [["7"], ["3"]], model=name) for name in "abc"]
     found = compared(read_stored(places, graders))
-    adaptive = [row for row in found.rows if row.replayed.plan.name == "adaptive"]
-    assert [row.replayed.plan.raw["confidence"] for row in adaptive] == [0.85]
+    adaptive = [row.replayed.plan for row in found.rows if row.replayed.plan.name == "adaptive"]
+    assert [each.raw["confidence"] for each in adaptive] == [0.85] * 3
+    assert [each.members for each in adaptive] == [tuple(m) for m in ("abc", "bac", "cab")]
 
 
 def test_the_frontier_as_json(tmp_path: Path) -> None:
     file = outputs(tmp_path / "o.jsonl", {f"p{n}": dict.fromkeys("abcd", "7") for n in range(4)})
-    ended = its_eval("frontier", file, "--member", "a", "--member", "b", "--member", "c",
+    ended = its_eval("frontier", file, "--member", "b", "--member", "a", "--member", "c",
                      "--orders", 3, "--json")  # fmt: skip
     found = json.loads(ended.stdout)
     assert found["problems"] == 4
     assert sum(row["best"] for row in found["rows"]) == 1
     assert {member for row in found["rows"] for member in row["members"]} == {"a", "b", "c"}
+    assert ["b", "a", "c"] in [row["members"] for row in found["rows"]], "ties go to their order"
     stronger = {row["options"].get("stronger") for row in found["rows"]}
     assert {"a", "b", "c"} <= stronger
     ended = its_eval("frontier", file, "--member", "z")

@@ -249,6 +249,22 @@ def test_the_makers_sampling_is_for_what_a_request_leaves_open(
     assert engine.bodies("n") == [{"model": "n", **given}, {"model": "n", **given, **added}]
 
 
+def test_each_member_of_a_panel_has_its_own_sampling(
+    start: Proxy, engine: Engine, write: Any
+) -> None:
+    config = write().replace('["s", "u", "r"]', '["n", "u", "r"]')
+    proxy = start(config.replace('manifest = "n"', DEFAULTS))
+    for name in "nur":
+        engine.scripts[name] = says("7")
+    post(proxy, model="vote3", messages=[user("3+4?")], top_p=1)
+    [body] = engine.bodies("n")
+    assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.6, 1, 30_720)
+    assert body["chat_template_kwargs"] == THINKS
+    for name in "ur":
+        [body] = engine.bodies(name)
+        assert {"temperature", "max_tokens", "chat_template_kwargs"}.isdisjoint(body)
+
+
 def test_the_dry_run_shows_the_sampling(start: Proxy, write: Any) -> None:
     proxy = start(write().replace('manifest = "n"', DEFAULTS))
     shown = post(proxy, COMPOSE, messages=[user("?")], top_p=1).json()

@@ -116,7 +116,8 @@ def test_a_checkpoint_is_asked_as_its_base_unless_the_file_says_otherwise() -> N
 @pytest.mark.parametrize("name", ["system", "instruction"])
 def test_a_training_does_not_go_on_with_other_texts(name: str, tmp_path: Path) -> None:
     def known(text: str | None) -> manifest.Manifest:
-        return manifest.Manifest(manifest.SCHEMA, "b", manifest.Train("none", **{name: text}))
+        said: dict[str, Any] = {name: text}
+        return manifest.Manifest(manifest.SCHEMA, "b", manifest.Train("none", **said))
 
     codesign.keep(known("Box it."), tmp_path)
     codesign.check_resumed(tmp_path, known("Box it."))
