@@ -20,7 +20,7 @@ import pytest
 from proxy.api.app import create_app
 from proxy.config.load import load
 from proxy.serving.connection import Connection
-from tests.scripted import Engine, serving
+from tests.scripted import NO_TLS, Engine, serving
 
 ROOT = Path(__file__).parent.parent
 collect_ignore = [
@@ -85,7 +85,9 @@ def start(engine_url: str, tmp_path: Path) -> Iterator[Proxy]:
         file.write_text(config.replace("{engine}", engine_url), "utf-8")
         app = create_app(load(file))
         server = serving(app, partial(Connection, app=app, seconds=30.0, stalled=60.0))
-        client = httpx.Client(base_url=server.__enter__(), timeout=30, trust_env=False)
+        client = httpx.Client(
+            base_url=server.__enter__(), timeout=30, trust_env=False, verify=NO_TLS
+        )
         running.extend([server, client])
         return client
 

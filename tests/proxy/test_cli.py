@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import MEMBERS, command, process
 from tests.proxy.asking import serving
-from tests.scripted import Engine, says
+from tests.scripted import NO_TLS, Engine, says
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_serve_answers_and_ends_on_a_signal(config: Path, engine: Engine, sent: 
     engine.scripts["n"] = says("7")
     with serving(config) as (process, url):
         ask = {"model": "n", "messages": [{"role": "user", "content": "x"}]}
-        answer = httpx.post(f"{url}/chat/completions", json=ask, trust_env=False)
+        answer = httpx.post(f"{url}/chat/completions", json=ask, trust_env=False, verify=NO_TLS)
         assert answer.json()["choices"][0]["message"]["content"] == "7"
         process.send_signal(sent)
         _, said = process.communicate(timeout=10)
@@ -64,7 +64,7 @@ def test_beyond_loopback_needs_a_key(config: Path) -> None:
     try:
         with serving(config, "--host", "0.0.0.0") as (_, url):
             local = url.replace("0.0.0.0", "127.0.0.1")
-            assert httpx.get(f"{local}/models", trust_env=False).status_code == 401
+            assert httpx.get(f"{local}/models", trust_env=False, verify=NO_TLS).status_code == 401
     finally:
         del os.environ["ITS_TEST_KEY"]
 

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from tests.conftest import MEMBERS, longer
 from tests.proxy.asking import series, serving, wait_until
-from tests.scripted import Body, Engine, Waiting, chunk, completion, fails, page, usage
+from tests.scripted import NO_TLS, Body, Engine, Waiting, chunk, completion, fails, page, usage
 
 SECONDS = float(os.environ.get("ITS_SOAK") or longer(5, 60))
 PATIENCE = 60.0
@@ -124,7 +124,7 @@ class Seen:
 
 async def client(number: int, url: str, seen: Seen) -> None:
     rng = random.Random(number)
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, verify=NO_TLS, timeout=60) as http:
         while seen.goes_on():
             value = rng.randrange(10**6)
             streamed, model = rng.random() < 0.5, rng.choice(MODELS)
@@ -166,7 +166,7 @@ def judge(answer: httpx.Response, streamed: bool, model: str, wanted: str) -> st
 
 
 async def sample(url: str, seen: Seen) -> None:
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, verify=NO_TLS, timeout=60) as http:
         while seen.goes_on():
             await asyncio.sleep(min(5.0, SECONDS / 6))
             text = (await http.get("/metrics")).text
@@ -203,7 +203,7 @@ def test_faults_are_survived(engine: Engine, engine_url: str, tmp_path: Path) ->
         assert seen.wrong == []
         assert seen.enough(), seen.outcomes
         wait_until(lambda: engine.running == 0)
-        root = httpx.Client(base_url=url.removesuffix("/v1"), trust_env=False)
+        root = httpx.Client(base_url=url.removesuffix("/v1"), trust_env=False, verify=NO_TLS)
         with root:
             wait_until(lambda: series(root)["its_in_flight"] == 1)
             # The pools close what is idle when they are used; one request each is enough.
