@@ -1,7 +1,7 @@
 """The values that pass between the parts. All are frozen; none knows a server."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -58,82 +58,3 @@ class Answer:
         A space between two digits stays: `2 1/2` is not 21/2.
         """
         return _SPACES.sub("", self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One planned model call of a panel: the `sample`-th question put to `member`."""
-
-    member: str
-    sample: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What one call returned. `choice` and `body` are the engine's own JSON, untouched."""
-
-    call: Call
-    choice: Mapping[str, Any]
-    body: Mapping[str, Any]
-    seconds: float
-
-    @property
-    def text(self) -> str:
-        content = self.choice["message"].get("content")
-        return content if isinstance(content, str) else ""
-
-    @property
-    def finish_reason(self) -> str | None:
-        reason = self.choice.get("finish_reason")
-        return reason if isinstance(reason, str) else None
-
-    @property
-    def usage(self) -> Mapping[str, Any]:
-        usage = self.body.get("usage")
-        return usage if isinstance(usage, Mapping) else {}
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why one call returned nothing: data, never an exception past the fan-out.
-
-    `kind` is one of `refused`, `timeout`, `status`, `protocol`, `broken`, `aborted`, `empty`;
-    `status` is the engine's HTTP status where it gave one. `cause` is the error behind it, for
-    whoever made the call: the proxy answers its own client with it.
-    """
-
-    call: Call
-    kind: str
-    detail: str
-    status: int | None = None
-    cause: Exception | None = None
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ballot:
-    """A completion with the answer read from it; `None` abstains."""
-
-    completion: Completion
-    answer: Answer | None
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Ballots whose answers are equal; `answer` is the first one's."""
-
-    answer: Answer
-    ballots: Sequence[Ballot]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The winning ballot, the tally (best cluster first) and every ballot cast.
-
-    `agreement` is the winner's votes divided by the number of *planned* calls (0 to 1).
-    """
-
-    winner: Ballot
-    tally: Sequence[Cluster]
-    ballots: Sequence[Ballot]
-    agreement: float

@@ -81,8 +81,14 @@ def check(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show how each member was trained and is asked.")
     ] = False,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask the engines for what the panels' methods need.")
+    ] = False,
 ) -> None:
-    """Read CONFIG, hold every member to how it was trained, and say what is served."""
+    """Read CONFIG, hold every member to how it was trained, and say what is served.
+
+    With --ask it ends with 1 if an engine lacks what a panel's method needs of it.
+    """
     if explain:
         _explain(config)
     settings = _load(config)
@@ -92,7 +98,10 @@ def check(
         verdict = member.co_design(member.strategy, member.layout).value
         print(f"member {member.name}: asked with {member.strategy}, co-design {verdict}")
     for panel in settings.panels.values():
-        print(f"panel {panel.name}: {panel.method} of {', '.join(panel.members)}")
+        members = ", ".join(panel.members)
+        print(f"panel {panel.name}: {panel.method} of {members}, at most {panel.most_calls} calls")
+    if ask:
+        _ask(settings)
     print(f"{config} is good")
 
 
@@ -194,11 +203,23 @@ def demo(
         run(file, once=once, port=port or 0)
 
 
+def _ask(settings: "Settings") -> None:
+    from .tools.effects import ask
+
+    effects = ask(settings)
+    for effect in effects:
+        about = f"panel {effect.panel}: {effect.need} of member {effect.member}"
+        print(f"{about}: {'NO, ' + effect.fault if effect.fault else 'yes ' + effect.told}")
+    if any(effect.fault for effect in effects):
+        CLI.fail("An engine lacks what a method needs. Name other members, or another method.", 1)
+
+
 def _explain(config: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from its.manifest import CoDesign
+    from its.strategies import adds_context
 
     settings = _load(config, refuse_mismatch=False)
     table = Table(box=None, pad_edge=False)
@@ -206,7 +227,8 @@ def _explain(config: Path) -> None:
         table.add_column(name)
     for member in settings.members.values():
         trained = member.manifest.train.strategy if member.manifest else "? (no manifest)"
-        stands = f"{member.layout.placement} the question" if member.strategy != "none" else "-"
+        asked = adds_context(member.strategy)
+        stands = f"{member.layout.placement} the question" if asked else "-"
         told = member.own_co_design.value
         if member.own_co_design is CoDesign.MISMATCH:
             told += ", allowed" if member.allow_mismatch else ": refused"
@@ -248,9 +270,14 @@ def _check_store(config: Path, settings: "Settings") -> None:
 
 
 def _warn(settings: "Settings") -> None:
+    from its.manifest import other_version
+
     bare = [member.name for member in settings.members.values() if member.manifest is None]
     if bare:
         CLI.say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
+    for member in settings.members.values():
+        if member.manifest and (told := other_version(member.manifest)):
+            CLI.say(f"{member.name} {told}")
 
 
 def _listen(host: str, port: int) -> "socket.socket":

@@ -1,45 +1,55 @@
-"""Reading and comparing answers beside the event loop: in time, within a budget, in turns.
+"""Steps of a panel's method beside the event loop: in time, within a budget, in turns.
 
-A comparison is a pure function that asks a judge for the values of expressions. It runs in a
-thread, and never waits there: what the judge does not know yet is evaluated by the graders, while
-other requests have the thread, and then the comparison runs again. So one heavy expression delays
-neither the light ones beside it nor other requests.
+A step runs once, in a thread, because a program cannot be asked twice. Where it compares answers,
+the grader (`Grading.judge`) evaluates their expressions in other processes while the thread waits.
+Before the first one it rehearses the vote over all answers that are there, so that everything a
+vote needs is evaluated at once: one heavy expression does not delay the light ones beside it.
 """
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from its.answers import Judge, Sample, Unread, Watched
+from its.answers import Sample, Unread, Watched, cluster
 from its.answers.algebra.worker import Evaluated
 from its.answers.algebra.workers import Account, Workers
-from its.answers.faults import FAULTS
+from its.types import Answer
 
-THREADS = 8
-"""For work that lasts milliseconds; more would keep the event loop waiting for Python's lock."""
+WORKING = 8
+"""Threads that run at once; more would keep the event loop waiting for Python's lock."""
+
+THREADS = 64
+"""Threads in all: those that wait for a grader do not count as running."""
 
 QUICK_SECONDS = 0.05
 """CPU time that every expression gets; nearly all need a fifth of that."""
 
 SLOW_SECONDS = 1.0
-"""CPU time of an expression that needs more, as long as the request has some left."""
+"""CPU time of an expression that needs more, as long as the step has some left."""
 
 REQUEST_SECONDS = 4.0
-"""CPU time that all slow expressions of one decision have."""
+"""CPU time that all slow expressions of one step have."""
 
 COMPARING_SECONDS = 1.0
-"""CPU time that one decision has in its threads. Three answers need a thousandth of it; what many
-models write may need far more, for each pair, and threads have to be left for other requests."""
+"""CPU time that one step has in its thread. Three answers need a thousandth of it; what many models
+write may need far more, for each pair, and threads have to be left for other requests."""
 
 GRACE_SECONDS = 0.5
 """After the deadline, for all that is left to do."""
 
+PATIENCE_SECONDS = 1.0
+"""How long a step that is out of time may take to notice it: it compares one pair to its end."""
+
 T = TypeVar("T")
-J = TypeVar("J", bound=Judge | None)
+
+
+class OutOfTime(Exception):
+    """A step runs on although its time is up; nothing can be had of its program any more."""
 
 
 class Graders:
@@ -48,6 +58,7 @@ class Graders:
     def __init__(self, processes: int) -> None:
         self.workers = Workers(processes)
         self.threads = ThreadPoolExecutor(THREADS, "grading")
+        self.turns = threading.BoundedSemaphore(WORKING)
 
     def warm_up(self) -> None:
         """Start one of the processes, which takes a second, before a vote needs it."""
@@ -60,164 +71,175 @@ class Graders:
         await asyncio.to_thread(self.workers.close)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared(Generic[T]):
-    """What a comparison said, and the number of texts that it could not compare.
-
-    `value` is `None` where it raised an error, or was not done in time.
-    """
-
-    value: T | None
-    undecided: int
-
-
 @dataclass(slots=True)
-class _Known:
-    """What is known of the expressions of one decision, and the CPU time that it has left."""
+class _Step:
+    """What one step knows of expressions, and the CPU time that it has left."""
 
+    since: float
+    answers: Sequence[Answer | None] = ()
     values: dict[str, Sample | Unread] = field(default_factory=dict)
-    missing: set[str] = field(default_factory=set)
-    heavy: set[str] = field(default_factory=set)
     left: float = REQUEST_SECONDS
-
-    def __call__(self, text: str) -> Sample | Unread:
-        if text not in self.values:
-            self.missing.add(text)
-        return self.values.get(text, Unread.EXHAUSTED)
-
-
-class _ThreadClock:
-    """Counts the CPU time of work that runs in threads, one piece after the other."""
-
-    def __init__(self, seconds: float) -> None:
-        self._left = seconds
-        self._since: float | None = None
-
-    def run(self, work: Callable[[], T]) -> T:
-        self._since = time.thread_time()
-        try:
-            return work()
-        finally:
-            self._left -= time.thread_time() - self._since
-            self._since = None
-
-    @property
-    def over(self) -> bool:
-        """Whether the time is used up; while work runs, only its own thread gets an answer."""
-        since = self._since  # work that nobody waits for may end in this moment
-        return (0.0 if since is None else time.thread_time() - since) >= self._left
+    rehearsed: bool = False
 
 
 class Grading:
     """Reads and compares the answers of one request; `deadline` is monotonic. End it with `close`.
 
-    Two decisions over the same answers are equal, whatever was compared before, because each
+    Two steps over the same answers decide the same, whatever was compared before, because each
     counts its own budget, in an order that depends on the texts alone.
     """
 
     def __init__(self, graders: Graders, deadline: float) -> None:
-        self._workers, self._threads = graders.workers, graders.threads
-        self._deadline, self._last = deadline, deadline + GRACE_SECONDS
+        self._workers, self._threads, self._turns = graders.workers, graders.threads, graders.turns
+        self._last = deadline + GRACE_SECONDS
         self._account = Account()
-        self._asked: dict[tuple[str, bool], asyncio.Future[Evaluated]] = {}
-        self._newest: object = None
-        """The comparison that counts; one that runs in a thread ends when it is not its own."""
+        self._asked: dict[tuple[str, bool], Future[Evaluated]] = {}
+        self._step = _Step(0.0)
+        self._ended = False
+        self.judge = Watched(self._evaluate, self._over)
+        """The grader that a program compares with; it waits, so it is for threads only."""
 
     def close(self) -> None:
         """Free the graders; the request has its answer, or nobody waits for one."""
-        self._newest = None
+        self._ended = True
         self._workers.leave(self._account)
 
     async def run(self, work: Callable[[], T]) -> T | None:
         """Run `work` in a thread; return `None` if it is not done in time."""
-        return await self._thread(work, self._last)
+        job = self._submit(work)
+        if await _done(job, self._last):
+            return job.result()
+        job.cancel()  # one that runs goes on for a moment, and nobody hears of it
+        return None
 
-    async def settled(self, work: Callable[[Judge], bool]) -> bool:
-        """Tell whether `work` says yes before the deadline, as soon as it does."""
-        compared = await self._compare(work, self._deadline, early=True)
-        return bool(compared.value)
+    async def step(self, work: Callable[[], T], answers: Sequence[Answer | None]) -> T:
+        """Return what `work` says, which may compare `answers` with the grader.
 
-    async def decided(self, work: Callable[[Judge], T]) -> Compared[T]:
-        """Return what `work` says when all is compared, or time is up.
+        What is not compared in time stays undecided. If no thread is free by then, `work` runs
+        here: out of time, it compares nothing that takes long.
 
-        `work` ends soon after its judge is out of time, with what it has by then.
+        Raises:
+            OutOfTime: it does not end, although the time is up.
         """
-        return await self._compare(work, self._last, early=False)
+        job = self._submit(lambda: self._timed(work, answers))
+        if not await _done(job, self._last) and job.cancel():
+            return self._timed(work, answers)
+        if not await _done(job, time.monotonic() + PATIENCE_SECONDS):
+            raise OutOfTime
+        return job.result()
 
-    async def _compare(
-        self, work: Callable[[Judge], T], until: float, *, early: bool
-    ) -> Compared[T]:
-        known, clock = _Known(), _ThreadClock(COMPARING_SECONDS)
-        self._newest = newest = object()
+    def _submit(self, work: Callable[[], T]) -> Future[T]:
+        def in_turn() -> T:
+            with self._turns:
+                return work()
 
-        def over() -> bool:
-            return self._newest is not newest or time.monotonic() >= until or clock.over
+        return self._threads.submit(in_turn)
 
-        while True:
-            judge = Watched(known, over)
-            value = await self._thread(partial(clock.run, partial(safely, work, judge)), until)
-            missing, known.missing = known.missing, set()
-            nothing_left = clock.over or not (missing or known.heavy)
-            if nothing_left or time.monotonic() >= until or (early and value):
-                return Compared(value, len(judge.undecided))
-            await self._quick(known, missing, until)
-            if known.heavy and not (early and missing):
-                await self._slow(known, until)
+    def _timed(self, work: Callable[[], T], answers: Sequence[Answer | None]) -> T:
+        self._step = _Step(time.thread_time(), answers)
+        return work()
 
-    async def _quick(self, known: _Known, texts: set[str], until: float) -> None:
-        """Evaluate `texts`, all at once; those that need longer become `known.heavy`."""
-        asked = {text: self._evaluate(text, slow=False) for text in sorted(texts, key=_order)}
-        await _wait(asked.values(), until)
-        for text, future in asked.items():
-            known.values[text] = Unread.EXHAUSTED
-            if future.done():
-                evaluated = future.result()
-                known.values[text] = evaluated.found
-                if evaluated.out:
-                    known.heavy.add(text)
+    def _over(self) -> bool:
+        """Tell whether nothing more may be compared; asked in the thread of the step."""
+        used = time.thread_time() - self._step.since
+        return self._ended or time.monotonic() >= self._last or used >= COMPARING_SECONDS
 
-    async def _slow(self, known: _Known, until: float) -> None:
-        """Evaluate what is heavy, one after the other, while there is CPU time left."""
-        heavy, known.heavy = sorted(known.heavy, key=_order), set()
-        for text in heavy:
-            if known.left <= 0 or time.monotonic() >= until:
+    def _evaluate(self, text: str) -> Sample | Unread:
+        step = self._step
+        if text not in step.values and not step.rehearsed:
+            step.rehearsed = True
+            self._rehearse(step)
+        if text not in step.values:
+            self._need(step, {text})
+        return step.values[text]
+
+    def _rehearse(self, step: _Step) -> None:
+        """Evaluate what a vote over the answers needs, until nothing is missing.
+
+        The values of two answers may ask for that of their difference, so it goes in rounds.
+        """
+        missing: set[str] = set()
+
+        def known(text: str) -> Sample | Unread:
+            if text not in step.values:
+                missing.add(text)
+            return step.values.get(text, Unread.EXHAUSTED)
+
+        while not self._over():
+            cluster(step.answers, Watched(known, self._over))
+            if not missing:
                 return
-            future = self._evaluate(text, slow=True)
-            await _wait([future], until)
-            if future.done():
-                known.values[text] = future.result().found
-                known.left -= future.result().seconds
+            self._need(step, missing)
+            missing.clear()
 
-    def _evaluate(self, text: str, *, slow: bool) -> asyncio.Future[Evaluated]:
+    def _need(self, step: _Step, texts: Iterable[str]) -> None:
+        """Evaluate `texts`, all at once; then the heavy ones in turn, while there is CPU time."""
+        ordered = sorted(texts, key=_order)
+        quick = {text: self._ask(text, slow=False) for text in ordered}
+        self._await(quick.values())
+        heavy = []
+        for text, future in quick.items():
+            found = future.result() if future.done() else _NOTHING
+            step.values[text] = found.found
+            if found.out:
+                heavy.append(text)
+        for text in heavy:
+            if step.left <= 0 or self._over():
+                return
+            slow = self._ask(text, slow=True)
+            self._await([slow])
+            if slow.done():
+                step.values[text] = slow.result().found
+                step.left -= slow.result().seconds
+
+    def _ask(self, text: str, *, slow: bool) -> Future[Evaluated]:
         if (text, slow) not in self._asked:
             seconds = SLOW_SECONDS if slow else QUICK_SECONDS
-            job = self._workers.submit(text, seconds, self._account, slow=slow)
-            self._asked[text, slow] = asyncio.wrap_future(job)
+            self._asked[text, slow] = self._workers.submit(text, seconds, self._account, slow=slow)
         return self._asked[text, slow]
 
-    async def _thread(self, work: Callable[[], T], until: float) -> T | None:
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        await _wait([future], until)
-        if future.done():
-            return future.result()
-        future.cancel()  # one that runs goes on for a moment, and nobody hears of it
-        return None
+    def _await(self, futures: Iterable[Future[Evaluated]]) -> None:
+        """Wait in the thread, while another one may run."""
+        waiting = [future for future in futures if not future.done()]
+        left = self._last - time.monotonic()
+        if not waiting or left <= 0 or self._ended or not _in_thread():
+            return
+        self._turns.release()
+        try:
+            wait(waiting, timeout=left)
+        finally:
+            self._turns.acquire()
 
 
-async def _wait(futures: Iterable[asyncio.Future[T]], until: float) -> None:
-    """Wait for all `futures` until then; they go on if this is cancelled."""
-    waiting = [future for future in futures if not future.done()]
-    if waiting:
-        await asyncio.wait(waiting, timeout=max(0.0, until - time.monotonic()))
+_NOTHING = Evaluated(Unread.EXHAUSTED, 0.0)
 
 
-def safely(work: Callable[[J], T], judge: J) -> T | None:
-    """Return what `work` says, or `None` where it raises an error, which is counted."""
+def _in_thread() -> bool:
+    """Tell whether this is not the event loop, which must never wait."""
     try:
-        return work(judge)
-    except Exception as error:  # a method met text that its author did not think of
-        FAULTS.note("method", type(error).__name__)
-        return None
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
+
+
+async def _done(job: Future[T], until: float) -> bool:
+    """Wait for `job` until then and tell whether it is done; it goes on if this is cancelled.
+
+    The thread's own future is the one to cancel: asyncio's says that it was, whatever runs.
+    """
+    if not job.done():
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        job.add_done_callback(lambda _: _call_soon(loop, done.set))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), max(0.0, until - time.monotonic()))
+    return job.done()
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    with suppress(RuntimeError):  # the loop has ended, and nobody waits
+        loop.call_soon_threadsafe(call)
 
 
 def _order(text: str) -> tuple[int, str]:

@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 
 from its.personas import bank
 from its.strategies import Shelf
 
-from .base.errors import ApiError
+from .base.errors import ApiError, TooMany
 from .base.record import Record
 from .config.settings import (
     QUEUED,
@@ -28,6 +29,7 @@ from .engines.engine import Engine
 from .engines.kinds import SERVERS
 from .engines.limits import Retries, Slots
 from .engines.readiness import Readiness
+from .engines.tokens import TokenRate
 from .grading import Graders
 from .telemetry.metrics import Metrics
 
@@ -45,6 +47,7 @@ class Generation:
     keys: Mapping[str, Slots]
     metrics: Metrics
     readiness: Readiness
+    tokens: Mapping[str, TokenRate]
     running: int = 0
 
     def retries(self, record: Record, seconds: float | None = None) -> Retries:
@@ -52,11 +55,22 @@ class Generation:
 
         What the client's SDK has repeated counts. Its calls take slots of the key that it came
         with.
+
+        Raises:
+            TooMany: the key has spent its tokens of this minute.
         """
         limits, client = self.settings.limits, record.client
         patience = limits.retry_seconds if seconds is None else min(seconds, limits.retry_seconds)
         key = self.keys.get(client.name) if client is not None else None
-        return Retries(limits.retries - record.retry_count, patience, key)
+        tokens = self.tokens.get(client.name) if client is not None else None
+        if client is not None and tokens is not None and (wait := tokens.wait()):
+            raise TooMany(
+                f"The key {client.name!r} has spent its {tokens.limit} tokens of this minute"
+                f" (keys.{client.name}.tokens_per_minute). Ask again in {ceil(wait)} s.",
+                code="tokens_per_minute",
+                retry_after=ceil(wait),
+            )
+        return Retries(limits.retries - record.retry_count, patience, key, tokens)
 
     def find_model(self, name: str, client: Client | None) -> Member | Panel:
         """Return the member or the panel behind a model name; `client` is the request's key.
@@ -82,6 +96,7 @@ class Service:
         self.metrics = Metrics()
         self._graders = Graders(settings.graders)
         self._keys: dict[tuple[str, int], Slots] = {}
+        self._tokens: dict[tuple[str, int], TokenRate] = {}
         self._running: dict[EngineSettings, Engine] = {}
         self._stores: dict[StoreSettings, CarefulStore] = {}
         self._retired: list[Generation] = []
@@ -170,9 +185,20 @@ class Service:
             for client in settings.clients
             if client.max_concurrency is not None
         }
-        return Generation(
-            settings, contexts, engines, self._graders, keys, self.metrics, Readiness(engines)
-        )
+        rates = {
+            client.name: self._token_rate(client.name, client.tokens_per_minute)
+            for client in settings.clients
+            if client.tokens_per_minute is not None
+        }
+        ready = Readiness(engines)
+        shared = self._graders, keys, self.metrics, ready, rates
+        return Generation(settings, contexts, engines, *shared)
+
+    def _token_rate(self, name: str, limit: int) -> TokenRate:
+        """Return what a key has spent; as long as its limit is the same, a reload keeps it."""
+        if (name, limit) not in self._tokens:
+            self._tokens[name, limit] = TokenRate(limit)
+        return self._tokens[name, limit]
 
     def _key_slots(self, name: str, size: int) -> Slots:
         """Return the slots of a key; as long as its limit is the same, a reload keeps them."""
@@ -182,7 +208,9 @@ class Service:
         return self._keys[name, size]
 
     def _contexts(self, settings: PersonaSettings, engines: Mapping[str, Engine]) -> ContextChooser:
-        shelf, writer = Shelf(settings.bank or bank.load(), notes=settings.notes), None
+        people = settings.bank or bank.load()
+        shelf = Shelf(people, settings.notes, settings.examples, settings.concepts)
+        writer = None
         if settings.generator and engines:
             store = self._store(settings.store) if settings.store else None
             writer = Writer(settings, engines, store, shelf.bank, self.metrics)

@@ -10,8 +10,8 @@ import time
 
 from its.answers import cluster, compare, parse
 from its.answers.algebra.workers import Workers
-from its.methods import Majority
-from its.types import Ballot, Call, Completion
+from its.methods import Call, Reply
+from its.methods.votes import vote
 from proxy.serving.server import SWITCH_SECONDS
 
 HOSTILE = rf"\frac{{1}}{{{'(' * 6}x+%d{')' * 6}}}" + "+x" * 60
@@ -59,10 +59,9 @@ async def loop_lag(workers: Workers) -> None:
         done.clear()
         lags.clear()
         watching = asyncio.ensure_future(watch())
-        calls = [Call("m", n) for n in range(64)]
-        ballots = [Ballot(Completion(c, {}, {}, 0.0), parse(text % n)) for n, c in enumerate(calls)]
+        replies = [Reply(Call("m", str(n)), answer=parse(text % n)) for n in range(64)]
         for _ in range(5):
-            await asyncio.to_thread(Majority().decide, ballots, calls, workers.judge())
+            await asyncio.to_thread(vote, replies, workers.judge(), len(replies))
         done.set()
         await watching
         lags.sort()

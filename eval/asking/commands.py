@@ -54,6 +54,15 @@ def run(
             help="The chat template opens <think> itself; if absent, what the server says.",
         ),
     ] = None,
+    logprobs: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=20,
+            metavar="N",
+            help="Store log-probabilities of each answer, by the N likeliest tokens too if N > 0.",
+        ),
+    ] = None,
     extra_body: Annotated[
         str, typer.Option(metavar="JSON", help="Further fields of each request.")
     ] = "{}",
@@ -119,7 +128,7 @@ def run(
             model=model, samples=samples, temperature=temperature, top_p=top_p,
             max_tokens=max_tokens, seed=seed, system=system, strategy=strategy,
             persona_per_sample=persona_per_sample, answers=answer_kind, thinking=thinking,
-            extra=CLI.json_object("--extra-body", extra_body),
+            logprobs=logprobs, extra=CLI.json_object("--extra-body", extra_body),
         ),
         folder=out or Path("runs") / f"{problems.name}-{model.replace('/', '_')}",
         concurrency=concurrency,
@@ -132,8 +141,12 @@ def run(
     )  # fmt: skip
     folder, found = measure(spec)
     Console().print(scores_table(found, f"{problems.name}, {model}"))
-    for name, shares in sources_of(folder.samples().values()).items():
+    answered = folder.samples().values()
+    for name, shares in sources_of(answered).items():
         Console().print(f"contexts of {name}: {told(shares)}", markup=False, soft_wrap=True)
+    if logprobs is not None and not any(sample.logprobs for sample in answered):
+        missing = f"No log-probabilities came: the server ignores `logprobs` for {model}."
+        Console(stderr=True).print(missing, style="yellow", markup=False)
     if failed := folder.failed():
         raise EvalError(f"{failed} calls failed; the same command asks them again", 1)
 

@@ -1,19 +1,12 @@
-"""How a panel spends its calls and picks the answer: `table`. The driver still uses `old`."""
+"""How a panel spends its calls and picks the answer: programs, one file each."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
-
-from ..answers import Judge
-from ..types import Ballot
-from ..types import Call as OldCall
-from ..types import Verdict as OldVerdict
-from .old import Majority
 from .options import OptionError, Options, Voting
 from .seam import (
     Call,
     Case,
     Cluster,
     Grader,
+    Method,
     Need,
     Program,
     Reply,
@@ -25,22 +18,8 @@ from .seam import (
     explained,
     until,
 )
+from .table import METHODS, MethodError, find, names
 from .votes import settle, vote
-
-
-class Method(Protocol):
-    """A pure rule: it never calls a model, it says whom to ask and what the ballots mean."""
-
-    def plan(self, members: Sequence[str], samples: int) -> list[OldCall]: ...
-
-    def settled(self, ballots: Sequence[Ballot], planned: int, judge: Judge | None) -> bool: ...
-
-    def decide(
-        self, ballots: Sequence[Ballot], planned: Sequence[OldCall], judge: Judge | None
-    ) -> OldVerdict: ...
-
-
-METHODS: dict[str, Callable[[], Method]] = {"majority": Majority}
 
 __all__ = [
     "METHODS",
@@ -48,8 +27,8 @@ __all__ = [
     "Case",
     "Cluster",
     "Grader",
-    "Majority",
     "Method",
+    "MethodError",
     "Need",
     "OptionError",
     "Options",
@@ -62,6 +41,8 @@ __all__ = [
     "came",
     "every",
     "explained",
+    "find",
+    "names",
     "settle",
     "until",
     "vote",

@@ -15,6 +15,7 @@ class Majority:
     """Ask all at once; the largest cluster of equal answers wins, ties go to configured order."""
 
     options = Voting
+    votes = light = True
 
     def needs(self, options: Voting) -> frozenset[Need]:
         return needs_of(options)

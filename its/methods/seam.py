@@ -183,7 +183,12 @@ Round: TypeAlias = Generator[Sequence[Call], Reply, list[Reply]]
 
 
 class Method(Protocol):
-    """How a panel spends its calls and picks the answer."""
+    """How a panel spends its calls and picks the answer.
+
+    It may say two more things of itself. `votes = True`: it asks all at once and votes, so that by
+    default more than half of the calls must come. `light = True`: a step without a grader takes
+    microseconds, so that it needs no thread.
+    """
 
     @property
     def options(self) -> type[Any]:

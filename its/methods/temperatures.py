@@ -30,6 +30,7 @@ class Options(Voting, frozen=True, kw_only=True):
 
 class Temperatures:
     options = Options
+    votes = True
 
     def needs(self, options: Options) -> frozenset[Need]:
         return needs_of(options)

@@ -32,6 +32,7 @@ class Options(Voting, frozen=True, kw_only=True):
 
 class Weighted:
     options = Options
+    votes = True
 
     def needs(self, options: Options) -> frozenset[Need]:
         return needs_of(options, "logprobs")

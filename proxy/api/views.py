@@ -125,7 +125,10 @@ def _describe(generation: Generation, target: Member | Panel) -> dict[str, Any]:
         return {
             "kind": "panel",
             "method": target.method,
+            "options": msgspec.to_builtins(target.case.options),
             "samples": target.samples,
+            "most_calls": target.most_calls,
+            "allow_options": target.allow_options,
             "members": members,
         }
     return {

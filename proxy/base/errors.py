@@ -2,7 +2,8 @@
 
 ApiError              any status, by its argument
 ├── BadRequest        400  the request cannot be served as it is
-├── TooMany           429  the key has too many calls running, and its queue is full
+├── TooMany           429  the key has too many calls running, or no tokens left
+├── MethodFault       500  a method broke the rules of its driver
 └── UpstreamError     4xx/502/503/504  an engine, or too many of a panel's, failed
 
 Only what somebody catches, or many functions raise, has a class of its own. The other statuses are
@@ -82,10 +83,17 @@ class BadRequest(ApiError):
 
 
 class TooMany(ApiError):
-    """The key has too many calls running, and its queue is full."""
+    """The key has too many calls running and its queue is full, or it has no tokens left."""
+
+    def __init__(self, message: str, *, code: str = "key_busy", retry_after: int = 1) -> None:
+        super().__init__(message, 429, code=code, headers={"retry-after": str(retry_after)})
+
+
+class MethodFault(ApiError):
+    """A panel's method did what no method may: a fault of its code, never of the request."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, 429, code="key_busy", headers={"retry-after": "1"})
+        super().__init__(message, 500, code="method_fault", headers=NO_RETRY)
 
 
 class UpstreamError(ApiError):

@@ -1,10 +1,11 @@
 """How a panel's calls ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-from its.types import Call, Failure, Verdict
+from its.methods.seam import Call, Reply, Verdict
+from its.types import Message
 
 from .prompt import MemberPrompt
 
@@ -13,14 +14,22 @@ TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 @dataclass(slots=True)
 class Spent:
-    """What one call has cost so far; `estimated` where the engine said nothing and chunks count."""
+    """What one call has cost so far; `estimated` where the engine said nothing and chunks count.
+
+    `told` is called when it has cost more.
+    """
 
     usage: Mapping[str, Any] = field(default_factory=dict)
     chunks: int = 0
+    told: Callable[[], None] | None = None
 
     @property
     def estimated(self) -> bool:
         return not self.usage and self.chunks > 0
+
+    @property
+    def completion_tokens(self) -> int:
+        return _number(self.usage.get("completion_tokens")) if self.usage else self.chunks
 
     @property
     def tokens(self) -> dict[str, int]:
@@ -31,36 +40,104 @@ class Spent:
         return {name: _number(self.usage.get(name)) for name in TOKENS}
 
 
+Failing: TypeAlias = Literal[
+    "refused", "busy", "timeout", "status", "protocol", "broken", "aborted", "empty"
+]
+"""Why a call returned nothing. Nothing was generated after the first two, and after `status`."""
+
+
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The verdict, and what became of every planned call."""
+class CallFailure:
+    """Why a call returned nothing; `cause` is the engine's error behind it."""
+
+    kind: str
+    detail: str
+    status: int | None = None
+    cause: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a call returned: the engine's own JSON, untouched, with its first choice."""
+
+    choice: Mapping[str, Any]
+    body: Mapping[str, Any]
+
+    @property
+    def message(self) -> Message:
+        message: Message = self.choice["message"]
+        return message
+
+
+@dataclass(slots=True)
+class Row:
+    """One call of a panel to `member`: how it was asked, and how it ended.
+
+    `asked` is `None` until it is asked.
+    """
+
+    call: Call
+    member: str
+    spent: Spent
+    asked: MemberPrompt | None = None
+    reply: Reply | None = None
+    completed: Completed | None = None
+    failed: CallFailure | None = None
+    seconds: float = 0.0
+
+    @property
+    def outcome(self) -> str:
+        """`ok`, `failed`, `late`, or `cancelled`, which is what nobody waited for any more."""
+        return self.reply.outcome if self.reply else "cancelled"
+
+    @property
+    def voices(self) -> bool:
+        """Whether it is a call that the quorum counts."""
+        return self.call.role == "answer" and self.call.round == 0
+
+
+@dataclass(frozen=True, slots=True)
+class PanelOutcome:
+    """The verdict, and what became of every call, in the order asked.
+
+    `winner` is the row of the chosen reply. `planned` is how many replies the method first asked
+    for. `stopped` says what ended it from outside: `deadline`, `budget` or nothing (`""`).
+    """
 
     verdict: Verdict
-    asked: Mapping[str, MemberPrompt]
-    failures: Sequence[Failure]
-    late: Sequence[Call]
-    cancelled: Sequence[Call]
-    spent: Mapping[Call, Spent]
+    winner: Row
+    rows: Sequence[Row]
     undecided: int
     method: str
     planned: int
+    personas: Sequence[Mapping[str, int]]
+    stopped: str = ""
 
     @property
     def votes(self) -> int:
-        """Votes for the winner; 0 where everybody abstained."""
-        return len(self.verdict.tally[0].ballots) if self.verdict.tally else 0
+        """Votes for the winner; 0 where everybody abstained, or nobody voted."""
+        clusters = self.verdict.clusters
+        return len(clusters[0].ballots) if clusters else 0
 
     @property
-    def decided(self) -> bool:
-        """Whether at least two ballots agree, and more of them than on any other answer."""
-        sizes = [len(cluster.ballots) for cluster in self.verdict.tally]
-        return bool(sizes) and sizes[0] > 1 and sizes[0] > max(sizes[1:], default=0)
+    def ballots(self) -> list[Row]:
+        """The calls for answers that came."""
+        return [row for row in self.rows if row.call.role == "answer" and row.outcome == "ok"]
+
+    def number(self, outcome: str) -> int:
+        """Return how many calls ended so."""
+        return sum(row.outcome == outcome for row in self.rows)
+
+    @property
+    def abstained(self) -> int:
+        """Calls for an answer whose reply has none."""
+        return sum(row.reply is None or row.reply.answer is None for row in self.ballots)
 
     @property
     def usage(self) -> dict[str, int]:
-        """The tokens of every call that was paid for: cast, failed, late, cancelled, personas'."""
-        each: list[Mapping[str, int]] = [spent.tokens for spent in self.spent.values()]
-        each += [asked.usage for asked in self.asked.values() if asked.usage]
+        """The tokens of every call that was paid for: also failed, late, cancelled; personas'."""
+        each: list[Mapping[str, int]] = [row.spent.tokens for row in self.rows]
+        each += self.personas
         return {name: sum(tokens.get(name, 0) for tokens in each) for name in TOKENS}
 
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from its.answers import KINDS
+from its import strategies
 from its.finite import not_finite
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
-from its.methods import METHODS
-from its.strategies import EVEN, mix_fault
+from its.strategies import Options, StrategyOptionError, UnknownStrategy
 from its.types import Layout
 
 from .checks import Checks, ConfigError
+from .panels import PanelResolver
 from .personas import PersonaResolver
 from .settings import (
     QUEUED,
@@ -28,12 +28,20 @@ from .settings import (
     Limits,
     LogSettings,
     Member,
-    Panel,
     PersonaSettings,
+    Price,
     ServerKind,
     Settings,
 )
-from .tables import ConfigFile, EngineTable, KeyTable, MemberTable, PanelTable, ServerTable
+from .tables import (
+    ConfigFile,
+    EngineTable,
+    KeyTable,
+    MemberTable,
+    PanelTable,
+    PriceTable,
+    ServerTable,
+)
 
 MOST_GRADERS = 4
 """Grading processes where the file names no number: each holds about 70 MB."""
@@ -91,6 +99,8 @@ class _Resolver(Checks):
     def settings(self) -> Settings:
         file = self.file
         self._check_names()
+        members = {name: self._member(name, table) for name, table in file.members.items()}
+        panels = PanelResolver(self.path, file, members)
         return Settings(
             host=file.server.host,
             port=file.server.port,
@@ -102,8 +112,8 @@ class _Resolver(Checks):
             log=LogSettings(**msgspec.structs.asdict(file.server.log)),
             clients=self._clients(),
             engines={name: self._engine(name, table) for name, table in file.engines.items()},
-            members={name: self._member(name, table) for name, table in file.members.items()},
-            panels={name: self._panel(name, table) for name, table in file.panels.items()},
+            members=members,
+            panels={name: panels.panel(name, table) for name, table in file.panels.items()},
             personas=self._personas(),
         )
 
@@ -154,7 +164,9 @@ class _Resolver(Checks):
             self.known(f"{at}.models", model, {**self.file.members, **self.file.panels}, "model")
         models = None if key.models is None else frozenset(key.models)
         secret = self.secret(f"{at}.secret", key.secret)
-        return Client(name, secret, models, key.max_concurrency, key.metrics)
+        self.at_least(f"{at}.tokens_per_minute", key.tokens_per_minute, 1)
+        concurrency, tokens = key.max_concurrency, key.tokens_per_minute
+        return Client(name, secret, models, concurrency, key.metrics, tokens)
 
     def _engine(self, name: str, table: EngineTable) -> EngineSettings:
         at = f"engines.{name}"
@@ -174,6 +186,7 @@ class _Resolver(Checks):
             max_queue=QUEUED * table.max_concurrency if queued is None else queued,
             timeout_s=table.timeout_s,
             forward_headers=self.forwarded(f"{at}.forward_headers", table.forward_headers),
+            kind=table.kind,
         )
 
     def _place(self, at: str, table: EngineTable) -> tuple[ServerKind, str]:
@@ -190,12 +203,12 @@ class _Resolver(Checks):
     def _member(self, name: str, table: MemberTable) -> Member:
         at = f"members.{name}"
         self.known(f"{at}.engine", table.engine, self.file.engines, "engine")
+        self.at_least(f"{at}.context_tokens", table.context_tokens, 1)
         manifest = self._manifest(f"{at}.manifest", table.manifest)
         strategy = table.strategy or (manifest.test_strategy if manifest else None)
         if strategy is None:
             raise self.fail(f"{at}.strategy", "is needed where the member has no manifest")
-        if strategy == "retrieved" and self.file.personas.notes is None:
-            raise self.fail("personas.notes", f"is needed by {at}, whose strategy is 'retrieved'")
+        options = self._options(at, table, strategy, manifest)
         layout = manifest.layout if manifest else Layout()
         verdict = check(manifest, strategy, layout)
         if verdict is CoDesign.MISMATCH and self.refuse_mismatch and not table.allow_mismatch:
@@ -216,62 +229,39 @@ class _Resolver(Checks):
             thinking=table.thinking,
             allow_mismatch=table.allow_mismatch,
             allow_fields=frozenset(table.allow_fields),
-            mix=self._mix(at, table, manifest),
+            options=options,
             own_co_design=verdict,
+            context_tokens=table.context_tokens,
+            price=self._price(f"{at}.price", table.price),
         )
 
-    def _panel(self, name: str, table: PanelTable) -> Panel:
-        at = f"panels.{name}"
-        if not table.members:
-            raise self.fail(f"{at}.members", "at least one is needed")
-        for member in table.members:
-            self.known(f"{at}.members", member, self.file.members, "member")
-        if len(set(table.members)) < len(table.members):
-            raise self.fail(f"{at}.members", "a member stands twice; use samples to ask it more")
-        self.known(f"{at}.method", table.method, METHODS, "method")
-        self.known(f"{at}.answers", table.answers, dict.fromkeys(KINDS), "kind of answers")
-        if table.json_keys and table.answers not in ("auto", "json"):
-            raise self.fail(f"{at}.json_keys", 'is for answers = "json" or "auto" only')
-        for key in ("samples", "max_samples", "max_calls", "quorum"):
-            self.at_least(f"{at}.{key}", getattr(table, key), 1)
-        planned = self._planned(at, table)
-        if table.quorum is not None and table.quorum > planned:
-            raise self.fail(f"{at}.quorum", f"is {table.quorum}, but only {planned} are asked")
-        self.above_0(f"{at}.deadline_s", table.deadline_s)
-        return Panel(
-            name=name,
-            members=tuple(table.members),
-            method=table.method,
-            samples=table.samples,
-            max_samples=table.max_samples,
-            max_calls=table.max_calls,
-            quorum=table.quorum,
-            deadline_s=table.deadline_s,
-            early_stop=table.early_stop,
-            answers=table.answers,
-            json_keys=tuple(table.json_keys),
-            stream_mode=table.stream_mode,
-        )
+    def _price(self, at: str, table: PriceTable | None) -> Price | None:
+        if table is None:
+            return None
+        self.at_least(f"{at}.prompt", table.prompt, 0)
+        self.at_least(f"{at}.completion", table.completion, 0)
+        return Price(table.prompt, table.completion)
 
-    def _planned(self, at: str, table: PanelTable) -> int:
-        """Return how many calls the panel makes where a request does not say."""
-        planned = len(table.members) * table.samples
-        if table.samples > table.max_samples:
-            raise self.fail(f"{at}.samples", f"is more than max_samples = {table.max_samples}")
-        if planned > table.max_calls:
-            raise self.fail(
-                f"{at}.max_calls",
-                f"is {table.max_calls}, but {len(table.members)} members with samples ="
-                f" {table.samples} make {planned} calls. Raise max_calls, or ask for less",
-            )
-        return planned
-
-    def _mix(self, at: str, table: MemberTable, manifest: Manifest | None) -> Mapping[str, float]:
-        trained = manifest.train.mix if manifest else None
-        mix = table.mix or trained or EVEN
-        if wrong := mix_fault(mix):
-            raise self.fail(f"{at}.mix", wrong)
-        return mix
+    def _options(
+        self, at: str, table: MemberTable, strategy: str, manifest: Manifest | None
+    ) -> Options:
+        """Return the strategy's options: those of the file, else those that it was trained with."""
+        try:
+            by = strategies.get(strategy)
+        except UnknownStrategy as error:
+            raise self.fail(f"{at}.strategy", str(error)) from error
+        for need in by.needs:
+            if getattr(self.file.personas, need) is None:
+                raise self.fail(
+                    f"personas.{need}", f"is needed by {at}, whose strategy is {strategy!r}"
+                )
+        if table.strategy_options is None and manifest and manifest.train.strategy == strategy:
+            return manifest.train.options
+        try:
+            options: Options = by.read(table.strategy_options or {})
+        except StrategyOptionError as error:
+            raise self.fail(f"{at}.strategy_options", str(error)) from error
+        return options
 
     def _manifest(self, key: str, name: str | None) -> Manifest | None:
         if name is None:

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
+from its.methods.seam import Case, Method
+from its.strategies import Options
 from its.types import Layout
 
 if TYPE_CHECKING:  # they load numpy, which most configurations do not need
     from its.notes import Notes
     from its.personas.bank import Bank
 
+EngineKind: TypeAlias = Literal["chat", "reward"]
 StreamMode: TypeAlias = Literal["verdict", "leader"]
 ServerKind: TypeAlias = Literal["base_url", "embedded"]
 """The key of `[engines.NAME]` that says where an engine is, and so how it is started."""
@@ -39,6 +42,7 @@ class Client:
     models: frozenset[str] | None
     max_concurrency: int | None
     metrics: bool
+    tokens_per_minute: int | None = None
 
     def may_use(self, model: str) -> bool:
         """Tell whether the key allows `model`."""
@@ -57,6 +61,15 @@ class EngineSettings:
     max_queue: int
     timeout_s: float
     forward_headers: tuple[str, ...]
+    kind: EngineKind = "chat"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a million tokens cost, in any one unit of money."""
+
+    prompt: float
+    completion: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +85,10 @@ class Member:
     thinking: bool
     allow_mismatch: bool
     allow_fields: frozenset[str]
-    mix: Mapping[str, float]
+    options: Options
     own_co_design: CoDesign
+    context_tokens: int | None = None
+    price: Price | None = None
 
     def co_design(self, strategy: str, layout: Layout) -> CoDesign:
         """Return the verdict on another strategy or layout than the member's own."""
@@ -84,7 +99,10 @@ class Member:
 class Panel:
     """A model name made of several members, and how their answers become one.
 
-    `max_samples` (of each member) and `max_calls` (of all) bound one request.
+    `max_samples` (of each member), `max_calls`, `max_tokens_total` and `max_cost` bound a request.
+    `run` is the method; `raw_options` are its options as the file has them, and `case` is what the
+    cases of all requests share. `drafting` are the members that answer, `everyone` also those that
+    judge, write and score.
     """
 
     name: str
@@ -99,6 +117,30 @@ class Panel:
     answers: str
     json_keys: tuple[str, ...]
     stream_mode: StreamMode
+    run: Method
+    raw_options: Mapping[str, Any]
+    case: Case
+    drafting: frozenset[str]
+    everyone: tuple[str, ...]
+    most_calls: int
+    allow_options: tuple[str, ...]
+    max_tokens_total: int | None
+    max_cost: float | None
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether its requests are held to a number of tokens or an amount of money."""
+        return self.max_tokens_total is not None or self.max_cost is not None
+
+    @property
+    def votes(self) -> bool:
+        """Whether its method asks all at once and votes."""
+        return bool(getattr(self.run, "votes", False))
+
+    @property
+    def light(self) -> bool:
+        """Whether a step of its method that compares nothing takes microseconds."""
+        return bool(getattr(self.run, "light", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +199,8 @@ class PersonaSettings:
     bank: "Bank | None"
     """The user's own; `None`: ours."""
     notes: "Notes | None"
+    examples: "Notes | None"
+    concepts: "Notes | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +226,6 @@ class Settings:
         if client.models is None:
             return set(self.engines)
         panels = [panel for name, panel in self.panels.items() if client.may_use(name)]
-        names = {member for panel in panels for member in panel.members}
+        names = {member for panel in panels for member in panel.everyone}
         names |= {name for name in self.members if client.may_use(name)}
         return {self.members[name].engine for name in names}

@@ -5,9 +5,8 @@ from typing import Any, Literal
 import msgspec
 
 from its.manifest import StrategyName
-from its.notes import NOTES_EACH
 
-from .settings import PersonaSource, StreamMode
+from .settings import EngineKind, PersonaSource, StreamMode
 
 
 class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +41,7 @@ class KeyTable(ConfigTable, frozen=True):
     models: list[str] | None = None
     max_concurrency: int | None = None
     metrics: bool = False
+    tokens_per_minute: int | None = None
 
 
 class EngineTable(ConfigTable, frozen=True):
@@ -52,6 +52,12 @@ class EngineTable(ConfigTable, frozen=True):
     max_queue: int | None = None
     timeout_s: float = 1800.0
     forward_headers: list[str] = []
+    kind: EngineKind = "chat"
+
+
+class PriceTable(ConfigTable, frozen=True):
+    prompt: float
+    completion: float
 
 
 class MemberTable(ConfigTable, frozen=True):
@@ -62,7 +68,9 @@ class MemberTable(ConfigTable, frozen=True):
     thinking: bool = False
     allow_mismatch: bool = False
     allow_fields: list[Literal["custom_logit_processor", "logits_processors"]] = []
-    mix: dict[str, float] | None = None
+    strategy_options: dict[str, Any] | None = None
+    context_tokens: int | None = None
+    price: PriceTable | None = None
 
 
 class PanelTable(ConfigTable, frozen=True):
@@ -77,6 +85,10 @@ class PanelTable(ConfigTable, frozen=True):
     answers: str = "auto"
     json_keys: list[str] = []
     stream_mode: StreamMode = "verdict"
+    options: dict[str, Any] = {}
+    allow_options: list[str] = []
+    max_tokens_total: int | None = None
+    max_cost: float | None = None
 
 
 class GenerateTable(ConfigTable, frozen=True):
@@ -98,7 +110,8 @@ class PersonasTable(ConfigTable, frozen=True):
     store_rows: int = 1_000_000
     bank: str | None = None
     notes: str | None = None
-    notes_each: int = NOTES_EACH
+    examples: str | None = None
+    concepts: str | None = None
 
 
 class ConfigFile(ConfigTable, frozen=True):

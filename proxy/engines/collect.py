@@ -4,7 +4,7 @@ Panels stream from engines so that a call which is cancelled has said what it co
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,14 +17,17 @@ from .response import MOST_BODY, HttpError, Response
 
 T = TypeVar("T")
 
+Heard: TypeAlias = Callable[[Mapping[str, Any]], None]
+"""Is told every choice of a stream's chunks, as it comes."""
+
 
 class Collector:
     """Joins the chunks of one streamed chat completion (its first choice).
 
-    `spent` is kept up to date while the stream runs; `heard` is told every delta.
+    `spent` is kept up to date while the stream runs.
     """
 
-    def __init__(self, spent: Spent, heard: Callable[[Mapping[str, Any]], None] | None) -> None:
+    def __init__(self, spent: Spent, heard: Heard | None) -> None:
         self._spent, self._heard = spent, heard
         self._size = 0
         self._reader = Reader()
@@ -108,6 +111,8 @@ class Collector:
                 self._body.setdefault(name, value)
         for choice in _shaped(chunk.get("choices"), list, "choices")[:1]:
             self._choose(_shaped(choice, dict, "a choice"))
+        if self._spent.told is not None:
+            self._spent.told()
 
     def _choose(self, choice: Mapping[str, Any]) -> None:
         if _shaped(choice.get("index"), int, "an index") != 0:
@@ -119,6 +124,8 @@ class Collector:
             elif name not in ("delta", "index") and value is not None:
                 self._choice[name] = value
         self._delta(_shaped(choice.get("delta"), dict, "a delta"))
+        if self._heard is not None:
+            self._heard(choice)
 
     def _delta(self, delta: Mapping[str, Any]) -> None:
         said = False
@@ -134,8 +141,6 @@ class Collector:
             elif value is not None:
                 self._message[name] = value
         self._spent.chunks += said
-        if self._heard is not None:
-            self._heard(delta)
 
 
 def _chunk(payload: bytes) -> Mapping[str, Any]:

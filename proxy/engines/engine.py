@@ -21,6 +21,7 @@ from .response import HttpError, Response
 from .responses import KnownResponses
 from .servers import EngineServer
 from .stream_options import StreamOptions
+from .tokens import Tally
 
 READY_SECONDS = 2.0
 DETAIL_LENGTH = 500
@@ -51,6 +52,8 @@ class Engine:
         self._headers = f"content-type: application/json\r\n{authorization}".encode()
         self.forward_headers = tuple(name.encode() for name in settings.forward_headers)
         self.stream_options = StreamOptions()
+        self.score_path = 0
+        """Which of the paths for scores it has, as `panel.scoring` finds out."""
         self.responses = KnownResponses()
         self.adapters = server.adapters
 
@@ -209,7 +212,7 @@ class Engine:
 class EngineCall:
     """A call in progress: an `async with` block that holds a slot and a connection."""
 
-    __slots__ = ("_body", "_engine", "_headers", "_path", "_response", "_retries")
+    __slots__ = ("_body", "_engine", "_headers", "_path", "_response", "_retries", "_tally")
 
     def __init__(
         self, engine: Engine, path: str, body: Body, headers: bytes, retries: Retries
@@ -217,6 +220,7 @@ class EngineCall:
         self._engine, self._retries = engine, retries
         self._path, self._body, self._headers = path, body, headers
         self._response: Response | None = None
+        self._tally = Tally(retries.tokens) if retries.tokens is not None else None
 
     async def __aenter__(self) -> Response:
         # The slot is given back between two attempts: others may use the engine meanwhile.
@@ -231,6 +235,8 @@ class EngineCall:
                     failure.settle(self._retries)
                     raise
             else:
+                if self._tally is not None:
+                    self._response.listen(self._tally.feed)
                 return self._response
 
     async def __aexit__(
@@ -238,6 +244,8 @@ class EngineCall:
     ) -> None:
         # First, whatever the reader of the response raised: the slots are others' now.
         self._engine.release(self._response, self._retries)
+        if self._tally is not None:
+            self._tally.close()
         if isinstance(error, HttpError):
             failure = self._engine.translate(error)
             self._engine.count(failure)

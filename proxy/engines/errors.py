@@ -18,7 +18,7 @@ RETRIED_STATUS = frozenset({429, 502, 503, 504})
 
 
 class EngineError(Exception):
-    """An engine call that failed: `kind` as in `its.types.Failure`.
+    """An engine call that failed: `kind` is one of `base.outcome.Failing`.
 
     `told` is the engine's own `code`, `type` and `param`, `passed` the headers of its refusal
     that the client gets too. `blames_options`: it refused because of `stream_options`.

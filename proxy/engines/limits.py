@@ -5,6 +5,8 @@ import random
 from collections import OrderedDict, deque
 from typing import Protocol
 
+from .tokens import TokenRate
+
 FIRST_PAUSE = 0.25
 """Seconds before the first retry; each further pause is twice as long, give or take a half."""
 
@@ -91,11 +93,19 @@ class Retries:
     """What one request may still repeat, over all its calls: a number, and seconds of waiting.
 
     It is also what slots know a request by. `key` are the slots of the key that asks, if that is
-    limited; each call takes one of them first, and then one of its engine.
+    limited; each call takes one of them first, and then one of its engine. `tokens` counts what the
+    calls spend, if the key's tokens are limited.
     """
 
-    def __init__(self, number: int, seconds: float, key: Slots | None = None) -> None:
+    def __init__(
+        self,
+        number: int,
+        seconds: float,
+        key: Slots | None = None,
+        tokens: TokenRate | None = None,
+    ) -> None:
         self.number, self.seconds, self.key = max(0, number), seconds, key
+        self.tokens = tokens
         self.admitted: set[Slots] = set()
         self.repeated = False
         """Whether a call was repeated."""

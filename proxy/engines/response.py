@@ -1,7 +1,7 @@
 """An engine's response: read as it arrives, whole or in chunks."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from its.sse import looks_like_events
@@ -34,7 +34,7 @@ class Response:
     """
 
     __slots__ = ("_connection", "_unread", "_unread_size", "complete", "head_size", "headers",
-                 "status")  # fmt: skip
+                 "status", "tap")  # fmt: skip
 
     def __init__(self, connection: ResponseSource) -> None:
         self._connection = connection
@@ -44,6 +44,8 @@ class Response:
         self.headers: dict[bytes, bytes] = {}
         self.head_size = 0
         self.complete = False
+        self.tap: Callable[[bytes], None] | None = None
+        """Is told every piece of the body that comes from now on."""
 
     def __enter__(self) -> "Response":
         return self
@@ -116,8 +118,15 @@ class Response:
             else:
                 await self._connection.wait()
 
+    def listen(self, tap: Callable[[bytes], None]) -> None:
+        """Have `tap` told the body, what has come of it already first."""
+        tap(b"".join(self._unread))
+        self.tap = tap
+
     def take(self, data: bytes) -> int:
         """Keep a piece of the body; return how much waits."""
         self._unread.append(data)
         self._unread_size += len(data)
+        if self.tap is not None:
+            self.tap(data)
         return self._unread_size

@@ -1,18 +1,25 @@
 """The bodies of a panel's calls: one request becomes many, which share all but a few bytes."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
 from its import prompts, seeds
-from its.types import Call
+from its.methods.seam import Call
+from its.types import Message
 
 from ..base.prompt import MemberPrompt
 from ..engines.stream_options import LEVELS
 from ..wire.request import ChatRequest
 
-OF_A_CALL = frozenset({"messages", "stream", "stream_options"})
+OF_A_CALL = frozenset({"model", "messages", "stream", "stream_options", "seed", "rid"})
+"""Fields that the driver sets itself; a method may not."""
+
+CONTINUES = {"continue_final_message": True, "add_generation_prompt": False}
+"""SGLang, vLLM and llama.cpp go on with the last message then. llama.cpp returns it as well."""
+
+_Key: TypeAlias = tuple[str, str, int | None, str | None, frozenset[str]]
 
 
 class PanelBodies:
@@ -23,7 +30,7 @@ class PanelBodies:
 
     def __init__(self, request: ChatRequest) -> None:
         self._request = request
-        self._shared: dict[str, bytes] = {}
+        self._shared: dict[_Key, tuple[bytes, object]] = {}
 
     def pieces(self, asked: MemberPrompt, call: Call, level: int | None) -> tuple[bytes, bytes]:
         """Return one call, with a sampling seed and a request id of its own, in two pieces.
@@ -34,20 +41,43 @@ class PanelBodies:
         own: dict[str, Any] = {"stream": level is not None}
         if level is not None and LEVELS[level] is not None:
             own["stream_options"] = LEVELS[level]
+        if call.params:
+            own |= {name: value for name, value in call.params.items() if value is not None}
         body = self._request.body
         if isinstance(seed := body.get("seed"), int):
-            question = self._request.question or ""
-            own["seed"] = seeds.derive("sampling", seed, call.member, call.sample, question)
+            own["seed"] = seeds.derive("sampling", seed, call.name, self._request.question or "")
         if isinstance(rid := body.get("rid"), str):
-            own["rid"] = f"{rid}-{call.member}-{call.sample}"
-        if call.member not in self._shared:
-            self._shared[call.member] = self._encode(asked, own)
-        return self._shared[call.member], b"," + msgspec.json.encode(own)[1:]
+            own["rid"] = f"{rid}-{call.name}"
+        if call.prefix:
+            own |= CONTINUES
+        return self._head(asked, call), b"," + msgspec.json.encode(own)[1:]
 
-    def _encode(self, asked: MemberPrompt, own: Mapping[str, Any]) -> bytes:
-        """Return what all calls of a member share: a JSON object without its closing brace."""
-        request = self._request
-        kept = {k: v for k, v in request.body.items() if k not in own and k not in OF_A_CALL}
-        messages = prompts.compose(request.messages, asked.context, asked.layout)
-        encoded = msgspec.json.encode({**kept, "model": asked.member.model, "messages": messages})
-        return encoded[:-1]
+    def _head(self, asked: MemberPrompt, call: Call) -> bytes:
+        """Return what calls of a member with the same messages and parameters share."""
+        messages = None if call.messages is None else id(call.messages)
+        persona = asked.context.persona if asked.context else ""
+        key = asked.member.name, persona, messages, call.prefix, frozenset(call.params)
+        if key not in self._shared:
+            # The messages stay with their id: another object may get it once they are gone.
+            self._shared[key] = self._encode(asked, call), call.messages
+        return self._shared[key][0]
+
+    def _encode(self, asked: MemberPrompt, call: Call) -> bytes:
+        """Return a JSON object without its closing brace."""
+        left_out = OF_A_CALL | call.params.keys() | (CONTINUES.keys() if call.prefix else set())
+        kept = {k: v for k, v in self._request.body.items() if k not in left_out}
+        return msgspec.json.encode(
+            {**kept, "model": asked.member.model, "messages": self._messages(asked, call)}
+        )[:-1]
+
+    def _messages(self, asked: MemberPrompt, call: Call) -> Sequence[Message]:
+        given = self._request.messages if call.messages is None else call.messages
+        composed = prompts.compose(given, asked.context, asked.layout)
+        if not call.prefix:
+            return composed
+        return [*composed, {"role": "assistant", "content": call.prefix}]
+
+
+def unsettable(params: Mapping[str, Any]) -> str | None:
+    """Return a field among a call's parameters that only the driver sets."""
+    return next((name for name in params if name in OF_A_CALL), None)

@@ -2,7 +2,7 @@
 so that no client can make a new series.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import prometheus_client as prometheus
@@ -11,18 +11,18 @@ from prometheus_client.registry import Collector
 
 from its.answers.faults import FAULTS
 
-from ..base.outcome import Outcome
+from ..base.outcome import PanelOutcome, Row
 
 CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 
-def quarter(votes: int, planned: int) -> str:
-    """Return the share of the votes rounded down to a quarter: a client chooses how many there are.
+def quarter(agreement: float | None) -> str:
+    """Return an agreement rounded down to a quarter: a client chooses how many shares there are.
 
-    It is "0", "0.25", "0.5", "0.75" or, where all agree, "1".
+    It is "0", "0.25", "0.5", "0.75" or, where all agree, "1"; "none" if nothing is chosen.
     """
-    return f"{4 * votes // planned / 4:g}"
+    return "none" if agreement is None else f"{4 * agreement // 1 / 4:g}"
 
 
 class Metrics:
@@ -35,10 +35,13 @@ class Metrics:
         self._requests = counter("requests", "Requests answered", "model", "status")
         self._seconds = histogram("request_seconds", "Until the last byte", "model")
         self._first = histogram("first_byte_seconds", "Until a stream's first byte", "model")
-        self._engine_errors = counter("engine_errors", "Failed engine calls", "engine", "kind")
+        self._engine_errors = counter("engine_errors", "CallFailure engine calls", "engine", "kind")
         self._votes = counter("votes", "Verdicts by agreement", "panel", "agreement")
         self._abstained = counter("abstentions", "Completions without an answer", "panel")
         self._saved = counter("early_stop_saved_calls", "Calls cancelled as settled", "panel")
+        calls = counter("panel_calls", "Calls of panels", "panel", "role", "outcome")
+        tokens = counter("panel_tokens", "Tokens that they wrote", "panel", "role")
+        self._calls, self._call_tokens = cache(calls.labels), cache(tokens.labels)
         self._undecided = counter("undecided_expressions", "Too large to compare", "panel")
         memory = counter("persona_memory", "Contexts looked up in memory", "result")
         self._memory = {True: memory.labels("hit").inc, False: memory.labels("miss").inc}
@@ -73,12 +76,24 @@ class Metrics:
     def engine_error(self, engine: str, kind: str) -> None:
         self._engine_errors.labels(engine, kind).inc()
 
-    def verdict(self, panel: str, outcome: Outcome) -> None:
-        self._votes.labels(panel, quarter(outcome.votes, outcome.planned)).inc()
-        abstained = sum(ballot.answer is None for ballot in outcome.verdict.ballots)
-        self._abstained.labels(panel).inc(abstained)
-        self._saved.labels(panel).inc(len(outcome.cancelled))
+    def verdict(self, panel: str, outcome: PanelOutcome) -> None:
+        self._votes.labels(panel, quarter(outcome.verdict.agreement)).inc()
+        self._abstained.labels(panel).inc(outcome.abstained)
+        self._saved.labels(panel).inc(outcome.number("cancelled"))
         self._undecided.labels(panel).inc(outcome.undecided)
+
+    def panel_calls(self, panel: str, rows: Sequence[Row]) -> None:
+        """Count the calls of a request on a panel, whatever became of it."""
+        calls: dict[tuple[str, str], int] = {}
+        tokens: dict[str, int] = {}
+        for row in rows:
+            role, outcome = row.call.role, row.outcome
+            calls[role, outcome] = calls.get((role, outcome), 0) + 1
+            tokens[role] = tokens.get(role, 0) + row.spent.completion_tokens
+        for key, number in calls.items():
+            self._calls(panel, *key).inc(number)
+        for each, number in tokens.items():
+            self._call_tokens(panel, each).inc(number)
 
     def queue(self, engine: str) -> prometheus.Gauge:
         """Return the number of calls that wait for `engine`."""

@@ -12,19 +12,10 @@ from typing import Any
 
 import httpx
 
-from its.sse import Event, Reader
+from . import effects
+from .probe import SECONDS, SUM, TALE, EngineProbe, Missing, must, read_json
 
-SECONDS = 300.0
-FEW = 24
-"""Tokens that most checks ask for: slow engines are engines too."""
-
-SUM = [{"role": "user", "content": "What is 2 + 3? Answer with the number only."}]
-TALE = [{"role": "user", "content": "Tell a very long story about a lighthouse."}]
 LEFT_SECONDS = 2.0
-
-
-class Missing(Exception):
-    """The engine does not do what the check asks; the message says what it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,46 +29,10 @@ class CheckResult:
     seconds: float
 
 
-class EngineProbe:
-    """Asks the engine at a base URL (up to /v1) for one model."""
-
-    def __init__(self, client: httpx.Client, url: str, model: str) -> None:
-        self.client, self.url, self.model = client, url.rstrip("/"), model
-        self.root = self.url.removesuffix("/v1")
-
-    def post(self, path: str, **body: Any) -> httpx.Response:
-        return self.client.post(f"{self.url}/{path}", json={"model": self.model, **body})
-
-    def chat(self, **body: Any) -> Any:
-        """Return a chat completion.
-
-        Raises:
-            Missing: it was not a 200 with JSON.
-        """
-        answer = self.post("chat/completions", **{"messages": SUM, "max_tokens": FEW, **body})
-        return _json(answer)
-
-    def events(self, **body: Any) -> Iterator[Any]:
-        """Yield the events of a streamed chat; the last one should be the text `[DONE]`."""
-        asked = {"model": self.model, "messages": SUM, "max_tokens": FEW, **body, "stream": True}
-        with self.client.stream("POST", f"{self.url}/chat/completions", json=asked) as answer:
-            if answer.status_code != 200:
-                answer.read()
-                raise Missing(f"answered {answer.status_code}: {answer.text[:100]}")
-            reader = Reader()
-            for piece in answer.iter_bytes():
-                yield from map(_event, reader.feed(piece))
-            yield from map(_event, reader.close())
-
-
-def _event(event: Event) -> Any:
-    return "[DONE]" if event.data == b"[DONE]" else json.loads(event.data)
-
-
 def models(engine: EngineProbe) -> str:
     """The model is listed."""
-    names = [card["id"] for card in _json(engine.client.get(f"{engine.url}/models"))["data"]]
-    _must(engine.model in names, f"lists {', '.join(names) or 'none'}")
+    names = [card["id"] for card in read_json(engine.client.get(f"{engine.url}/models"))["data"]]
+    must(engine.model in names, f"lists {', '.join(names) or 'none'}")
     return f"{len(names)} listed"
 
 
@@ -85,11 +40,11 @@ def chat(engine: EngineProbe) -> str:
     """A chat has text, a finish_reason and usage."""
     body = engine.chat()
     choice = body["choices"][0]
-    _must(bool(choice["message"]["content"]), "no content")
-    _must(
+    must(bool(choice["message"]["content"]), "no content")
+    must(
         choice["finish_reason"] in {"stop", "length"}, f"finish_reason {choice['finish_reason']!r}"
     )
-    _must(body["usage"]["completion_tokens"] > 0, "no usage")
+    must(body["usage"]["completion_tokens"] > 0, "no usage")
     return f"said {choice['message']['content'].strip()[:30]!r}"
 
 
@@ -98,15 +53,15 @@ def stream(engine: EngineProbe) -> str:
     events = list(engine.events())
     choices = _choices(events)
     reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
-    _must(len(reasons) == 1, f"finish_reasons {reasons}")
-    _must(any((choice.get("delta") or {}).get("content") for choice in choices), "no content")
+    must(len(reasons) == 1, f"finish_reasons {reasons}")
+    must(any((choice.get("delta") or {}).get("content") for choice in choices), "no content")
     return f"{len(events)} events" if events[-1] == "[DONE]" else f"{len(events)} events, no [DONE]"
 
 
 def stream_usage(engine: EngineProbe) -> str:
     """`stream_options.include_usage` gives the usage of a stream."""
     used = _usages(engine.events(stream_options={"include_usage": True}))
-    _must(bool(used), "no usage in the stream")
+    must(bool(used), "no usage in the stream")
     return f"{used[-1]['completion_tokens']} tokens"
 
 
@@ -115,7 +70,7 @@ def stream_counts(engine: EngineProbe) -> str:
     asks = {"include_usage": True, "continuous_usage_stats": True}
     events = list(engine.events(stream_options=asks))
     used = _usages(event for event in events if event != "[DONE]" and event.get("choices"))
-    _must(bool(used), "no usage beside the text")
+    must(bool(used), "no usage beside the text")
     return f"{len(used)} chunks"
 
 
@@ -123,7 +78,7 @@ def length(engine: EngineProbe) -> str:
     """`max_tokens` ends an answer with finish_reason `length`."""
     body = engine.chat(messages=TALE, max_tokens=4)
     reason, tokens = body["choices"][0]["finish_reason"], body["usage"]["completion_tokens"]
-    _must((reason, tokens) == ("length", 4), f"finish_reason {reason!r} after {tokens} tokens")
+    must((reason, tokens) == ("length", 4), f"finish_reason {reason!r} after {tokens} tokens")
     return ""
 
 
@@ -134,7 +89,7 @@ def stop(engine: EngineProbe) -> str:
         body["choices"][0]["message"]["content"] or "",
         body["choices"][0]["finish_reason"],
     )
-    _must(" " not in text.strip() and reason == "stop", f"{text[:30]!r}, {reason!r}")
+    must(" " not in text.strip() and reason == "stop", f"{text[:30]!r}, {reason!r}")
     return ""
 
 
@@ -147,7 +102,7 @@ def unknown_field(engine: EngineProbe) -> str:
 def bad_request(engine: EngineProbe) -> str:
     """Nonsense is a 4xx, and the engine lives on."""
     answer = engine.post("chat/completions", messages="nonsense")
-    _must(400 <= answer.status_code < 500, f"answered {answer.status_code}")
+    must(400 <= answer.status_code < 500, f"answered {answer.status_code}")
     engine.chat(max_tokens=1)
     return f"{answer.status_code}"
 
@@ -164,7 +119,7 @@ def leaves(engine: EngineProbe) -> str:
     before = time.monotonic()
     engine.chat(max_tokens=1)
     took = time.monotonic() - before
-    _must(took < usual + LEFT_SECONDS, f"the next answer took {took:.1f} s, not {usual:.1f}")
+    must(took < usual + LEFT_SECONDS, f"the next answer took {took:.1f} s, not {usual:.1f}")
     return f"{took:.1f} s after four that left"
 
 
@@ -174,21 +129,14 @@ def seed(engine: EngineProbe) -> str:
         engine.chat(messages=TALE, seed=7, temperature=1.0)["choices"][0]["message"]["content"]
         for _ in range(2)
     }
-    _must(len(said) == 1, "two answers to one seed")
+    must(len(said) == 1, "two answers to one seed")
     return ""
 
 
 def several(engine: EngineProbe) -> str:
     """`n` gives several choices."""
     body = engine.chat(n=2, temperature=1.0)
-    _must(len(body["choices"]) == 2, f"{len(body['choices'])} choices")
-    return ""
-
-
-def logprobs(engine: EngineProbe) -> str:
-    """`logprobs` come back."""
-    found = engine.chat(logprobs=True, top_logprobs=2)["choices"][0].get("logprobs")
-    _must(bool(found and found.get("content")), "none")
+    must(len(body["choices"]) == 2, f"{len(body['choices'])} choices")
     return ""
 
 
@@ -199,7 +147,7 @@ def json_schema(engine: EngineProbe) -> str:
     wanted = {"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}}
     text = engine.chat(response_format=wanted)["choices"][0]["message"]["content"]
     try:
-        _must(isinstance(json.loads(text)["n"], int), f"said {text[:40]!r}")
+        must(isinstance(json.loads(text)["n"], int), f"said {text[:40]!r}")
     except (ValueError, LookupError, TypeError) as error:
         raise Missing(f"said {text[:40]!r}") from error
     return ""
@@ -208,7 +156,7 @@ def json_schema(engine: EngineProbe) -> str:
 def regex(engine: EngineProbe) -> str:
     """`regex` holds an answer to an expression (SGLang)."""
     text = engine.chat(regex="[ab]{3}")["choices"][0]["message"]["content"]
-    _must(set(text) <= {"a", "b"} and len(text) == 3, f"said {text[:40]!r}")
+    must(set(text) <= {"a", "b"} and len(text) == 3, f"said {text[:40]!r}")
     return ""
 
 
@@ -217,15 +165,15 @@ def tokenize(engine: EngineProbe) -> str:
     answer = engine.client.post(
         f"{engine.root}/tokenize", json={"model": engine.model, "messages": SUM}
     )
-    tokens = _json(answer).get("tokens")
-    _must(isinstance(tokens, list) and len(tokens) > 5, f"{tokens!r}"[:60])
+    tokens = read_json(answer).get("tokens")
+    must(isinstance(tokens, list) and len(tokens) > 5, f"{tokens!r}"[:60])
     return f"{len(tokens)} tokens"
 
 
 def completions(engine: EngineProbe) -> str:
     """`/v1/completions` completes a bare prompt."""
-    body = _json(engine.post("completions", prompt="1, 2, 3,", max_tokens=4))
-    _must(bool(body["choices"][0]["text"]), "no text")
+    body = read_json(engine.post("completions", prompt="1, 2, 3,", max_tokens=4))
+    must(bool(body["choices"][0]["text"]), "no text")
     return ""
 
 
@@ -235,14 +183,14 @@ def cached(engine: EngineProbe) -> str:
     engine.chat(messages=long, max_tokens=1)
     details = engine.chat(messages=long, max_tokens=1)["usage"].get("prompt_tokens_details") or {}
     tokens = details.get("cached_tokens") or 0
-    _must(tokens > 0, "none")
+    must(tokens > 0, "none")
     return f"{tokens} tokens"
 
 
 def unknown_model(engine: EngineProbe) -> str:
     """A model that is not served is an error, not another model's answer."""
     answer = engine.post("chat/completions", messages=SUM, max_tokens=1, model="no-such-model")
-    _must(answer.status_code >= 400, f"answered {answer.status_code}")
+    must(answer.status_code >= 400, f"answered {answer.status_code}")
     return f"{answer.status_code}"
 
 
@@ -251,8 +199,8 @@ REQUIRED: tuple[Check, ...] = (
     models, chat, stream, length, stop, unknown_field, bad_request, leaves,
 )  # fmt: skip
 OPTIONAL: tuple[Check, ...] = (
-    stream_usage, stream_counts, seed, several, logprobs, json_schema, regex, tokenize, completions,
-    cached, unknown_model,
+    stream_usage, stream_counts, seed, several, effects.logprobs, effects.prefix,
+    effects.thinking_prefix, json_schema, regex, tokenize, completions, cached, unknown_model,
 )  # fmt: skip
 
 
@@ -277,11 +225,6 @@ def _ended(check: Check, engine: EngineProbe) -> tuple[bool, str]:
         return False, f"{type(error).__name__}: {error}"[:120]
 
 
-def _json(answer: httpx.Response) -> Any:
-    _must(answer.status_code == 200, f"answered {answer.status_code}: {answer.text[:100]}")
-    return answer.json()
-
-
 def _choices(events: list[Any]) -> list[Any]:
     return [
         choice for event in events if event != "[DONE]" for choice in event.get("choices") or ()
@@ -290,8 +233,3 @@ def _choices(events: list[Any]) -> list[Any]:
 
 def _usages(events: Iterable[Any]) -> list[Any]:
     return [event["usage"] for event in events if event != "[DONE]" and event.get("usage")]
-
-
-def _must(holds: bool, told: str) -> None:
-    if not holds:
-        raise Missing(told)

@@ -41,7 +41,7 @@ CHAT = {
     ),
     "rid": Field(
         "forwarded",
-        "honoured: each call's is `RID-MEMBER-SAMPLE`; a list is a 400",
+        "honoured: each call's is `RID-CALL`; a list is a 400",
         lambda rid, panel: rid is not None and not isinstance(rid, str),
         "`rid` must be one text on a panel",
     ),

@@ -1,15 +1,13 @@
 """What a response says of itself: the `input_time` object, the headers, a panel's completion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from its.types import Ballot, Call
-
 from ..base.asgi import Headers
 from ..base.errors import UNREADABLE
-from ..base.outcome import Outcome, Spent
+from ..base.outcome import PanelOutcome, Row, Spent
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from .request import Request
@@ -74,90 +72,136 @@ def headers(asked: MemberPrompt, record: Record) -> Headers:
     return found
 
 
-def panel_headers(outcome: Outcome, record: Record) -> Headers:
+def panel_headers(outcome: PanelOutcome, record: Record) -> Headers:
     """Return the headers of a panel's response that is not streamed."""
-    winner = outcome.verdict.winner.completion.call.member
-    used = {ballot.completion.call.member for ballot in outcome.verdict.ballots}
-    own = [pair for pair in headers(outcome.asked[winner], record)
-           if pair[0] != b"x-input-time-models-used"]  # fmt: skip
+    asked = outcome.winner.asked
+    assert asked is not None
+    used = {row.call.member for row in outcome.rows if row.outcome == "ok"}
+    own = [pair for pair in headers(asked, record) if pair[0] != b"x-input-time-models-used"]
     return [
         *own,
         (b"x-input-time-method", outcome.method.encode()),
-        (b"x-input-time-decided", b"true" if outcome.decided else b"false"),
+        (b"x-input-time-decided", msgspec.json.encode(outcome.verdict.decided)),
         (b"x-input-time-votes", b"%d/%d" % (outcome.votes, outcome.planned)),
         (b"x-input-time-models-used", b"%d" % len(used)),
     ]
 
 
 def panel_body(
-    outcome: Outcome, request: Request, record: Record, input_time: Mapping[str, Any]
+    outcome: PanelOutcome, request: Request, record: Record, input_time: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the panel's chat completion: the winner's choice verbatim, everybody's usage."""
-    winner = outcome.verdict.winner.completion
+    completed = outcome.winner.completed
+    assert completed is not None
     return {
         "id": f"chatcmpl-{record.request_id.decode()}",
         "object": "chat.completion",
-        "created": winner.body.get("created"),
+        "created": completed.body.get("created"),
         "model": request.model,
-        "choices": [{**winner.choice, "index": 0}],
+        "choices": [_choice(outcome, request)],
         "usage": outcome.usage,
         "input_time": input_time,
     }
 
 
-def describe_panel(outcome: Outcome, with_ballots: bool) -> dict[str, Any]:
+def _choice(outcome: PanelOutcome, request: Request) -> dict[str, Any]:
+    """Return the chosen message as the engine's choice has it; an abstention says nothing."""
+    verdict, row = outcome.verdict, outcome.winner
+    if verdict.withheld:
+        message = {"role": "assistant", "content": None}
+        return {"index": 0, "message": message, "finish_reason": "stop"}
+    assert row.completed is not None
+    assert row.reply is not None
+    choice = {**row.completed.choice, "message": row.reply.message, "index": 0}
+    if "logprobs" in row.call.params and not request.body.get("logprobs"):
+        choice.pop("logprobs", None)  # the method asked for them
+    return choice
+
+
+def describe_panel(outcome: PanelOutcome, with_ballots: bool) -> dict[str, Any]:
     """Return the `input_time` object of a panel's response."""
-    verdict = outcome.verdict
-    winner = verdict.winner.completion.call
+    verdict, asked = outcome.verdict, outcome.winner.asked
+    assert asked is not None
+    agreement = verdict.agreement
     described = {
-        **describe(outcome.asked[winner.member]),
+        **describe(asked),
         "method": outcome.method,
-        "decided": outcome.decided,
+        "decided": verdict.decided,
+        "withheld": verdict.withheld,
         "votes": [
-            {"answer": c.answer.text, "votes": len(c.ballots), "members": _members(c.ballots)}
-            for c in verdict.tally
+            {
+                "answer": cluster.answer.text,
+                "votes": len(cluster.ballots),
+                "members": [reply.call.member for reply in cluster.ballots],
+            }
+            for cluster in verdict.clusters
         ],
-        "abstained": sum(ballot.answer is None for ballot in verdict.ballots),
-        "failed": len(outcome.failures),
-        "late": len(outcome.late),
-        "cancelled": len(outcome.cancelled),
+        "abstained": outcome.abstained,
+        "failed": outcome.number("failed"),
+        "late": outcome.number("late"),
+        "cancelled": outcome.number("cancelled"),
         "undecided": outcome.undecided,
-        "agreement": round(verdict.agreement, 4),
-        "winner": winner.member,
+        "agreement": None if agreement is None else round(agreement, 4),
+        "winner": asked.member.name,
+        "stopped": outcome.stopped or verdict.account.get("stopped"),
+        "account": verdict.account,
+        "calls": [_call(row) for row in outcome.rows],
     }
     if with_ballots:
         described["ballots"] = _ballots(outcome)
     return described
 
 
-def _members(ballots: Sequence[Ballot]) -> list[str]:
-    return [ballot.completion.call.member for ballot in ballots]
+def _call(row: Row) -> dict[str, Any]:
+    """Return the account of one call."""
+    call, tokens = row.call, row.spent.tokens
+    return {
+        "name": call.name,
+        "role": call.role,
+        "round": call.round,
+        "member": row.member,
+        "tokens": tokens["completion_tokens"],
+        "prompt_tokens": tokens["prompt_tokens"],
+        "seconds": round(row.seconds, 3),
+        "outcome": row.outcome,
+        **({"error": row.failed.kind} if row.failed else {}),
+    }
 
 
-def _ballots(outcome: Outcome) -> list[dict[str, Any]]:
-    """Return one row for each planned call, cast ballots first."""
+def _ballots(outcome: PanelOutcome) -> list[dict[str, Any]]:
+    """Return one row for each call for an answer, cast ballots first; then failed, late, others."""
+    numbers: dict[str, int] = {}
+    rows = []
+    for row in outcome.rows:
+        if row.call.role == "answer":
+            numbers[row.member] = sample = numbers.get(row.member, -1) + 1
+            rows.append(_ballot(row, sample))
+    order = ("voted", "abstained", "failed", "late", "cancelled")
+    return sorted(rows, key=lambda ballot: max(1, order.index(ballot["outcome"])))
 
-    def row(call: Call, result: str, **more: Any) -> dict[str, Any]:
-        head = {"member": call.member, "sample": call.sample, "outcome": result}
-        cost = _cost(outcome.spent[call])
-        return {**head, **describe(outcome.asked[call.member]), **more, **cost}
 
-    cast = [
-        row(
-            ballot.completion.call,
-            "voted" if ballot.answer else "abstained",
-            answer=ballot.answer.text if ballot.answer else None,
-            content=ballot.completion.text,
-            finish_reason=ballot.completion.finish_reason,
-            seconds=round(ballot.completion.seconds, 3),
-        )
-        for ballot in outcome.verdict.ballots
-    ]
-    failed = [
-        row(f.call, "failed", error=f.kind, seconds=round(f.seconds, 3)) for f in outcome.failures
-    ]
-    late = [row(call, "late") for call in outcome.late]
-    return cast + failed + late + [row(call, "cancelled") for call in outcome.cancelled]
+def _ballot(row: Row, sample: int) -> dict[str, Any]:
+    head = {"name": row.call.name, "round": row.call.round, **_told(row), "sample": sample}
+    if row.outcome != "ok":
+        failed = {"error": row.failed.kind, "seconds": round(row.seconds, 3)} if row.failed else {}
+        return {**head, "outcome": row.outcome, **failed, **_cost(row.spent)}
+    reply = row.reply
+    assert reply is not None
+    content = reply.message.get("content")
+    return {
+        **head,
+        "outcome": "voted" if reply.answer else "abstained",
+        "answer": reply.answer.text if reply.answer else None,
+        "content": content if isinstance(content, str) else "",
+        "finish_reason": reply.finish_reason,
+        "seconds": round(reply.seconds, 3),
+        **_cost(row.spent),
+    }
+
+
+def _told(row: Row) -> dict[str, Any]:
+    """Return whom a call asked and, once that is known, how."""
+    return {"member": row.member, **(describe(row.asked) if row.asked else {})}
 
 
 def _cost(spent: Spent) -> dict[str, Any]:

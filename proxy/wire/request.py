@@ -36,6 +36,7 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     placement: Placement | None = None
     samples: int | None = None
     return_ballots: bool = False
+    options: dict[str, Any] | None = None
 
 
 NO_EXTRAS = Extras()
@@ -197,8 +198,13 @@ def check_for_member(request: Request) -> None:
     """Refuse what only a panel can do.
 
     Raises:
-        BadRequest: the request asks for several samples.
+        BadRequest: the request asks for several samples, or sets options of a method.
     """
+    if request.extras.options:
+        raise BadRequest(
+            "`input_time.options` needs a panel; this model is a single member",
+            param="input_time.options",
+        )
     if request.extras.samples not in (None, 1):
         raise BadRequest(
             "`input_time.samples` needs a panel; this model is a single member",

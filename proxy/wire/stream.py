@@ -37,10 +37,9 @@ def role_event(head: Mapping[str, Any]) -> bytes:
     return event({**head, "choices": [choice]})
 
 
-def reasoning_event(head: Mapping[str, Any], reasoning: str) -> bytes:
-    """Return a piece of the leader's reasoning."""
-    delta = {"reasoning_content": reasoning}
-    return event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+def choice_event(head: Mapping[str, Any], choice: Mapping[str, Any]) -> bytes:
+    """Return a piece of what is shown before the verdict."""
+    return event({**head, "choices": [choice]})
 
 
 REASONING = ("reasoning", "reasoning_content", "reasoning_details")
@@ -50,15 +49,33 @@ CALLS = ("tool_calls", "function_call")
 
 
 def verdict_events(
-    head: Mapping[str, Any], body: Mapping[str, Any], usage: bool, reasoned: bool = False
+    head: Mapping[str, Any],
+    body: Mapping[str, Any],
+    usage: bool,
+    *,
+    reasoned: bool = False,
+    shown: bool = False,
 ) -> bytes:
     """Return the rest of a panel's stream: the winner's message, `input_time`, usage, the end.
 
     Reasoning, content and tool calls come in chunks of their own: many clients look at one of
     them in a chunk, and would miss the others. `reasoned` says that the leader's reasoning was
-    shown, which the winner's must not follow.
+    shown, which the winner's must not follow; `shown`, that the whole message was.
     """
     choice = body["choices"][0]
+    events = [] if shown else _message_events(head, choice, reasoned)
+    end = {**choice, "index": 0, "delta": {}}
+    for name in ("message", "logprobs"):
+        end.pop(name, None)
+    events.append(event({**head, "choices": [end], "input_time": body["input_time"]}))
+    if usage:
+        events.append(event({**head, "choices": [], "usage": body["usage"]}))
+    return b"".join([*events, DONE])
+
+
+def _message_events(
+    head: Mapping[str, Any], choice: Mapping[str, Any], reasoned: bool
+) -> list[bytes]:
     said = {key: value for key, value in choice["message"].items() if key != "role"}
     for index, call in enumerate(said.get("tool_calls") or []):
         call.setdefault("index", index)  # a delta's tool calls say which they continue
@@ -71,14 +88,7 @@ def verdict_events(
         deltas[-1]["logprobs"] = choice["logprobs"]
     if any(calls.values()):
         deltas.append(_delta(calls))
-    end = {**choice, "index": 0, "delta": {}}
-    for name in ("message", "logprobs"):
-        end.pop(name, None)
-    events = [event({**head, "choices": [delta]}) for delta in deltas]
-    events.append(event({**head, "choices": [end], "input_time": body["input_time"]}))
-    if usage:
-        events.append(event({**head, "choices": [], "usage": body["usage"]}))
-    return b"".join([*events, DONE])
+    return [event({**head, "choices": [delta]}) for delta in deltas]
 
 
 def _delta(delta: Mapping[str, Any]) -> dict[str, Any]:

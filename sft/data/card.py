@@ -64,7 +64,7 @@ def _summary(record: DatasetRecord) -> str:
         f"{train.dataset.rows:,} questions with their answers, for a checkpoint that is trained"
         f" with the strategy `{train.strategy}` (Input-Time Scaling, arXiv 2508.13654)."
     )
-    if train.strategy == "none":
+    if not train.has_context:
         return f"{told} The questions stand alone: ask this checkpoint without a context."
     where = "before" if train.placement == "before" else "after"
     return (
@@ -83,17 +83,23 @@ def _origin(record: DatasetRecord) -> str:
         rows.append(("its licence", origin.licence or "not known to this tool: see to it"))
         rows.append(("its rows and their SHA-256", f"{origin.rows:,}, `{origin.sha256}`"))
     personas = train.personas
-    if train.strategy != "none":
+    if train.has_context:
         rows.append(("contexts from", personas.source))
         if personas.model:
             rows.append(("written by", personas.model))
         if personas.distinct:
             told = f"{personas.distinct:,} ({personas.effective:,.1f} effective)"
             rows.append(("different contexts", told))
-        if train.mix:
-            rows.append(("mix", ", ".join(f"{k} {v:g}" for k, v in train.mix.items())))
+        for key, value in train.strategy_options.items():
+            rows.append((f"option `{key}`", _said(value)))
     rows.append(("seed", str(train.seed)))
     return _table(("", ""), rows)
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {share:g}" for name, share in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _left_out(record: DatasetRecord, selection: Selection) -> str:

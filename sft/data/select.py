@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from its.overlap import normal
+
 from ..errors import DataError
-from .decontaminate import Overlap, TestQuestions, normal
+from .decontaminate import Overlap, TestQuestions
 from .examples import Columns, RowShape, TrainingExample, recognise
 from .raw import Bad, Fields, Raw, digest
 from .sets import FILTERS, Source

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
-from its.strategies import LETTERS, STRATEGIES
+from its.strategies import PAPER, STRATEGIES
 
 from ..data.sets import SETS, Hyperparameters, TrainingSet
 from ..errors import TrainingError
@@ -134,7 +134,7 @@ class Recipe:
     @property
     def letter(self) -> str:
         """The strategy's letter in the paper, or its name."""
-        return LETTERS.get(self.strategy, self.strategy)
+        return STRATEGIES[self.strategy].letter
 
     @property
     def data(self) -> str:
@@ -177,7 +177,7 @@ class Recipe:
 def recipes() -> Iterator[Recipe]:
     """Yield the recipes whose files are kept in `sft/`."""
     for base in ("qwen2.5-32b-instruct", "r1-distill-qwen-32b"):
-        for strategy in LETTERS:
+        for strategy in PAPER:
             yield Recipe(base, "ot-1k", strategy)
     yield Recipe("qwen2.5-32b-instruct", "ot-1k", "mixed")
     yield Recipe("qwen2.5-32b-instruct", "ot-1k", "random", "16gpu")
@@ -211,7 +211,7 @@ def named(name: str) -> Recipe:
         raise TrainingError(
             f"no recipe {name!r}. A name is BASE-SET-STRATEGY or BASE-SET-STRATEGY-VARIANT, as in"
             f" {', '.join(near)}. BASE: {', '.join(BASES)}. SET: {', '.join(SETS)}. STRATEGY:"
-            f" {', '.join(LETTERS.get(each, each) for each in STRATEGIES)}. VARIANT:"
+            f" {', '.join(each.letter for each in STRATEGIES.values())}. VARIANT:"
             f" {', '.join(VARIANTS[1:])}"
         )
     return found

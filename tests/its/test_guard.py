@@ -15,8 +15,8 @@ from its.answers.algebra.measure import measure
 from its.answers.algebra.workers import Workers
 from its.answers.equality import compare as comparing
 from its.answers.faults import FAULTS
-from its.methods import METHODS
-from its.types import Ballot, Call, Completion
+from its.methods import Call, Reply
+from its.methods.votes import vote
 from tests.conftest import longer
 
 BEYOND = [
@@ -126,11 +126,11 @@ def test_what_comparing_raises_is_undecided(
     assert compare(one, two, judge) is Comparison.UNDECIDED
     assert judge.undecided, "it is reported"
     assert cluster([one, two, three, None], judge) == [[0, 2], [1]]
-    calls = [Call(name) for name in "abc"]
-    cast = [Ballot(Completion(call, {"message": {}}, {}, 0.0), answer)
-            for call, answer in zip(calls, (one, two, three), strict=True)]  # fmt: skip
-    for method in METHODS.values():
-        assert method().decide(cast, calls, judge).winner is cast[0]
+    cast = [
+        Reply(Call(name, name), answer=answer)
+        for name, answer in zip("abc", (one, two, three), strict=True)
+    ]
+    assert vote(cast, judge, 3).winner is cast[0]
 
 
 PIECES = st.sampled_from(

@@ -4,20 +4,18 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from its.answers import Judge, Unread, cluster, parse
+from its.answers import Unread, cluster, parse
 from its.answers.algebra.worker import Evaluated
 from its.answers.algebra.workers import Account, Workers
 from its.answers.equality import relations
-from its.answers.faults import FAULTS
-from its.methods import Majority
+from its.methods import majority
 from proxy import grading
 from proxy.grading import Graders, Grading
 from tests.conftest import MEMBERS, Proxy
@@ -41,8 +39,10 @@ async def graders() -> AsyncIterator[Graders]:
     await found.close()
 
 
-def work(*texts: str) -> Callable[[Judge], list[list[int]]]:
-    return partial(cluster, [parse(text) for text in texts])
+async def grouped(grading_: Grading, *texts: str) -> list[list[int]]:
+    """Cluster `texts` in a step, as a program does."""
+    answers = [parse(text) for text in texts]
+    return await grading_.step(lambda: cluster(answers, grading_.judge), answers)
 
 
 class Scripted:
@@ -51,9 +51,16 @@ class Scripted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **costs: float) -> None:
         self.costs, self.asked = costs, list[tuple[str, float]]()
         self.left: list[Account] = []
+        self.running: list[Future[Evaluated]] = []
         self.hold = threading.Event()
         monkeypatch.setattr(Workers, "submit", self.submit)
-        monkeypatch.setattr(Workers, "leave", lambda _, account: self.left.append(account))
+        monkeypatch.setattr(Workers, "leave", lambda _, account: self.leave(account))
+
+    def leave(self, account: Account) -> None:
+        self.left.append(account)
+        for job in self.running:
+            if not job.done():
+                job.set_result(Evaluated(Unread.EXHAUSTED, 0.0, lost=True))
 
     def submit(
         self, text: str, seconds: float, account: Account, *, slow: bool = False
@@ -62,7 +69,8 @@ class Scripted:
         job: Future[Evaluated] = Future()
         cost = self.costs.get(text, FOREVER if "h" in text else 0.01)
         if cost == FOREVER and slow:
-            return job  # it never ends
+            self.running.append(job)  # it ends when its account leaves
+            return job
         if cost > seconds:
             job.set_result(Evaluated(Unread.EXHAUSTED, seconds, out=True))
         else:
@@ -70,16 +78,23 @@ class Scripted:
         return job
 
 
-async def test_light_answers_do_not_wait_for_heavy_ones(graders: Graders) -> None:
-    """Whatever the order: the heavy ones have the time that is left, the light ones the first."""
-    for order in itertools.permutations([HEAVY % 61, r"\sqrt{8}", r"2\sqrt{2}"]):
-        compared = Grading(graders, time.monotonic() + 60)
-        settled = await compared.settled(lambda judge, o=order: len(work(*o)(judge)) == 2)  # type: ignore[misc]
-        assert settled
-        assert not any(slow for (_, slow), job in compared._asked.items() if job.done()), (
-            "it was settled before anything heavy was evaluated"
-        )
-        compared.close()
+async def test_light_answers_do_not_wait_for_heavy_ones(
+    graders: Graders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the order: all get a short time first, and then the heavy ones a long one."""
+    for order in itertools.permutations(["h+1", "x+1", "1+y"]):
+        scripted = Scripted(monkeypatch, **{"h+1": 0.9})
+        one = Grading(graders, time.monotonic() + 60)
+        await grouped(one, *order)
+        assert {text for text, _ in scripted.asked[:3]} == set(order)
+        assert [s for _, s in scripted.asked] == [grading.QUICK_SECONDS] * 3 + [1.0]
+        one.close()
+
+
+async def test_values_are_compared_in_other_processes(graders: Graders) -> None:
+    one = Grading(graders, time.monotonic() + 60)
+    assert await grouped(one, r"\sqrt{8}", "y", r"2\sqrt{2}") == [[0, 2], [1]]
+    one.close()
 
 
 async def test_the_budget_is_the_same_whatever_came_before(
@@ -88,21 +103,13 @@ async def test_the_budget_is_the_same_whatever_came_before(
     """Five of six heavy ones fit into the budget: always the same five."""
     texts = [f"h_{n}+x" for n in range(6)]
     Scripted(monkeypatch, **dict.fromkeys(texts, 0.9))
-
-    def undecided(judge: Judge) -> list[str]:
-        return [text for text in sorted(texts) if judge(text) is Unread.EXHAUSTED]
-
     for order in itertools.islice(itertools.permutations(texts), 0, 720, 90):
         one = Grading(graders, time.monotonic() + 60)
         for count in range(2, 5):
-
-            def some(judge: Judge, o: Any = order[:count]) -> bool:
-                return not [judge(text) for text in o]
-
-            await one.settled(some)
-        compared = await one.decided(undecided)
-        assert compared.value == texts[5:]
-        assert compared.undecided == 1
+            await grouped(one, *order[:count])
+            assert not one.judge.undecided
+        await grouped(one, *order)
+        assert one.judge.undecided == {texts[5]}
 
 
 async def test_after_the_deadline_what_is_not_compared_is_undecided(
@@ -111,8 +118,9 @@ async def test_after_the_deadline_what_is_not_compared_is_undecided(
     scripted = Scripted(monkeypatch)
     monkeypatch.setattr(grading, "GRACE_SECONDS", 0.05)
     one = Grading(graders, time.monotonic() + 1.0)  # the first comparison must begin before it
-    compared = await asyncio.wait_for(one.decided(work("h+1", "1+h", "h+1", "x", "7")), 30)
-    assert compared.value is None, "the time was up before it could be compared again"
+    groups = await asyncio.wait_for(grouped(one, "h+1", "1+h", "h+1", "x", "7"), 30)
+    assert groups == [[0, 2], [1], [3], [4]], "what is written alike is equal"
+    assert one.judge.undecided
     one.close()
     assert scripted.left == [one._account]
 
@@ -120,39 +128,62 @@ async def test_after_the_deadline_what_is_not_compared_is_undecided(
 async def test_a_comparison_ends_in_its_thread_when_nobody_wants_it(graders: Graders) -> None:
     """Threads are few: one that goes on for nobody would keep others waiting."""
     started, ended = threading.Event(), threading.Event()
+    one = Grading(graders, time.monotonic() + 60)
 
-    def endless(judge: Judge) -> bool:
+    def endless() -> None:
         started.set()
-        while not judge.over("x"):  # type: ignore[attr-defined]
+        while not one.judge.over("x"):
             time.sleep(0.001)
         ended.set()
-        return False
 
-    one = Grading(graders, time.monotonic() + 60)
-    running = asyncio.create_task(one.settled(endless))
+    running = asyncio.create_task(one.step(endless, ()))
     await asyncio.to_thread(started.wait, 30)
     running.cancel()
     one.close()
     assert await asyncio.to_thread(ended.wait, 30)
 
 
-async def test_a_decision_has_so_much_cpu_time_in_its_threads(
+async def test_a_step_has_so_much_cpu_time_in_its_thread(
     graders: Graders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Comparing alone may cost minutes; the threads are for all requests."""
     monkeypatch.setattr(grading, "COMPARING_SECONDS", 0.05)
-    Scripted(monkeypatch)
-    rounds: list[object] = []
+    one = Grading(graders, time.monotonic() + 10)
 
-    def endless(judge: Any) -> str:
-        rounds.append(judge(f"{len(rounds)}+1"))  # something new to evaluate, each time
-        while not judge.over("x"):
+    def endless() -> str:
+        while not one.judge.over("x"):
             pass
         return "what there is"
 
-    compared = await Grading(graders, time.monotonic() + 10).decided(endless)
-    assert (compared.value, len(rounds)) == ("what there is", 1)
-    assert compared.undecided == 2
+    assert await one.step(endless, ()) == "what there is"
+    assert one.judge.undecided == {"x"}
+
+
+async def test_steps_that_wait_for_a_grader_keep_nobody_waiting(
+    graders: Graders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only so many threads compute at once, and one that waits is not among them."""
+    Scripted(monkeypatch)
+    waiting = [Grading(graders, time.monotonic() + 60) for _ in range(2 * grading.WORKING)]
+    steps = [asyncio.create_task(grouped(one, "h+1", "1+h")) for one in waiting]
+    await asyncio.sleep(0.2)
+    assert not any(step.done() for step in steps)
+    quick = Grading(graders, time.monotonic() + 60)
+    assert await asyncio.wait_for(grouped(quick, "x+1", "y+2"), 30) == [[0], [1]]
+    for step in steps:
+        step.cancel()
+    for one in waiting:
+        one.close()
+
+
+async def test_a_step_that_does_not_end_is_given_up(
+    graders: Graders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grading, "PATIENCE_SECONDS", 0.05)
+    go = threading.Event()
+    with pytest.raises(grading.OutOfTime):
+        await Grading(graders, time.monotonic() - 1).step(lambda: go.wait(60), ())
+    go.set()
 
 
 def test_relations_are_taken_apart_once() -> None:
@@ -161,19 +192,6 @@ def test_relations_are_taken_apart_once() -> None:
     relations.value.cache_clear()
     cluster([parse(text) for text in texts], lambda _: Unread.EXHAUSTED)
     assert relations.value.cache_info().misses == len(texts)
-
-
-async def test_an_error_of_a_method_is_counted_and_decides_nothing(graders: Graders) -> None:
-    class Unforeseen(Exception):
-        pass
-
-    def broken(judge: Judge) -> bool:
-        raise Unforeseen
-
-    one = Grading(graders, time.monotonic() + 60)
-    assert not await one.settled(broken)
-    assert (await one.decided(broken)).value is None
-    assert FAULTS.counts["method", "Unforeseen"] == 2
 
 
 # Through the proxy ---------------------------------------------------------------------------
@@ -257,15 +275,10 @@ def test_who_leaves_frees_the_graders(
 def test_a_method_that_raises_costs_a_verdict_and_no_request(
     start: Proxy, engine: Engine, monkeypatch: pytest.MonkeyPatch, early_stop: bool
 ) -> None:
-    decide = Majority.decide
+    def broken(ballots: Any, *_: Any) -> Any:
+        raise OverflowError("SECRET")
 
-    def broken(self: Majority, ballots: Any, planned: Any, judge: Any = None) -> Any:
-        if any(ballot.answer for ballot in ballots):
-            raise OverflowError("SECRET")
-        return decide(self, ballots, planned, judge)
-
-    monkeypatch.setattr(Majority, "decide", broken)
-    monkeypatch.setattr(Majority, "settled", broken)
+    monkeypatch.setattr(majority, "vote", broken)
     stop = str(early_stop).lower()
     proxy = start(MEMBERS.replace("early_stop = false", f"early_stop = {stop}"))
     for texts in (("1", "1", "1"), ("x+1", "1+x", "y")):
@@ -273,6 +286,7 @@ def test_a_method_that_raises_costs_a_verdict_and_no_request(
             engine.scripts[model] = says(rf"\boxed{{{text}}}")
         body = ask(proxy).json()["input_time"]
         assert (body["winner"], body["agreement"], body["undecided"]) == ("s", 0, 3)
+        assert body["account"] == {"error": "OverflowError"}
     faults = 'its_answer_faults_total{error="OverflowError",step="method"}'
     assert faults in proxy.get("/metrics").text
 

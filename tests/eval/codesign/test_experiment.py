@@ -138,7 +138,7 @@ def test_the_dry_run_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
         (('contexts = ["bank"]', 'contexts = ["bank", "bank"]'), "contexts names one twice"),
         (("rows = 6", "rows = 'six'"), "Expected `int`, got `str` - at `$.data.rows`"),
         (('["bank"]', '["stars"]'), "no contexts 'stars'"),
-        (('"similar"]', '"sinister"]'), "no strategy 'sinister'"),
+        (('"similar"]', '"sinister"]'), "Unknown strategy 'sinister'"),
         (("rows = 6", "rows = 6\nmore = 1"), "unknown field `more` - at `$.data`"),
         (("test.jsonl", "$NO_SUCH_VARIABLE"), "names a variable that is not set"),
         (('model = "', 'command = "x"\nmodel = "'), "needs `model` or `command`, and not both"),

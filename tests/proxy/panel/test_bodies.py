@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from its.methods import Call
 from proxy.base.prompt import MemberPrompt
 from proxy.engines import http1
 from proxy.engines.connection import PIECE
@@ -31,9 +32,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     encoded: list[str] = []
     original = PanelBodies._encode
 
-    def encode(self: PanelBodies, asked: MemberPrompt, own: Any) -> bytes:
+    def encode(self: PanelBodies, asked: MemberPrompt, call: Call) -> bytes:
         encoded.append(asked.member.name)
-        return original(self, asked, own)
+        return original(self, asked, call)
 
     with monkeypatch.context() as patch:
         patch.setattr(bodies.PanelBodies, "_encode", encode)
@@ -53,7 +54,9 @@ def test_samples_share_what_is_encoded_once_for_their_member(
         sent = engine.bodies(model)
         assert all(body["messages"][0]["content"].endswith(LONG) for body in sent)
         assert len({body["seed"] for body in sent}) == 8
-        assert {body["rid"] for body in sent} == {f"mine-{model}-{n}" for n in range(8)}
+        first = "sur".index(model)
+        names = {f"mine-answer-{first + 3 * n}" for n in range(8)}
+        assert {body["rid"] for body in sent} == names
         assert {body["top_k"] for body in sent} == {4}
         assert {json.dumps(body["stop"]) for body in sent} == {'["a"]'}
         assert {body["stream"] for body in sent} == {False}

@@ -24,7 +24,7 @@ def test_an_engine_that_lacks_much(engine: Engine, engine_url: str) -> None:
     assert found["stream"][0] is False
     assert found["logprobs"] == (False, "none")
     assert found["bad_request"] == (False, "answered 200")
-    assert len(found) == 19
+    assert len(found) == 21
 
 
 def test_an_engine_that_streams(engine: Engine, engine_url: str) -> None:

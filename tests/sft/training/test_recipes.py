@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from its.strategies import LETTERS
+from its.strategies import PAPER, STRATEGIES
 from sft.commands.data import SetOption
 from sft.data.sets import PUBLIC, SOURCES
 from sft.errors import TrainingError
@@ -19,6 +19,8 @@ from sft.training.estimates import Estimate
 from sft.training.recipe_files import render
 from sft.training.recipes import Recipe, every, named, recipes
 from tests.conftest import ROOT, command, process
+
+LETTERS = [STRATEGIES[name].letter for name in PAPER]
 
 RECIPES = {recipe.name: recipe for recipe in recipes()}
 OTHERS = (
@@ -45,7 +47,7 @@ def test_what_was_asked_for_is_there() -> None:
     large = [
         f"{base}-ot-1k-{letter}"
         for base in ("qwen2.5-32b-instruct", "r1-distill-qwen-32b")
-        for letter in LETTERS.values()
+        for letter in LETTERS
     ]
     assert set(large) < set(RECIPES)
     assert len(RECIPES) == 18
@@ -91,9 +93,7 @@ def test_a_set_is_declared_once() -> None:
     for name, known in PUBLIC.items():
         assert name in SetOption.__members__
         assert known.source == SOURCES[known.source.name if known.source else ""]
-        assert {f"r1-distill-qwen-1.5b-{name}-{letter}" for letter in LETTERS.values()} < set(
-            every()
-        )
+        assert {f"r1-distill-qwen-1.5b-{name}-{letter}" for letter in LETTERS} < set(every())
     for path in (ROOT / "sft").rglob("*.py"):
         text = path.read_text("utf-8").partition("def recipes()")[0]  # it lists the files kept
         named_here = [name for name in PUBLIC if f'"{name}"' in text]

@@ -1,0 +1,116 @@
+"""What a method is given of a request, and what a request may spend."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from its import seeds
+from its.methods.options import OptionError, parse
+from its.methods.seam import Case
+
+from ..base.errors import BadRequest
+from ..base.outcome import Row
+from ..config.settings import Member, Panel
+from ..wire.request import ChatRequest
+
+AT = "input_time.options"
+
+
+def case_of(panel: Panel, request: ChatRequest, configured_seed: int) -> Case:
+    """Return the case of one request on a panel, the request's own options in it.
+
+    Raises:
+        BadRequest: an option is wrong or may not be overridden, or the case would need more calls
+            than the panel allows.
+    """
+    extras, seed = request.extras, request.body.get("seed")
+    if not isinstance(seed, int):
+        seed = configured_seed
+    base = panel.case
+    # Not by `replace`, which costs a tenth of what a vote does.
+    case = Case(
+        base.members,
+        extras.samples or panel.samples,
+        tuple(request.messages),
+        base.options,
+        seed=seeds.derive("method", seed, request.question or ""),
+        early_stop=base.early_stop,
+        quorum=base.quorum,
+        context_tokens=base.context_tokens,
+        panels=base.panels,
+    )
+    if extras.options:
+        case = replace(case, options=_options(panel, extras.options))
+    elif extras.samples is None:
+        return case  # checked when the configuration was read
+    if (most := panel.run.most_calls(case)) > panel.max_calls:
+        raise BadRequest(
+            f"The panel {panel.name!r} would make up to {most} calls, and panels.{panel.name}"
+            f".max_calls is {panel.max_calls}. Ask for fewer samples, or for less in `{AT}`.",
+            param=AT if extras.options else "input_time.samples",
+        )
+    return case
+
+
+def _options(panel: Panel, asked: Mapping[str, Any]) -> Any:
+    """Return the panel's options with those of a request over them."""
+    raw: dict[str, Any] = {**panel.raw_options}
+    for path, value in _paths(asked):
+        if path not in panel.allow_options:
+            listed = ", ".join(panel.allow_options) or "none"
+            raise BadRequest(
+                f"`{AT}.{path[:100]}` is not among the options of the panel {panel.name!r} that a"
+                f" request may set: {listed}. Its operator can add it to"
+                f" panels.{panel.name}.allow_options.",
+                param=AT,
+            )
+        _put(raw, path.split("."), value)
+    try:
+        return parse(panel.run, raw)
+    except OptionError as error:
+        raise BadRequest(f"`{AT}.{error.key[:100]}`: {error.reason[:300]}", param=AT) from error
+
+
+def _paths(asked: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    """Return the options with their dotted paths: tables are gone into."""
+    found: list[tuple[str, Any]] = []
+    for name, value in asked.items():
+        path = f"{before}{name}"
+        found += _paths(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
+    return found
+
+
+def _put(table: dict[str, Any], path: list[str], value: Any) -> None:
+    """Put a value where `path` leads, into copies of the tables on the way."""
+    *tables, key = path
+    for name in tables:
+        inner = table.get(name)
+        # A method without options may be written as its name alone.
+        table[name] = {**inner} if isinstance(inner, Mapping) else {"method": inner}
+        table = table[name]
+    table[key] = value
+
+
+class Spending:
+    """What a request may spend: `max_tokens_total` and `max_cost` of its panel."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._tokens, self._cost = panel.max_tokens_total, panel.max_cost
+
+    def over(self, rows: Iterable[Row], personas: Iterable[Mapping[str, int]]) -> bool:
+        """Tell whether the calls so far have used it up."""
+        tokens, cost = sum(used.get("total_tokens", 0) for used in personas), 0.0
+        for row in rows:
+            spent = row.spent.tokens
+            tokens += spent["total_tokens"] or spent["prompt_tokens"] + spent["completion_tokens"]
+            cost += price(row.asked.member, spent) if row.asked else 0.0
+        limits = ((self._tokens, tokens), (self._cost, cost))
+        return any(limit is not None and used >= limit for limit, used in limits)
+
+
+def price(member: Member, tokens: Mapping[str, int]) -> float:
+    """Return what a member's tokens cost, in the unit of its prices; 0 where it has none."""
+    if member.price is None:
+        return 0.0
+    prompt, completion = tokens["prompt_tokens"], tokens["completion_tokens"]
+    return (prompt * member.price.prompt + completion * member.price.completion) / 1e6

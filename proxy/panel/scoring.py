@@ -1,0 +1,108 @@
+"""Scores of a reward model: one number for a conversation that ends with a draft.
+
+An engine of the kind `reward` has `POST /classify` (SGLang, vLLM) or `/score` (vLLM, infinity). The
+body has the fields of all of them, as each ignores the others'. What an engine does not have is
+remembered, so that it is asked once.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from its.answers.kinds import text_of
+from its.types import Message
+
+from ..base.errors import UNREADABLE
+from ..base.outcome import CallFailure, Completed, Spent
+from ..engines.engine import Engine
+from ..engines.errors import EngineError
+from ..engines.limits import Retries
+from .calls import failed
+
+PATHS = ("/classify", "/v1/score", "/score")
+ABSENT = frozenset({404, 405, 501})
+
+
+class ScoreError(ValueError):
+    """An engine's answer holds no single number."""
+
+
+async def score(
+    engine: Engine,
+    model: str,
+    messages: Sequence[Message],
+    headers: bytes,
+    retries: Retries,
+    spent: Spent,
+    accepted: Callable[[], None] | None,
+) -> Completed | CallFailure:
+    """Return what `model` scores the draft that ends `messages`, as the choice's `score`.
+
+    Raises:
+        TooMany: the key that asks has no slot and no place in its queue.
+    """
+    body = msgspec.json.encode(score_body(model, messages))
+    while True:
+        tried = engine.score_path
+        try:
+            async with engine.post(PATHS[tried], body, headers, retries) as response:
+                if accepted is not None:
+                    accepted()
+                raw = await response.read()
+        except EngineError as error:
+            if error.status in ABSENT and tried + 1 < len(PATHS):
+                engine.score_path = max(engine.score_path, tried + 1)  # others try beside us
+                continue
+            return failed(engine, error)
+        return _scored(raw, spent)
+
+
+def score_body(model: str, messages: Sequence[Message]) -> dict[str, Any]:
+    """Return what is sent for a conversation that ends with a draft."""
+    *asked, draft = messages
+    question = "\n\n".join(text_of(m) for m in asked if m.get("role") == "user")
+    answer = text_of(draft)
+    pair = {"text_1": question, "text_2": answer}
+    return {"model": model, "messages": messages, "text": f"{question}\n\n{answer}", **pair}
+
+
+def _scored(raw: bytes, spent: Spent) -> Completed | CallFailure:
+    try:
+        body = msgspec.json.decode(raw)
+        value = number_in(body)
+    except (*UNREADABLE, ScoreError) as error:
+        return CallFailure("protocol", f"the engine sent no score: {error}")
+    usage = body.get("usage") if isinstance(body, dict) else None
+    spent.usage = usage if isinstance(usage, dict) else {}
+    return Completed({"message": {}, "score": value}, {})
+
+
+def number_in(body: Any) -> float:
+    """Return the one number of an engine's answer.
+
+    vLLM's `/score` and `/classify` have `data`, of `score` or `probs`; SGLang's `/classify` has an
+    `embedding` of one number. Of two probabilities the last is that of the better class.
+
+    Raises:
+        ScoreError: there is none, or there are several.
+    """
+    found = body
+    for _ in range(6):
+        if isinstance(found, Mapping):
+            names = ("data", "results", "scores", "score", "probs", "embedding", "relevance_score")
+            found = next((found[name] for name in names if found.get(name) is not None), None)
+        elif isinstance(found, list) and len(found) == 1:
+            found = found[0]
+        elif isinstance(found, list) and len(found) == 2 and all(map(_is_number, found)):
+            found = found[1]
+        else:
+            break
+    if not _is_number(found):
+        raise ScoreError("it must be one number for each draft")
+    return float(found)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
