@@ -38,10 +38,10 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 pytest: .venv/.dev
-	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --durations 10 $(ARGS)
 
 test-long: .venv/.dev
-	ITS_LONG=1 $(BIN)/pytest -n $(JOBS) --dist worksteal -m long $(ARGS)
+	ITS_LONG=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --durations 10 -m long $(ARGS)
 
 bench: .venv/.dev
 	$(BIN)/python tests/bench/proxy.py $(ARGS)

@@ -17,7 +17,7 @@ from sft.data.build import build
 from sft.errors import DataError, TrainingError
 from sft.training import codesign
 from sft.training.train import done, train_all
-from tests.conftest import ROOT, process
+from tests.conftest import ROOT, command
 from tests.sft.data.test_build import asked, contexts
 
 
@@ -237,18 +237,18 @@ def test_runs_go_one_after_the_other_and_go_on(
     runs: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     files = runs(a="", b="fails: true\n", c="")
-    ended = process("sft", "train", *files)
+    ended = command("sft", "train", *files)
     assert ended.returncode == 1
     assert "ended with 3" in ended.stderr
     assert calls(tmp_path) == ["train a", "train b"]
     files = runs(a="", b="", c="forgets: true\n")
-    ended = process("sft", "train", *files, "--launcher", "python")
+    ended = command("sft", "train", *files, "--launcher", "python")
     assert ended.returncode == 1
     assert "a.yml: done before" in ended.stderr.replace("\n", "")
     assert "ended without a manifest" in ended.stderr
     assert calls(tmp_path) == ["train b", "train c"]
     runs(c="\n")
-    assert process("sft", "train", *files).returncode == 0
+    assert command("sft", "train", *files).returncode == 0
     assert calls(tmp_path) == ["train c"]
 
 
@@ -285,37 +285,37 @@ def test_data_that_were_built_anew_are_trained_on(
 ) -> None:
     files = runs(a=f"datasets: [{{path: {data}}}]\n")
     for trained in (1, 0):
-        assert process("sft", "train", *files).returncode == 0
+        assert command("sft", "train", *files).returncode == 0
         assert len(calls(tmp_path)) == trained
     record = data.with_name("dataset.json")
     found = json.loads(record.read_text())
     found["train"]["dataset"]["sha256"] = "0" * 64
     record.write_text(json.dumps(found))
-    assert process("sft", "train", *files).returncode == 0
+    assert command("sft", "train", *files).returncode == 0
     assert calls(tmp_path) == ["train a"]
 
 
 def test_merging_carries_the_manifest_over(runs: Callable[..., list[str]], tmp_path: Path) -> None:
     (file,) = runs(a="adapter: lora\n")
-    ended = process("sft", "merge", file)
+    ended = command("sft", "merge", file)
     assert ended.returncode == 1
     assert "train first: its-sft train" in ended.stderr
     merged = tmp_path / "out" / "a" / "merged"
-    assert process("sft", "train", file).returncode == 0
+    assert command("sft", "train", file).returncode == 0
     merged.mkdir()
     with pytest.raises(manifest.ManifestError, match="its-sft merge CONFIG"):
         manifest.read(merged)
     merged.rmdir()
-    assert process("sft", "merge", file).returncode == 0
+    assert command("sft", "merge", file).returncode == 0
     assert manifest.read(merged) == manifest.read(merged.parent)
     merged.joinpath(manifest.NAME).unlink()
     merged.rmdir()
-    assert process("sft", "train", file, "--base-model", "org/other").returncode == 0
-    assert process("sft", "merge", file).returncode == 0
+    assert command("sft", "train", file, "--base-model", "org/other").returncode == 0
+    assert command("sft", "merge", file).returncode == 0
     last = (tmp_path / "bin" / "calls").read_text().splitlines()[-1]
     assert "--base-model=org/other" in last, "not the file's own base"
     (whole,) = runs(b="")
-    ended = process("sft", "merge", whole)
+    ended = command("sft", "merge", whole)
     assert "trains no adapter" in ended.stderr
 
 
@@ -323,6 +323,6 @@ def test_merging_carries_the_manifest_over(runs: Callable[..., list[str]], tmp_p
 def test_a_broken_training_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.yml"
     path.write_text(text)
-    ended = process("sft", "train", path)
+    ended = command("sft", "train", path)
     assert ended.returncode == 1
     assert f"its-sft: {path}: " in ended.stderr
