@@ -23,7 +23,7 @@ ALLOWED: dict[str, str] = {
 
 TO_BE_RENAMED = {
     *("Call", "Cluster", "Majority", "Method", "Outcome", "Reply", "Verdict"),  # its/methods
-    *("Ask", "ModelServer", "Prompt", "Scores", "Step"),
+    *("Ask", "Budget", "Prompt", "Scores", "Stored"),
 }
 """Names that still stand twice. This set gets smaller, and goes when it is empty."""
 
