@@ -203,17 +203,17 @@ class Asking:
         """
         call, result = row.call, row.completed
         if result is None:
-            row.reply = Reply(call, "failed" if row.failed else "late", seconds=row.seconds)
+            row.answer(Reply(call, "failed" if row.failed else "late", seconds=row.seconds))
         elif call.role == "score":
-            row.reply = Reply(call, score=result.choice["score"], seconds=row.seconds)
+            row.answer(Reply(call, score=result.choice["score"], seconds=row.seconds))
         else:
             assert row.asked is not None
             content = result.message.get("content")
             read = partial(self._reader.reply, row, result, row.asked.member)
             if isinstance(content, str) and len(content) > SHORT:
-                row.reply = await self._grading.run(read) or read(late=True)
+                row.answer(await self._grading.run(read) or read(late=True))
             else:
-                row.reply = read()
+                row.answer(read())
 
 
 def _is_empty(call: Call, completed: Completed) -> bool:

@@ -94,4 +94,4 @@ def _completed(body: Mapping[str, Any]) -> Result:
         return Failed("protocol", "tool calls of the wrong shape")
     if choice.get("finish_reason") == "abort":
         return Failed("aborted", "the engine aborted the call")
-    return Completed(choice, body)
+    return Completed(choice, body, message)

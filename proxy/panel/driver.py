@@ -241,7 +241,8 @@ class _Drive:
             UpstreamError: nothing was found.
             MethodFault: the winner is no reply of this request, or the stream has shown another.
         """
-        endings.check_quorum(self._panel, self._calls)
+        if self._calls.over:  # what failed before was counted then
+            endings.check_quorum(self._panel, self._calls)
         if verdict.winner is None:
             raise endings.nothing(self._panel, self._calls)
         winner = self._calls.rows.get(verdict.winner.call.name)

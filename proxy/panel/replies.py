@@ -71,6 +71,8 @@ def continued(call: Call, message: Message, member: Member) -> tuple[Message, st
     """
     content = message.get("content")
     said = content if isinstance(content, str) else ""
+    if not call.prefix and REASONING[0] not in message and REASONING[1] not in message:
+        return message, said
     reasoning = next((message[n] for n in REASONING if isinstance(message.get(n), str)), "")
     thought = f"{reasoning}\n</think>\n\n" if reasoning and said else reasoning
     if not call.prefix:

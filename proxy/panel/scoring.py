@@ -76,7 +76,7 @@ def _scored(raw: bytes, spent: Spent) -> Completed | Failed:
         return Failed("protocol", f"the engine sent no score: {error}")
     usage = body.get("usage") if isinstance(body, dict) else None
     spent.usage = usage if isinstance(usage, dict) else {}
-    return Completed({"message": {}, "score": value}, {})
+    return Completed({"score": value}, {}, {})
 
 
 def number_in(body: Any) -> float:

@@ -79,7 +79,7 @@ class Metrics:
     def verdict(self, panel: str, outcome: Outcome) -> None:
         self._votes.labels(panel, quarter(outcome.verdict.agreement)).inc()
         self._abstained.labels(panel).inc(outcome.abstained)
-        self._saved.labels(panel).inc(outcome.number("cancelled"))
+        self._saved.labels(panel).inc(outcome.counts["cancelled"])
         self._undecided.labels(panel).inc(outcome.undecided)
 
     def panel_calls(self, panel: str, rows: Sequence[Row]) -> None:
