@@ -71,6 +71,9 @@ async def drive(
     driven = _Drive(panel, case, members, asking, grading, live, deadline)
     try:
         outcome = await driven.run()
+    except MethodFault as fault:
+        _LOG.error("%s", fault.message)  # its author must know; no client can mend it
+        raise
     finally:
         grading.close()
         await members.close()
