@@ -54,7 +54,7 @@ Failing: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedCall:
     """Why a call returned nothing; `cause` is the engine's error behind it."""
 
     kind: str
@@ -64,7 +64,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class CompletedCall:
     """What a call returned: the engine's own JSON, untouched, with its first choice."""
 
     choice: Mapping[str, Any]
@@ -87,8 +87,8 @@ class Row:
     outcome: str = "cancelled"
     asked: MemberPrompt | None = None
     reply: Reply | None = None
-    completed: Completed | None = None
-    failed: Failed | None = None
+    completed: CompletedCall | None = None
+    failed: FailedCall | None = None
     seconds: float = 0.0
 
     def answer(self, reply: Reply) -> None:

@@ -10,7 +10,7 @@ from its.types import Message
 
 from ..base import guards
 from ..base.errors import BadRequest, MethodFault
-from ..base.outcome import Completed, Failed, Row
+from ..base.outcome import CompletedCall, FailedCall, Row
 from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
 from ..base.record import Record
 from ..config.settings import Member, Panel
@@ -23,7 +23,7 @@ from ..wire import request as wire
 from .bodies import PanelBodies, unsettable
 from .calls import Result, complete
 from .live import Live
-from .replies import Reader
+from .replies import ReplyReader
 from .scoring import score
 
 HOLD_SECONDS = 1.0
@@ -140,7 +140,7 @@ def _opening(messages: Sequence[Message]) -> Message | None:
     return None if index is None else messages[index]
 
 
-class Asking:
+class CallMaker:
     """Makes the calls of one request."""
 
     def __init__(
@@ -149,7 +149,7 @@ class Asking:
         generation: Generation,
         record: Record,
         members: Members,
-        reader: Reader,
+        reader: ReplyReader,
         grading: Grading,
         retries: Retries,
         live: Live | None,
@@ -174,9 +174,9 @@ class Asking:
                 result = await self._ask(row, asked, number, streamed)
         finally:
             row.seconds = time.monotonic() - started
-        if isinstance(result, Completed) and call.role != "score" and _is_empty(call, result):
-            result = Failed("empty", "a message without content")
-        if isinstance(result, Failed):
+        if isinstance(result, CompletedCall) and call.role != "score" and _is_empty(call, result):
+            result = FailedCall("empty", "a message without content")
+        if isinstance(result, FailedCall):
             row.failed = result
         else:
             row.completed = result
@@ -216,7 +216,7 @@ class Asking:
                 row.answer(read())
 
 
-def _is_empty(call: Call, completed: Completed) -> bool:
+def _is_empty(call: Call, completed: CompletedCall) -> bool:
     """Tell whether a message says nothing; straight after a prefix that is an answer like any."""
     message = completed.message
     return not (message.get("content") or message.get("tool_calls") or call.prefix)

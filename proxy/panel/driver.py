@@ -23,9 +23,9 @@ from ..state import Generation
 from ..telemetry.tracing import span
 from ..wire import request as wire
 from . import cases, endings
-from .asking import HOLD_SECONDS, Asking, Members, check
+from .asking import HOLD_SECONDS, CallMaker, Members, check
 from .live import Live
-from .replies import Reader
+from .replies import ReplyReader
 from .running import Running
 
 Step: TypeAlias = Callable[[], Sequence[Call]]
@@ -66,8 +66,8 @@ async def drive(
     grading = Grading(generation.graders, deadline)
     with span("persona"):
         members = await Members.of(panel, request, generation)
-    reader = Reader(answers.kind_of(request.body, panel.answers, panel.json_keys))
-    asking = Asking(request, generation, record, members, reader, grading, retries, live)
+    reader = ReplyReader(answers.kind_of(request.body, panel.answers, panel.json_keys))
+    asking = CallMaker(request, generation, record, members, reader, grading, retries, live)
     driven = _Drive(panel, case, members, asking, grading, live, deadline)
     try:
         outcome = await driven.run()
@@ -90,7 +90,7 @@ class _Drive:
         panel: Panel,
         case: Case,
         members: Members,
-        asking: Asking,
+        asking: CallMaker,
         grading: Grading,
         live: Live | None,
         deadline: float,

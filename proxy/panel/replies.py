@@ -12,7 +12,7 @@ from its.methods.confidence import measure
 from its.methods.seam import Call, Logprobs, Reply
 from its.types import Answer, Message
 
-from ..base.outcome import Completed, Row
+from ..base.outcome import CompletedCall, Row
 from ..config.settings import Member
 from .live import REASONING
 
@@ -21,12 +21,14 @@ READ = frozenset({"answer", "write"})
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class ReplyReader:
     """Reads the replies of one request, whose answers are of `kind`."""
 
     kind: Kind
 
-    def reply(self, row: Row, completed: Completed, member: Member, *, late: bool = False) -> Reply:
+    def reply(
+        self, row: Row, completed: CompletedCall, member: Member, *, late: bool = False
+    ) -> Reply:
         """Return a reply. To read its answer may take long; one that is `late` abstains."""
         call, choice = row.call, completed.choice
         message, raw = continued(call, completed.message, member)
