@@ -79,6 +79,8 @@ class Dataset(msgspec.Struct, frozen=True):
 class Train(msgspec.Struct, frozen=True):
     """How the contexts of the training data were chosen and placed, and what was trained.
 
+    `system` is the system text of every row, `instruction` what joins every question by a blank
+    line; `None`: `its-sft build` added none.
     `batch` is the number of rows a step; `steps` and `epochs` say how far the training had come
     when the checkpoint was saved.
     """
@@ -104,6 +106,11 @@ class Train(msgspec.Struct, frozen=True):
     eval_loss: float | None = None
 
     def __post_init__(self) -> None:
+        # An empty text would be added as blank lines only.
+        for name in ("system", "instruction"):
+            text = getattr(self, name)
+            if text is not None and not text.strip():
+                raise ValueError(f"{name} is empty; leave it out, or say null")
         strategy = strategies.get(self.strategy)
         try:
             strategy.recorded(self.strategy_options)
@@ -148,7 +155,11 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.train.placement, self.train.separator)
+        train = self.train
+        return Layout(
+            train.placement, train.separator,
+            train.system, train.instruction, train.instruction_placement,
+        )  # fmt: skip
 
     @property
     def test_strategy(self) -> str:

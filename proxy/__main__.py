@@ -17,7 +17,7 @@ from .tools.catalogue import DEFAULT, MODELS
 if TYPE_CHECKING:
     import socket
 
-    from .config.settings import Settings
+    from .config.settings import Member, Settings
 
 RULE = """
 A checkpoint trained with a context must be asked with one, of any kind; one trained without must be
@@ -235,7 +235,24 @@ def _explain(config: Path) -> None:
         table.add_row(member.name, trained, member.strategy, stands, told)
     console = Console(soft_wrap=True)
     console.print(table)
+    for member in settings.members.values():
+        for what, text in _added(member):
+            console.print(f"{member.name}: adds {what}: {text}", markup=False, highlight=False)
     console.print(RULE, style="dim")
+
+
+def _added(member: "Member") -> list[tuple[str, str]]:
+    """Say what the proxy adds to a question besides the context."""
+    from .base.sampling import defaults
+
+    layout = member.layout
+    texts = [
+        ("the system text", layout.system),
+        (f"the instruction, {layout.instruction_placement} the question", layout.instruction),
+        ("sampling, where a request leaves it open",
+         ", ".join(f"{name} {value}" for name, value in defaults(member, {}).items())),
+    ]  # fmt: skip
+    return [(what, text) for what, text in texts if text]
 
 
 def _model_file(name: str) -> Path:

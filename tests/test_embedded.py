@@ -16,9 +16,12 @@ import httpx
 import openai
 import pytest
 
+from its.strategies import STRATEGIES
 from proxy.config.load import load
 from proxy.engines.embedded import EmbeddedServer
 from sft.checkpoints import gguf_tokenizer
+from sft.checkpoints.parity import compare_all
+from tests import trained
 from tests.conftest import PLAIN, ROOT, command, process, require_or_skip
 
 pytestmark = pytest.mark.engine
@@ -63,13 +66,21 @@ def model() -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the proxy's configuration, and of the data sets of its members `m-*`."""
+    return tmp_path_factory.mktemp("embedded")
+
+
+@pytest.fixture(scope="module")
+def served(model: Path, place: Path) -> Iterator[str]:
     """A proxy with a real model behind it; at the end nothing of it may be left."""
-    config = tmp_path_factory.mktemp("embedded") / "panels.toml"
+    config = place / "panels.toml"
     train = {"strategy": "random", "placement": "after", "separator": "\n\n\n"}
     manifest = {"schema": 2, "base_model": "smollm2", "train": train}
     config.with_name("input_time.json").write_text(json.dumps(manifest))
-    config.write_text(CONFIG.replace("{model}", str(model)), "utf-8")
+    engine = 'engine = "cpu"\nmodel = "smollm2-135m"'
+    each = trained.write_all(config.parent).replace("{engine}", engine)
+    config.write_text(CONFIG.replace("{model}", str(model)) + each, "utf-8")
     process = subprocess.Popen(
         [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--port", "0"],
         stdout=subprocess.PIPE,
@@ -293,6 +304,38 @@ def test_an_answer_that_begins_with_a_line_end_changes_the_prompts_last_token(
 def test_parity_holds_without_a_context(served: str, tokenizer: Path, tmp_path: Path) -> None:
     ended = parity(composed(tmp_path, "--strategy", "none"), tokenizer, served, "n")
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_parity_holds_for_every_strategy_with_system_text_and_instruction(
+    strategy: str, served: str, place: Path, tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = place / strategy / "train.jsonl"
+    assert compare_all(data, str(tokenizer), served, f"m-{strategy}", 0, 0, None)
+    assert "4 of 4 rows: the same tokens" in capsys.readouterr().out
+    shown = data.read_text("utf-8")
+    assert shown.count(json.dumps(trained.SYSTEM)[1:-1]) == 4, "the data have it"
+
+
+def test_a_member_that_does_not_add_the_texts_is_found(
+    served: str, place: Path, tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The member `n` has no manifest, so the proxy adds nothing for it."""
+    assert not compare_all(place / "none" / "train.jsonl", str(tokenizer), served, "n", 0, 0, None)
+    told = capsys.readouterr().out
+    assert "0 of 4 rows" in told
+    assert "-<system>" in told
+
+
+def test_rows_that_compose_printed_have_parity_too(
+    served: str, tokenizer: Path, tmp_path: Path
+) -> None:
+    before = ("--instruction-placement", "before")
+    texts = ("--system", trained.SYSTEM, "--instruction", trained.INSTRUCTION, *before)
+    data = composed(tmp_path, "--strategy", "none", *texts)
+    ended = parity(data, tokenizer, served, "m-none")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "5 of 5 rows" in ended.stdout
 
 
 def test_one_newline_more_is_shown(served: str, tokenizer: Path, tmp_path: Path) -> None:

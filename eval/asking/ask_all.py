@@ -33,13 +33,14 @@ class Sampling:
     `strategy` overrides how the proxy chooses contexts; `persona_per_sample` draws one for each
     sample of a problem instead of one for all. `extra` is added to each request as it is.
     `answers` is the kind of the answers, `thinking` whether the chat template opens `<think>`
-    itself; if `None`, what the server says of the model. `logprobs` asks for log-probabilities,
-    with so many of the likeliest tokens at each place.
+    itself; if `None`, what the server says of the model. So it is with `temperature`, `top_p`,
+    `max_tokens` and `instruction`, which stands after each question (see `settle`). `logprobs` asks
+    for log-probabilities, with so many of the likeliest tokens at each place.
     """
 
     model: str
     samples: int = 1
-    temperature: float = 0.0
+    temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
     seed: int = 0
@@ -48,6 +49,7 @@ class Sampling:
     persona_per_sample: bool = False
     answers: str = "auto"
     thinking: bool | None = None
+    instruction: str | None = None
     logprobs: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -57,6 +59,7 @@ class RunSpec:
     """A run as it was asked for. `timeout` is the seconds of one call, `retries` its repetitions.
 
     `max_mixed` is the share of contexts that may be from another source than most.
+    `recommended`: ask as the model's makers recommend, where `sampling` leaves it open.
     `fresh` throws away what the folder holds; `stop_on_error` ends at the first failed call.
     """
 
@@ -71,6 +74,7 @@ class RunSpec:
     fresh: bool = False
     prices: Prices | None = None
     max_mixed: float = MOST_MIXED
+    recommended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

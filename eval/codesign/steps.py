@@ -6,6 +6,7 @@ from pathlib import Path
 
 from its.strategies import adds_context
 
+from ..tasks.hub import INSTRUCTION
 from .files import axolotl_file, matrix_plan, proxy_config
 from .places import Checkpoint, Places
 from .plan import ExperimentPlan
@@ -80,7 +81,8 @@ class _Steps:
         own = self.places.bank(checkpoint.kind) if checkpoint.has_context else None
         bank = ("--bank", own) if own else ()
         words = _python(
-            "sft", "build", *rows, *bank, "--rows", data.rows,
+            # The harness asks the base so, which has no manifest; all rows of the matrix are alike.
+            "sft", "build", *rows, "--instruction", INSTRUCTION, *bank, "--rows", data.rows,
             "--strategy", checkpoint.strategy, "--out", place,
         )  # fmt: skip
         return ExperimentStep(

@@ -233,7 +233,14 @@ class _Resolver(Checks):
             own_co_design=verdict,
             context_tokens=table.context_tokens,
             price=self._price(f"{at}.price", table.price),
+            system_mismatch=table.system_mismatch,
+            defaults=self._defaults(at, table),
         )
+
+    def _defaults(self, at: str, table: MemberTable) -> bool:
+        if table.defaults and table.manifest is None:
+            raise self.fail(f"{at}.defaults", "needs a manifest, whose `test` has the sampling")
+        return table.defaults
 
     def _price(self, at: str, table: PriceTable | None) -> Price | None:
         if table is None:

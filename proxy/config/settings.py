@@ -18,6 +18,9 @@ StreamMode: TypeAlias = Literal["verdict", "leader"]
 ServerKind: TypeAlias = Literal["base_url", "embedded"]
 """The key of `[engines.NAME]` that says where an engine is, and so how it is started."""
 
+SystemMismatch: TypeAlias = Literal["refuse", "warn"]
+"""What becomes of a request with another system text than a member was trained with."""
+
 PersonaSource: TypeAlias = Literal["store", "generate", "bank"]
 
 SOURCES: tuple[PersonaSource, ...] = get_args(PersonaSource)
@@ -74,7 +77,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A checkpoint on an engine, and how it is asked."""
+    """A checkpoint on an engine, and how it is asked.
+
+    `defaults`: where a request says nothing about sampling, the manifest's `test` does.
+    """
 
     name: str
     engine: str
@@ -89,6 +95,8 @@ class Member:
     own_co_design: CoDesign
     context_tokens: int | None = None
     price: Price | None = None
+    system_mismatch: SystemMismatch = "refuse"
+    defaults: bool = False
 
     def co_design(self, strategy: str, layout: Layout) -> CoDesign:
         """Return the verdict on another strategy or layout than the member's own."""

@@ -6,7 +6,7 @@ import msgspec
 
 from its.manifest import StrategyName
 
-from .settings import EngineKind, PersonaSource, StreamMode
+from .settings import EngineKind, PersonaSource, StreamMode, SystemMismatch
 
 
 class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +68,8 @@ class MemberTable(ConfigTable, frozen=True):
     thinking: bool = False
     allow_mismatch: bool = False
     allow_fields: list[Literal["custom_logit_processor", "logits_processors"]] = []
+    system_mismatch: SystemMismatch = "refuse"
+    defaults: bool = False
     strategy_options: dict[str, Any] | None = None
     context_tokens: int | None = None
     price: PriceTable | None = None

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from its import strategies
+from its import prompts, strategies
 from its.manifest import CoDesign
 from its.recent import Recent, text_size
 from its.strategies import Shelf, Strategy, UnknownStrategy
@@ -86,10 +86,16 @@ class ContextChooser:
         by = _strategy(strategy)
         layout, co_design = member.layout, member.own_co_design
         if override is not NO_OVERRIDE:
-            layout = Layout(override.placement or layout.placement, layout.separator)
+            layout = replace(layout, placement=override.placement or layout.placement)
             co_design = _checked_co_design(member, strategy, layout)
         seed = self.seed if override.seed is None else override.seed
         asked = MemberPrompt(member, strategy, layout, seed, None, co_design)
+        if question is None and layout.instruction:
+            raise BadRequest(
+                f"the model {member.name!r} is asked with an instruction, which needs a user"
+                " message",
+                param="messages",
+            )
         if not by.context:
             if override.persona is not None:
                 raise BadRequest(
@@ -113,11 +119,15 @@ class ContextChooser:
         return asked
 
     async def complete(self, asked: MemberPrompt, question: str | None) -> MemberPrompt:
-        """Return `asked` with its context, which may have to be written first."""
+        """Return `asked` with its context, which may have to be written first.
+
+        It is chosen for the question without the member's instruction, as in training.
+        """
         if asked.context is not None or question is None:
             return asked
         if not strategies.adds_context(asked.strategy):
             return asked
+        question = prompts.bare(question, asked.layout)
         member, seed = asked.member, asked.seed
         context, usage = await self._choose(asked.strategy, seed, member, question)
         # Not by `replace`, which costs three times as much, for each member of a panel.

@@ -14,6 +14,8 @@ from .options import (
     Bank,
     Extra,
     How,
+    Instruction,
+    InstructionWhere,
     MaxConcurrency,
     MaxTokens,
     Mix,
@@ -22,11 +24,13 @@ from .options import (
     Rows,
     Seed,
     StrategyOption,
+    System,
     Temperature,
     Where,
     contexts_of,
     engine_of,
     sampling_of,
+    with_texts,
 )
 
 SetOption = StrEnum("SetOption", list(PUBLIC))  # type: ignore[misc]  # the tables are the source
@@ -54,6 +58,14 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the rows and chooses the contexts.")] = 0,
     placement: Where = PlacementOption.before,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="The system text of every row; else the set's own. '' is none."
+        ),
+    ] = None,
+    instruction: Instruction = None,
+    instruction_placement: InstructionWhere = PlacementOption.after,
     strategy_option: StrategyOption = None,
     mix: Mix = None,
     notes: Notes = None,
@@ -133,6 +145,9 @@ def build(
             None if personas in {"bank", "generate"} else Path(personas), writer,
         )  # fmt: skip
         how = contexts_of(strategy, placement, seed, strategy_option, mix, notes, bank)
+        if system is None and set_ is not None:
+            system = PUBLIC[set_.value].system
+        how = with_texts(how, system, instruction, instruction_placement)
         complete = built(options, how, out)
     raise typer.Exit(0 if complete else 1)
 
@@ -141,6 +156,9 @@ def compose(
     file: Rows,
     strategy: How,
     placement: Where = PlacementOption.before,
+    system: System = None,
+    instruction: Instruction = None,
+    instruction_placement: InstructionWhere = PlacementOption.after,
     seed: Seed = 0,
     strategy_option: StrategyOption = None,
     mix: Mix = None,
@@ -162,6 +180,7 @@ def compose(
 
     with CLI.one_line_errors(*ERRORS):
         how = contexts_of(strategy, placement, seed, strategy_option, mix, notes, bank)
+        how = with_texts(how, system, instruction, instruction_placement)
         written = PersonaFile(personas) if personas else None
         for row in composed(read(file), how, written):
             print(json.dumps(row, ensure_ascii=False))

@@ -6,6 +6,7 @@ otherwise wait for numpy, the tokenizers' library and the client.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,6 +55,14 @@ StrategyOption = Annotated[
     typer.Option(metavar="KEY=VALUE", help="An option of the strategy, such as sentences=2."),
 ]
 Where = Annotated[PlacementOption, typer.Option(help="Where the context stands.")]
+System = Annotated[str | None, typer.Option(metavar="TEXT", help="The system text of every row.")]
+Instruction = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Joins every question, by a blank line."),
+]
+InstructionWhere = Annotated[
+    PlacementOption, typer.Option(help="Where the instruction joins the question.")
+]
 Seed = Annotated[int, typer.Option(help="Chooses the contexts.")]
 Mix = Annotated[
     str | None,
@@ -80,6 +89,21 @@ ApiKey = Annotated[
 MaxConcurrency = Annotated[
     int, typer.Option(min=1, help="Never more calls at once; the best number is found.")
 ]
+
+
+def with_texts(
+    how: "ContextOptions",
+    system: str | None,
+    instruction: str | None,
+    instruction_placement: PlacementOption,
+) -> "ContextOptions":
+    """Return `how` with the texts that stand around every question; an empty text is none."""
+    said = [text if text and text.strip() else None for text in (system, instruction)]
+    layout = replace(
+        how.layout, system=said[0], instruction=said[1],
+        instruction_placement=instruction_placement.value,
+    )  # fmt: skip
+    return replace(how, layout=layout)
 
 
 def contexts_of(

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
-from its import manifest, strategies
+from its import manifest, prompts, strategies
 from its.variety import effective
 
 from ..errors import DataError
@@ -126,8 +126,8 @@ def _free(part: Path) -> Path:
     return next(path for path in names if not path.exists())
 
 
-def rows_of(raw: Raw, selection: Selection, name: str) -> Iterator[QuestionRow]:
-    """Yield the chosen rows, each with its chat.
+def rows_of(raw: Raw, selection: Selection, wanted: RowSpec) -> Iterator[QuestionRow]:
+    """Yield the chosen rows, each with its chat; the question is without the instruction.
 
     Raises:
         DataError: the source changed while it was read.
@@ -136,8 +136,9 @@ def rows_of(raw: Raw, selection: Selection, name: str) -> Iterator[QuestionRow]:
         example = selection.shape(raw.fetch(number))
         if isinstance(example, Bad):
             raise DataError(f"{raw.at(number)}: changed while it was read")
-        fields = {"id": example.id or f"{name}/{number}", "question": example.question}
-        yield QuestionRow(place, example.question, fields, example.messages)
+        question = prompts.bare(example.question, wanted.layout)
+        fields = {"id": example.id or f"{wanted.name}/{number}", "question": question}
+        yield QuestionRow(place, question, fields, example.messages)
 
 
 def finish(
@@ -155,7 +156,7 @@ def finish(
     held_out = frozenset(
         place for place, number in enumerate(selection.numbers) if number in selection.held_out
     )
-    rows = rows_of(raw, selection, spec.wanted.name)
+    rows = rows_of(raw, selection, spec.wanted)
     with _Lines(spec.part / records.ROWS) as train, _Lines(spec.part / records.HELD_OUT) as held:
         for place, row in enumerate(compose(rows, spec.contexts, personas)):
             _check_length(spec, row)
@@ -227,6 +228,9 @@ def _record(
         strategy_options=how.record,
         placement=how.layout.placement,
         separator=how.layout.separator,
+        system=how.layout.system,
+        instruction=how.layout.instruction,
+        instruction_placement=how.layout.instruction_placement,
         personas=personas,
         dataset=dataset,
         seed=how.seed,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -65,6 +65,7 @@ def build(options: BuildOptions, how: ContextOptions, out: Path) -> bool:
     """
     console = Console(stderr=True)
     wanted, source, path = wanted_of(options, how.seed)
+    wanted = replace(wanted, layout=how.layout)
     writer = [options.engine.model, options.engine.sampling] if options.engine else []
     tokens = TokenCounter(options.tokenizer) if options.tokenizer else None
     spec = BuildSpec(wanted, how, out, tokens, options.max_tokens, writer)
@@ -185,7 +186,7 @@ def _generate(
     questions, kept = spec.part / records.QUESTIONS, spec.part / records.PERSONAS
     if not kept.exists():
         with questions.open("wb") as file:
-            for row in rows_of(raw, selection, spec.wanted.name):
+            for row in rows_of(raw, selection, spec.wanted):
                 file.write(msgspec.json.encode({"question": row.question}) + b"\n")
         how = spec.contexts
         job = WritingJob(how.strategy, how.seed, how.shelf, engine, how.options)

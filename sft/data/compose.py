@@ -32,9 +32,12 @@ class ContextOptions:
         return by.record(options, self.shelf)
 
     def pick(self, question: str) -> Context | None:
-        """Return the context of a training question; `None` if the strategy adds none."""
+        """Return the context of a training question; `None` if the strategy adds none.
+
+        It is picked for the question without the instruction, as in serving.
+        """
         pick = strategies.choose(
-            self.strategy, question,
+            self.strategy, prompts.bare(question, self.layout),
             shelf=self.shelf, seed=self.seed, member=MEMBER, options=self.options,
         )  # fmt: skip
         return pick.context(self.seed) if pick else None

@@ -115,7 +115,7 @@ class Room:
 
     def __call__(self, example: TrainingExample) -> bool:
         """Tell whether `example` fits."""
-        bare = self._tokens.count(example.messages)
+        bare = self._tokens.count(prompts.compose(example.messages, None, self._layout))
         if bare + self._spare > self._most:
             return False
         if bare + self._longest + SLACK <= self._most:

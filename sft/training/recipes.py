@@ -9,7 +9,11 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
+import msgspec
+
+from its.sampling import recommended
 from its.strategies import PAPER, STRATEGIES
 
 from ..data.sets import SETS, Hyperparameters, TrainingSet
@@ -151,6 +155,17 @@ class Recipe:
         return f"{self.base.template}_plain" if opens and self.set.plain else self.base.template
 
     @property
+    def test(self) -> dict[str, Any]:
+        """How to ask the checkpoint: as the base's makers recommend, where that is known.
+
+        After training on answers that open no `<think>`, there is no thinking to ask for.
+        """
+        known = msgspec.structs.asdict(recommended(self.base.repo))
+        if self.set.plain and known["thinking"]:
+            known["thinking"] = False
+        return {name: value for name, value in known.items() if value is not None}
+
+    @property
     def accumulation(self) -> int:
         return self.hyperparameters.batch // (
             self.hardware.micro_batch * max(1, self.hardware.gpus)
@@ -184,6 +199,7 @@ def recipes() -> Iterator[Recipe]:
     yield Recipe("qwen2.5-32b-instruct", "ot-1k", "random", "qlora")
     yield Recipe("qwen2.5-32b-instruct", "ot-15k", "random")
     yield Recipe("qwen2.5-32b-instruct", "limo", "random")
+    yield Recipe("qwen2.5-32b-instruct", "limo-v2", "random")
     yield Recipe("qwen3-8b", "ot-1k", "random")
     yield Recipe("qwen2.5-7b-instruct", "ot-1k", "random", "lora")
     yield Recipe("r1-distill-qwen-1.5b", "ot-1k", "random")

@@ -111,6 +111,18 @@ def test_explain_shows_how_each_member_was_trained(config: Path) -> None:
     assert "allow_mismatch = true" in ended.stderr
 
 
+def test_explain_shows_what_else_is_added(config: Path) -> None:
+    train = {"strategy": "none", "system": "Think [hard].", "instruction": "Box it."}
+    manifest = {"schema": 2, "base_model": "b", "train": train, "test": {"temperature": 0.6}}
+    config.with_name("m.json").write_text(json.dumps(manifest))
+    member = '[members.m]\nengine = "e"\nmodel = "m"\nmanifest = "m.json"\ndefaults = true\n'
+    config.write_text(config.read_text() + member)
+    told = command("proxy", "check", "--config", config, "--explain").stdout
+    assert "m: adds the system text: Think [hard]." in told
+    assert "m: adds the instruction, after the question: Box it." in told
+    assert "m: adds sampling, where a request leaves it open: temperature 0.6" in told
+
+
 @pytest.mark.parametrize("action", ["check", "serve"])
 @pytest.mark.parametrize(
     ("text", "reason"), [("x = [", "is not TOML"), ("typo = 1", "unknown field `typo`")]
