@@ -200,8 +200,8 @@ def _ballot(row: Row, sample: int) -> dict[str, Any]:
 
 
 def _told(row: Row) -> dict[str, Any]:
-    """Return whom a call asked and, once that is known, how."""
-    return {"member": row.member, **(describe(row.asked) if row.asked else {})}
+    """Return whom a call asked, and how: without a persona where none was written in time."""
+    return {"member": row.member, **(describe(row.asked) if row.asked else {"persona": None})}
 
 
 def _cost(spent: Spent) -> dict[str, Any]:
