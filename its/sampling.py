@@ -11,7 +11,7 @@ from .manifest import Test
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class SamplingFamily:
     """Models that are sampled alike. `names` matches a hub repository's or a folder's last part.
 
     `max_tokens` leaves room for the prompt where the base's context bounds both together.
@@ -40,24 +40,24 @@ def _names(pattern: str) -> re.Pattern[str]:
 
 
 FAMILIES = (
-    Family(
+    SamplingFamily(
         _names(r"DeepSeek-R1-Distill-.+"), 0.6, 0.95, 32_768,
         "model card of deepseek-ai/DeepSeek-R1-Distill-Qwen-32B: usage recommendations, and the"
         " 32,768 tokens of its own evaluation; the context is 131,072",
         thinking=True,
     ),
-    Family(
+    SamplingFamily(
         _names(r"QwQ-32B(-AWQ)?"), 0.6, 0.95, 32_768,
         "model card of Qwen/QwQ-32B: usage guidelines; the context is 131,072",
         thinking=True,
     ),
-    Family(
+    SamplingFamily(
         # The context is 32,768 tokens for prompt and answer together; 2,048 are for the prompt.
         _names(r"Qwen2\.5-(Coder-)?[\d.]+B-Instruct(-.+)?"), 0.7, 0.8, 30_720,
         "generation_config.json of Qwen/Qwen2.5-32B-Instruct; max_position_embeddings in its"
         " config.json is 32,768",
     ),
-    Family(
+    SamplingFamily(
         _names(r"Qwen3-[\d.]+B(-A\d+B)?(-(FP8|AWQ|GPTQ-.+))?"), 0.6, 0.95, 32_768,
         "model card of Qwen/Qwen3-8B: best practices for the thinking mode; the context is 40,960",
         thinking=True,

@@ -90,19 +90,17 @@ class Grading:
     """
 
     def __init__(self, graders: Graders, deadline: float) -> None:
-        self._workers, self._threads, self._turns = graders.workers, graders.threads, graders.turns
+        self._threads, self._turns = graders.threads, graders.turns
         self._last = deadline + GRACE_SECONDS
-        self._account = Account()
-        self._asked: dict[tuple[str, bool], Future[Evaluated]] = {}
-        self._step = _Step(0.0)
-        self._ended = False
-        self.judge = Watched(self._evaluate, self._over)
+        self._evaluator = _Evaluator(graders, self._last)
+        # The judge knows the evaluator, and not the other way round: a cycle for each request
+        # would leave its end to the garbage collector, which costs more than a vote.
+        self.judge = Watched(self._evaluator.evaluate, self._evaluator.over)
         """The grader that a program compares with; it waits, so it is for threads only."""
 
     def close(self) -> None:
         """Free the graders; the request has its answer, or nobody waits for one."""
-        self._ended = True
-        self._workers.leave(self._account)
+        self._evaluator.close()
 
     async def run(self, work: Callable[[], T]) -> T | None:
         """Run `work` in a thread; return `None` if it is not done in time."""
@@ -121,9 +119,14 @@ class Grading:
         Raises:
             OutOfTime: it does not end, although the time is up.
         """
-        job = self._submit(lambda: self._timed(work, answers))
+
+        def timed() -> T:
+            self._evaluator.begin(answers)
+            return work()
+
+        job = self._submit(timed)
         if not await _done(job, self._last) and job.cancel():
-            return self._timed(work, answers)
+            return timed()
         if not await _done(job, time.monotonic() + PATIENCE_SECONDS):
             raise OutOfTime
         return job.result()
@@ -135,16 +138,34 @@ class Grading:
 
         return self._threads.submit(in_turn)
 
-    def _timed(self, work: Callable[[], T], answers: Sequence[Answer | None]) -> T:
-        self._step = _Step(time.thread_time(), answers)
-        return work()
 
-    def _over(self) -> bool:
+class _Evaluator:
+    """Evaluates the expressions of one request, in the thread of its step."""
+
+    def __init__(self, graders: Graders, last: float) -> None:
+        self._workers, self._turns, self._last = graders.workers, graders.turns, last
+        self.account = Account()
+        self._asked: dict[tuple[str, bool], Future[Evaluated]] = {}
+        self._step = _Step(0.0)
+        self._ended = False
+
+    def close(self) -> None:
+        """Free the graders, if one was asked."""
+        self._ended = True
+        if self._asked:
+            self._workers.leave(self.account)
+
+    def begin(self, answers: Sequence[Answer | None]) -> None:
+        """Begin a step over `answers`, with a budget of its own."""
+        self._step = _Step(time.thread_time(), answers)
+
+    def over(self) -> bool:
         """Tell whether nothing more may be compared; asked in the thread of the step."""
         used = time.thread_time() - self._step.since
         return self._ended or time.monotonic() >= self._last or used >= COMPARING_SECONDS
 
-    def _evaluate(self, text: str) -> Sample | Unread:
+    def evaluate(self, text: str) -> Sample | Unread:
+        """Return the values of `text`; the first of a step has all that a vote needs evaluated."""
         step = self._step
         if text not in step.values and not step.rehearsed:
             step.rehearsed = True
@@ -165,8 +186,8 @@ class Grading:
                 missing.add(text)
             return step.values.get(text, Unread.EXHAUSTED)
 
-        while not self._over():
-            cluster(step.answers, Watched(known, self._over))
+        while not self.over():
+            cluster(step.answers, Watched(known, self.over))
             if not missing:
                 return
             self._need(step, missing)
@@ -184,7 +205,7 @@ class Grading:
             if found.out:
                 heavy.append(text)
         for text in heavy:
-            if step.left <= 0 or self._over():
+            if step.left <= 0 or self.over():
                 return
             slow = self._ask(text, slow=True)
             self._await([slow])
@@ -195,7 +216,7 @@ class Grading:
     def _ask(self, text: str, *, slow: bool) -> Future[Evaluated]:
         if (text, slow) not in self._asked:
             seconds = SLOW_SECONDS if slow else QUICK_SECONDS
-            self._asked[text, slow] = self._workers.submit(text, seconds, self._account, slow=slow)
+            self._asked[text, slow] = self._workers.submit(text, seconds, self.account, slow=slow)
         return self._asked[text, slow]
 
     def _await(self, futures: Iterable[Future[Evaluated]]) -> None:

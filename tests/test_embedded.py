@@ -22,7 +22,7 @@ from proxy.engines.embedded import EmbeddedServer
 from sft.checkpoints import gguf_tokenizer
 from sft.checkpoints.parity import compare_all
 from tests import trained
-from tests.conftest import PLAIN, ROOT, command, require_or_skip
+from tests.conftest import PLAIN, ROOT, command, process, require_or_skip
 
 pytestmark = pytest.mark.engine
 
@@ -59,7 +59,7 @@ early_stop = false
 def model() -> Path:
     if importlib.util.find_spec("xllamacpp") is None:
         require_or_skip("the embedded engine is not installed: pip install '.[demo]'")
-    found = command("proxy", "model", "smollm2-135m", timeout=300)
+    found = process("proxy", "model", "smollm2-135m", timeout=300)
     if found.returncode:
         require_or_skip(f"no model: {found.stderr}")
     return Path(found.stdout.strip())
@@ -203,7 +203,7 @@ def test_a_panel_votes(served: str) -> None:
 
 
 def test_a_run_through_the_panel(served: str, tmp_path: Path) -> None:
-    ended = command(
+    ended = process(
         *("eval", "run", "arith", "--limit", "2", "--base-url", served, "--model", "vote3"),
         *("--max-tokens", "24", "--out", tmp_path / "run"),
     )
@@ -278,7 +278,7 @@ def parity(
     data: Path, tokenizer: Path, served: str, model: str
 ) -> subprocess.CompletedProcess[str]:
     where = ("--tokenizer", tokenizer, "--proxy", served, "--model", model)
-    return command("sft", "parity", "--data", data, *where, timeout=120)
+    return command("sft", "parity", "--data", data, *where)
 
 
 @pytest.mark.parametrize("answer", [None, "<think>\nso\n</think>\n7"])
@@ -382,7 +382,7 @@ def test_parity_that_cannot_be_checked(
     data = composed(tmp_path, "--strategy", "similar")
     where = {"--data": data, "--tokenizer": tokenizer, "--proxy": served, "--model": "s", **change}
     env = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    ended = command("sft", "parity", *(x for pair in where.items() for x in pair), env=env)
+    ended = process("sft", "parity", *(x for pair in where.items() for x in pair), env=env)
     assert ended.returncode == 2
     assert reason in " ".join(ended.stderr.split())
 
@@ -408,9 +408,7 @@ def test_a_chat_keeps_its_persona_and_the_engines_prefix_cache(served: str) -> N
 
 def test_the_embedded_engine_has_what_the_proxy_relies_on(served: str) -> None:
     """Through the proxy, so that it is held to the same: a member without a context."""
-    ended = command(
-        "proxy", "conformance", "--base-url", served, "--model", "n", "--json", timeout=200
-    )
+    ended = command("proxy", "conformance", "--base-url", served, "--model", "n", "--json")
     found = {row["name"]: row for row in map(json.loads, ended.stdout.splitlines())}
     lacks = {name: row["remark"] for name, row in found.items() if not row["passed"]}
     assert {name for name in lacks if found[name]["required"]} == set(), lacks

@@ -1,5 +1,6 @@
 """How a panel's calls ended."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -28,7 +29,13 @@ class Spent:
         return not self.usage and self.chunks > 0
 
     @property
+    def prompt_tokens(self) -> int:
+        """Tokens that were read; 0 where the engine said nothing."""
+        return _number(self.usage.get("prompt_tokens"))
+
+    @property
     def completion_tokens(self) -> int:
+        """Tokens that were written, or chunks where the engine said nothing."""
         return _number(self.usage.get("completion_tokens")) if self.usage else self.chunks
 
     @property
@@ -47,7 +54,7 @@ Failing: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class CallFailure:
+class FailedCall:
     """Why a call returned nothing; `cause` is the engine's error behind it."""
 
     kind: str
@@ -57,43 +64,36 @@ class CallFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class CompletedCall:
     """What a call returned: the engine's own JSON, untouched, with its first choice."""
 
     choice: Mapping[str, Any]
     body: Mapping[str, Any]
-
-    @property
-    def message(self) -> Message:
-        message: Message = self.choice["message"]
-        return message
+    message: Message
 
 
 @dataclass(slots=True)
 class Row:
     """One call of a panel to `member`: how it was asked, and how it ended.
 
-    `asked` is `None` until it is asked.
+    `asked` is `None` until it is asked. `outcome` is `ok`, `failed`, `late`, or `cancelled`, which
+    is what nobody waited for any more. `voices`: the quorum counts it.
     """
 
     call: Call
     member: str
     spent: Spent
+    voices: bool
+    outcome: str = "cancelled"
     asked: MemberPrompt | None = None
     reply: Reply | None = None
-    completed: Completed | None = None
-    failed: CallFailure | None = None
+    completed: CompletedCall | None = None
+    failed: FailedCall | None = None
     seconds: float = 0.0
 
-    @property
-    def outcome(self) -> str:
-        """`ok`, `failed`, `late`, or `cancelled`, which is what nobody waited for any more."""
-        return self.reply.outcome if self.reply else "cancelled"
-
-    @property
-    def voices(self) -> bool:
-        """Whether it is a call that the quorum counts."""
-        return self.call.role == "answer" and self.call.round == 0
+    def answer(self, reply: Reply) -> None:
+        """Take the call's reply."""
+        self.reply, self.outcome = reply, reply.outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,10 @@ class PanelOutcome:
         """The calls for answers that came."""
         return [row for row in self.rows if row.call.role == "answer" and row.outcome == "ok"]
 
-    def number(self, outcome: str) -> int:
-        """Return how many calls ended so."""
-        return sum(row.outcome == outcome for row in self.rows)
+    @property
+    def counts(self) -> Counter[str]:
+        """How many calls ended how."""
+        return Counter([row.outcome for row in self.rows])
 
     @property
     def abstained(self) -> int:

@@ -10,7 +10,7 @@ from its.types import Message
 
 from ..base import guards
 from ..base.errors import BadRequest, MethodFault
-from ..base.outcome import CallFailure, Completed, Row
+from ..base.outcome import CompletedCall, FailedCall, Row
 from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
 from ..base.record import Record
 from ..config.settings import Member, Panel
@@ -140,7 +140,7 @@ def _opening(messages: Sequence[Message]) -> Message | None:
     return None if index is None else messages[index]
 
 
-class PanelCalls:
+class CallMaker:
     """Makes the calls of one request."""
 
     def __init__(
@@ -174,9 +174,9 @@ class PanelCalls:
                 result = await self._ask(row, asked, number, streamed)
         finally:
             row.seconds = time.monotonic() - started
-        if isinstance(result, Completed) and call.role != "score" and _is_empty(call, result):
-            result = CallFailure("empty", "a message without content")
-        if isinstance(result, CallFailure):
+        if isinstance(result, CompletedCall) and call.role != "score" and _is_empty(call, result):
+            result = FailedCall("empty", "a message without content")
+        if isinstance(result, FailedCall):
             row.failed = result
         else:
             row.completed = result
@@ -203,20 +203,20 @@ class PanelCalls:
         """
         call, result = row.call, row.completed
         if result is None:
-            row.reply = Reply(call, "failed" if row.failed else "late", seconds=row.seconds)
+            row.answer(Reply(call, "failed" if row.failed else "late", seconds=row.seconds))
         elif call.role == "score":
-            row.reply = Reply(call, score=result.choice["score"], seconds=row.seconds)
+            row.answer(Reply(call, score=result.choice["score"], seconds=row.seconds))
         else:
             assert row.asked is not None
             content = result.message.get("content")
             read = partial(self._reader.reply, row, result, row.asked.member)
             if isinstance(content, str) and len(content) > SHORT:
-                row.reply = await self._grading.run(read) or read(late=True)
+                row.answer(await self._grading.run(read) or read(late=True))
             else:
-                row.reply = read()
+                row.answer(read())
 
 
-def _is_empty(call: Call, completed: Completed) -> bool:
+def _is_empty(call: Call, completed: CompletedCall) -> bool:
     """Tell whether a message says nothing; straight after a prefix that is an answer like any."""
     message = completed.message
     return not (message.get("content") or message.get("tool_calls") or call.prefix)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from ..base.outcome import CallFailure, Completed, Spent
+from ..base.outcome import CompletedCall, FailedCall, Spent
 from ..engines.collect import Collector, Heard
 from ..engines.engine import CHAT, Body, Engine
 from ..engines.errors import EngineError
 from ..engines.limits import Retries
 
-Result: TypeAlias = Completed | CallFailure
+Result: TypeAlias = CompletedCall | FailedCall
 
 Pieces: TypeAlias = Callable[[int | None], Sequence[bytes]]
 """Makes a call's body for a level of `stream_options`; `None`: it is not streamed."""
@@ -28,8 +28,8 @@ async def complete(
 ) -> Result:
     """Make one call, and again without the `stream_options` that the engine refuses.
 
-    What goes wrong with it comes back as a `CallFailure`. `accepted` is called when the engine
-    takes it, `heard` with every choice of its stream.
+    What goes wrong with it comes back as a `FailedCall`. `accepted` is called when the engine takes
+    it, `heard` with every choice of its stream.
 
     Raises:
         TooMany: the key that asks has no slot and no place in its queue.
@@ -48,7 +48,7 @@ async def complete(
 
 
 def _refusal(result: Result) -> EngineError | None:
-    cause = result.cause if isinstance(result, CallFailure) else None
+    cause = result.cause if isinstance(result, FailedCall) else None
     return cause if isinstance(cause, EngineError) else None
 
 
@@ -79,19 +79,19 @@ async def _complete(
     return _completed(completion)
 
 
-def failed(engine: Engine, error: EngineError) -> CallFailure:
+def failed(engine: Engine, error: EngineError) -> FailedCall:
     """Return an engine's error as data."""
-    return CallFailure(error.kind, engine.quote(error.detail), error.status, error)
+    return FailedCall(error.kind, engine.quote(error.detail), error.status, error)
 
 
 def _completed(body: Mapping[str, Any]) -> Result:
     choice = body["choices"][0]
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
-        return CallFailure("protocol", "a choice without a message")
+        return FailedCall("protocol", "a choice without a message")
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list) or not all(isinstance(each, dict) for each in calls):
-        return CallFailure("protocol", "tool calls of the wrong shape")
+        return FailedCall("protocol", "tool calls of the wrong shape")
     if choice.get("finish_reason") == "abort":
-        return CallFailure("aborted", "the engine aborted the call")
-    return Completed(choice, body)
+        return FailedCall("aborted", "the engine aborted the call")
+    return CompletedCall(choice, body, message)

@@ -23,7 +23,7 @@ from ..state import Generation
 from ..telemetry.tracing import span
 from ..wire import request as wire
 from . import cases, endings
-from .asking import HOLD_SECONDS, Members, PanelCalls, check
+from .asking import HOLD_SECONDS, CallMaker, Members, check
 from .live import Live
 from .replies import ReplyReader
 from .running import Running
@@ -67,10 +67,13 @@ async def drive(
     with span("persona"):
         members = await Members.of(panel, request, generation)
     reader = ReplyReader(answers.kind_of(request.body, panel.answers, panel.json_keys))
-    asking = PanelCalls(request, generation, record, members, reader, grading, retries, live)
+    asking = CallMaker(request, generation, record, members, reader, grading, retries, live)
     driven = _Drive(panel, case, members, asking, grading, live, deadline)
     try:
         outcome = await driven.run()
+    except MethodFault as fault:
+        _LOG.error("%s", fault.message)  # its author must know; no client can mend it
+        raise
     finally:
         grading.close()
         await members.close()
@@ -87,7 +90,7 @@ class _Drive:
         panel: Panel,
         case: Case,
         members: Members,
-        asking: PanelCalls,
+        asking: CallMaker,
         grading: Grading,
         live: Live | None,
         deadline: float,
@@ -241,7 +244,8 @@ class _Drive:
             UpstreamError: nothing was found.
             MethodFault: the winner is no reply of this request, or the stream has shown another.
         """
-        endings.check_quorum(self._panel, self._calls)
+        if self._calls.over:  # what failed before was counted then
+            endings.check_quorum(self._panel, self._calls)
         if verdict.winner is None:
             raise endings.nothing(self._panel, self._calls)
         winner = self._calls.rows.get(verdict.winner.call.name)

@@ -12,7 +12,7 @@ from its.methods.confidence import measure
 from its.methods.seam import Call, Logprobs, Reply
 from its.types import Answer, Message
 
-from ..base.outcome import Completed, Row
+from ..base.outcome import CompletedCall, Row
 from ..config.settings import Member
 from .live import REASONING
 
@@ -26,7 +26,9 @@ class ReplyReader:
 
     kind: Kind
 
-    def reply(self, row: Row, completed: Completed, member: Member, *, late: bool = False) -> Reply:
+    def reply(
+        self, row: Row, completed: CompletedCall, member: Member, *, late: bool = False
+    ) -> Reply:
         """Return a reply. To read its answer may take long; one that is `late` abstains."""
         call, choice = row.call, completed.choice
         message, raw = continued(call, completed.message, member)
@@ -71,6 +73,8 @@ def continued(call: Call, message: Message, member: Member) -> tuple[Message, st
     """
     content = message.get("content")
     said = content if isinstance(content, str) else ""
+    if not call.prefix and REASONING[0] not in message and REASONING[1] not in message:
+        return message, said
     reasoning = next((message[n] for n in REASONING if isinstance(message.get(n), str)), "")
     thought = f"{reasoning}\n</think>\n\n" if reasoning and said else reasoning
     if not call.prefix:

@@ -40,7 +40,8 @@ class Running:
 
     def start(self, call: Call, member: str, streamed: bool) -> None:
         """Start a call to `member`."""
-        row = Row(call, member, Spent(told=self._count if self._spent_up else None))
+        spent = Spent(told=self._count if self._spent_up else None)
+        row = Row(call, member, spent, voices=call.role == "answer" and call.round == 0)
         self.rows[call.name] = row
         task = asyncio.get_running_loop().create_task(self._ask(row, len(self.rows), streamed))
         self._tasks[task] = row
@@ -79,7 +80,8 @@ class Running:
         """Cancel what runs; an engine stops when its client leaves."""
         self._timer.cancel()
         for row in [*self._late, *(self._tasks.values() if self.over else ())]:
-            row.reply = row.reply or Reply(row.call, "late", seconds=row.seconds)
+            if row.reply is None:
+                row.answer(Reply(row.call, "late", seconds=row.seconds))
         await self._cancel()
 
     async def _next_late(self) -> Row:
@@ -92,6 +94,8 @@ class Running:
         return self._late.popleft()
 
     async def _cancel(self) -> None:
+        if not self._tasks:
+            return
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

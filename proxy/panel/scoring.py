@@ -15,7 +15,7 @@ from its.answers.kinds import text_of
 from its.types import Message
 
 from ..base.errors import UNREADABLE
-from ..base.outcome import CallFailure, Completed, Spent
+from ..base.outcome import CompletedCall, FailedCall, Spent
 from ..engines.engine import Engine
 from ..engines.errors import EngineError
 from ..engines.limits import Retries
@@ -37,7 +37,7 @@ async def score(
     retries: Retries,
     spent: Spent,
     accepted: Callable[[], None] | None,
-) -> Completed | CallFailure:
+) -> CompletedCall | FailedCall:
     """Return what `model` scores the draft that ends `messages`, as the choice's `score`.
 
     Raises:
@@ -68,15 +68,15 @@ def score_body(model: str, messages: Sequence[Message]) -> dict[str, Any]:
     return {"model": model, "messages": messages, "text": f"{question}\n\n{answer}", **pair}
 
 
-def _scored(raw: bytes, spent: Spent) -> Completed | CallFailure:
+def _scored(raw: bytes, spent: Spent) -> CompletedCall | FailedCall:
     try:
         body = msgspec.json.decode(raw)
         value = number_in(body)
     except (*UNREADABLE, ScoreError) as error:
-        return CallFailure("protocol", f"the engine sent no score: {error}")
+        return FailedCall("protocol", f"the engine sent no score: {error}")
     usage = body.get("usage") if isinstance(body, dict) else None
     spent.usage = usage if isinstance(usage, dict) else {}
-    return Completed({"message": {}, "score": value}, {})
+    return CompletedCall({"score": value}, {}, {})
 
 
 def number_in(body: Any) -> float:

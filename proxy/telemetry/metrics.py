@@ -35,14 +35,16 @@ class Metrics:
         self._requests = counter("requests", "Requests answered", "model", "status")
         self._seconds = histogram("request_seconds", "Until the last byte", "model")
         self._first = histogram("first_byte_seconds", "Until a stream's first byte", "model")
-        self._engine_errors = counter("engine_errors", "CallFailure engine calls", "engine", "kind")
-        self._votes = counter("votes", "Verdicts by agreement", "panel", "agreement")
-        self._abstained = counter("abstentions", "Completions without an answer", "panel")
-        self._saved = counter("early_stop_saved_calls", "Calls cancelled as settled", "panel")
+        self._engine_errors = counter("engine_errors", "Failed engine calls", "engine", "kind")
+        votes = counter("votes", "Verdicts by agreement", "panel", "agreement")
+        abstained = counter("abstentions", "Completions without an answer", "panel")
+        saved = counter("early_stop_saved_calls", "Calls cancelled as settled", "panel")
+        undecided = counter("undecided_expressions", "Too large to compare", "panel")
         calls = counter("panel_calls", "Calls of panels", "panel", "role", "outcome")
         tokens = counter("panel_tokens", "Tokens that they wrote", "panel", "role")
         self._calls, self._call_tokens = cache(calls.labels), cache(tokens.labels)
-        self._undecided = counter("undecided_expressions", "Too large to compare", "panel")
+        self._votes, self._abstained = cache(votes.labels), cache(abstained.labels)
+        self._saved, self._undecided = cache(saved.labels), cache(undecided.labels)
         memory = counter("persona_memory", "Contexts looked up in memory", "result")
         self._memory = {True: memory.labels("hit").inc, False: memory.labels("miss").inc}
         self._sources = cache(counter("personas", "Contexts by source", "source").labels)
@@ -77,10 +79,15 @@ class Metrics:
         self._engine_errors.labels(engine, kind).inc()
 
     def verdict(self, panel: str, outcome: PanelOutcome) -> None:
-        self._votes.labels(panel, quarter(outcome.verdict.agreement)).inc()
-        self._abstained.labels(panel).inc(outcome.abstained)
-        self._saved.labels(panel).inc(outcome.number("cancelled"))
-        self._undecided.labels(panel).inc(outcome.undecided)
+        self._votes(panel, quarter(outcome.verdict.agreement)).inc()
+        counts = (
+            (self._abstained(panel), outcome.abstained),
+            (self._saved(panel), sum([row.outcome == "cancelled" for row in outcome.rows])),
+            (self._undecided(panel), outcome.undecided),
+        )
+        for series, number in counts:
+            if number:  # to add nothing costs as much
+                series.inc(number)
 
     def panel_calls(self, panel: str, rows: Sequence[Row]) -> None:
         """Count the calls of a request on a panel, whatever became of it."""

@@ -122,7 +122,7 @@ def describe_panel(outcome: PanelOutcome, with_ballots: bool) -> dict[str, Any]:
     """Return the `input_time` object of a panel's response."""
     verdict, asked = outcome.verdict, outcome.winner.asked
     assert asked is not None
-    agreement = verdict.agreement
+    agreement, counts = verdict.agreement, outcome.counts
     described = {
         **describe(asked),
         "method": outcome.method,
@@ -137,9 +137,9 @@ def describe_panel(outcome: PanelOutcome, with_ballots: bool) -> dict[str, Any]:
             for cluster in verdict.clusters
         ],
         "abstained": outcome.abstained,
-        "failed": outcome.number("failed"),
-        "late": outcome.number("late"),
-        "cancelled": outcome.number("cancelled"),
+        "failed": counts["failed"],
+        "late": counts["late"],
+        "cancelled": counts["cancelled"],
         "undecided": outcome.undecided,
         "agreement": None if agreement is None else round(agreement, 4),
         "winner": asked.member.name,
@@ -154,14 +154,14 @@ def describe_panel(outcome: PanelOutcome, with_ballots: bool) -> dict[str, Any]:
 
 def _call(row: Row) -> dict[str, Any]:
     """Return the account of one call."""
-    call, tokens = row.call, row.spent.tokens
+    call, spent = row.call, row.spent
     return {
         "name": call.name,
         "role": call.role,
         "round": call.round,
         "member": row.member,
-        "tokens": tokens["completion_tokens"],
-        "prompt_tokens": tokens["prompt_tokens"],
+        "tokens": spent.completion_tokens,
+        "prompt_tokens": spent.prompt_tokens,
         "seconds": round(row.seconds, 3),
         "outcome": row.outcome,
         **({"error": row.failed.kind} if row.failed else {}),
@@ -200,8 +200,8 @@ def _ballot(row: Row, sample: int) -> dict[str, Any]:
 
 
 def _told(row: Row) -> dict[str, Any]:
-    """Return whom a call asked and, once that is known, how."""
-    return {"member": row.member, **(describe(row.asked) if row.asked else {})}
+    """Return whom a call asked, and how: without a persona where none was written in time."""
+    return {"member": row.member, **(describe(row.asked) if row.asked else {"persona": None})}
 
 
 def _cost(spent: Spent) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from its import strategies
-from its.personas import bank as bank_
 
 from ..cli import CLI
 from ..rows import MEMBER, read
@@ -60,6 +59,7 @@ def diversity(
     personas that live on numbers, and is compared with `similar`, paired by question.
     """
     from its.diversity import EVEN, Measured
+    from its.personas import bank as bank_
 
     with CLI.one_line_errors(*ERRORS):
         names = strategy or list(MEASURED)

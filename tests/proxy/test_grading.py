@@ -122,7 +122,7 @@ async def test_after_the_deadline_what_is_not_compared_is_undecided(
     assert groups == [[0, 2], [1], [3], [4]], "what is written alike is equal"
     assert one.judge.undecided
     one.close()
-    assert scripted.left == [one._account]
+    assert scripted.left == [one._evaluator.account]
 
 
 async def test_a_comparison_ends_in_its_thread_when_nobody_wants_it(graders: Graders) -> None:

@@ -115,9 +115,7 @@ def test_conformance(served: str, engine: str, sglang: str) -> None:
         (f"{engine}/v1", MODEL, LACKS | lost | {"unknown_model"}),
         (served, "n", LACKS | lost),
     ):
-        ended = command(
-            "proxy", "conformance", "--base-url", url, "--model", model, "--json", timeout=300
-        )
+        ended = command("proxy", "conformance", "--base-url", url, "--model", model, "--json")
         rows = [json.loads(line) for line in ended.stdout.splitlines()]
         missing = {row["name"]: row["remark"] for row in rows if not row["passed"]}
         assert set(missing) <= lacks, missing
@@ -233,7 +231,7 @@ def test_parity_with_training(direct: str, checkpoint: Path, tmp_path: Path) -> 
     data = tmp_path / "train.jsonl"
     data.write_text(made.stdout)
     where = ("--tokenizer", checkpoint, "--proxy", direct, "--model", "s")
-    ended = command("sft", "parity", "--data", data, *where, timeout=120)
+    ended = command("sft", "parity", "--data", data, *where)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "5 of 5 rows: the same tokens" in ended.stdout
 

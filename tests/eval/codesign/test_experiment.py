@@ -25,7 +25,7 @@ from eval.codesign.steps import steps
 from eval.errors import EvalError
 from its.personas import bank
 from proxy.config.tables import EngineTable
-from tests.conftest import PLAIN, ROOT, command
+from tests.conftest import PLAIN, ROOT, process
 from tests.eval.harness import its_eval
 
 PLANS = ROOT / "eval" / "codesign"
@@ -227,7 +227,7 @@ def killed(tiny: Path, out: Path) -> dict[Path, float]:
 
 def test_a_killed_run_goes_on_to_the_end_and_does_nothing_twice(tiny: Path, out: Path) -> None:
     done = killed(tiny, out)
-    ended = command("eval", "codesign", tiny, "--out", out, timeout=300)
+    ended = process("eval", "codesign", tiny, "--out", out, timeout=300)
     assert ended.returncode == 0, ended.stderr
     assert json.loads((out / "results" / "build-n.json").read_text())["step"] == "build-n"
     assert all(path.stat().st_mtime == written for path, written in done.items())

@@ -365,11 +365,11 @@ def test_the_bank_stands_in_for_as_long_as_the_writer_has_been_failing(
     proxy = start(MEMBERS + WRITES)
     for seconds in (0, 600, 7200):
         clock.seconds = seconds
-        ask(proxy, question=f"CallFailure after {seconds}?")
+        ask(proxy, question=f"Failed after {seconds}?")
     engine.scripts["writer"] = says("I cannot.")
     ask(proxy, question="Refused?")
     engine.scripts["writer"] = fails(500)
-    ask(proxy, question="CallFailure again?")
+    ask(proxy, question="Failed again?")
     bounds = [(50, 61), (600, 620), (3500, 3601), (86_000, 86_401), (50, 61)]
     found = kept(tmp_path / "personas.db")
     for (source, left), (least, most) in zip(found, bounds, strict=True):

@@ -18,7 +18,7 @@ from sft.errors import TrainingError
 from sft.training.estimates import Estimate
 from sft.training.recipe_files import render
 from sft.training.recipes import Recipe, every, named, recipes
-from tests.conftest import ROOT, command
+from tests.conftest import ROOT, command, process
 
 LETTERS = [STRATEGIES[name].letter for name in PAPER]
 
@@ -231,7 +231,7 @@ def test_the_command_lists_and_writes(tmp_path: Path) -> None:
     assert listed.returncode == 0
     assert "qwen2.5-32b-instruct-ot-1k-r " in listed.stdout
     nowhere = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    checked = command("sft", "recipes", "--check", env=nowhere)
+    checked = process("sft", "recipes", "--check", env=nowhere)
     assert checked.returncode == 2
     assert "needs axolotl: make train-env" in checked.stderr
 

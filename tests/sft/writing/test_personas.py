@@ -197,7 +197,7 @@ def test_an_engine_that_is_not_there_is_told_at_once(rows: Path, out: Path) -> N
     ended = command("sft", *args(rows, out, "http://127.0.0.1:9"))
     assert ended.returncode == 1
     assert "the engine at http://127.0.0.1:9/v1 cannot be reached" in ended.stderr
-    assert time.monotonic() - began < 15, "it took minutes"
+    assert time.monotonic() - began < 60, "it took minutes"
 
 
 @pytest.mark.parametrize(
