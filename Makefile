@@ -2,7 +2,7 @@
 PYTHON ?= python3
 TRAIN_PYTHON ?= python3.12
 PLAN ?= eval/codesign/cpu.toml
-JOBS ?= 2
+JOBS ?= 3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -11,11 +11,12 @@ TRAIN_CPU := $(CACHE)/axolotl-0.21.0-cpu
 TRAIN := $(CACHE)/axolotl-0.21.0
 SGLANG := $(CACHE)/sglang-0.5.23-cpu
 
-.PHONY: demo test bench help clean test-train smoke-135m train-env test-sglang sglang-env codesign
+.PHONY: demo test lint pytest test-long bench help clean test-train smoke-135m train-env test-sglang sglang-env codesign
 
 help:
 	@echo "make demo   set up, start a real model on the CPU, ask, vote, evaluate (ARGS=... go to its-proxy demo)"
-	@echo "make test   set up and run every check: lint, types, tests in two processes (JOBS=0: in one; ARGS=... go to pytest)"
+	@echo "make test   set up and run every check: lint, types, tests (JOBS=3 processes, 0: in one; ARGS=... go to pytest)"
+	@echo "make test-long  the soak and the tests that draw their cases, with many more of them (10 minutes)"
 	@echo "make bench  measure the proxy against direct calls (ARGS=--write puts the table into eval/RESULTS.md)"
 	@echo "make test-train  train tiny models with the real Axolotl on the CPU (2.4 GB, cached)"
 	@echo "make smoke-135m  the same with SmolLM2-135M: data, training, merging, checks (10 minutes)"
@@ -27,11 +28,20 @@ help:
 demo: .venv/.demo
 	$(BIN)/its-proxy demo --once $(ARGS)
 
+# Types are checked beside the tests. Tests wait for servers and clocks, so there is a process more than cores.
 test: .venv/.dev
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+pytest: .venv/.dev
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --durations 10 $(ARGS)
+
+test-long: .venv/.dev
+	ITS_LONG=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --durations 10 -m long $(ARGS)
 
 bench: .venv/.dev
 	$(BIN)/python tests/bench/proxy.py $(ARGS)

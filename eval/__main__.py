@@ -16,6 +16,7 @@ from its.cli import bar
 from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix
 from .errors import EvalError
+from .replaying.commands import frontier, replay, search
 from .tasks.hub import NAMES
 
 if TYPE_CHECKING:
@@ -156,26 +157,8 @@ def grade(
         Console().print(grading_table(figures, file.name))
 
 
-def replay(
-    file: Annotated[
-        Path, typer.Argument(help="JSONL rows {problem_id, model, text, gold}: finished outputs.")
-    ],
-    method: Annotated[str, typer.Option(help="How the models' answers become one.")] = "majority",
-) -> None:
-    """Let the models whose outputs FILE holds vote, and print how each did beside the vote."""
-    from its.answers.algebra.workers import Workers
-    from its.methods import METHODS
-
-    from .grading import replay as replays
-
-    if method not in METHODS:
-        raise EvalError(f"--method {method}: there are: {', '.join(METHODS)}")
-    outputs = replays.read_outputs(file)
-    with Workers() as graders:
-        print(replays.markdown(replays.replay(outputs, method, graders)))
-
-
-for command in (run, task, report, compare, matrix, codesign, grade, replay):
+COMMANDS = (run, task, report, compare, matrix, codesign, grade, replay, frontier, search)
+for command in COMMANDS:
     app.command()(CLI.one_line_errors(EvalError, interrupted="interrupted")(command))
 
 

@@ -20,7 +20,8 @@ from .errors import EvalError
 class EvalSample:
     """One answer to one problem, or the error that came instead.
 
-    `answer_kind` says how the answer is compared (`its.types.Answer.kind`).
+    `answer_kind` says how the answer is compared (`its.types.Answer.kind`). `seed` and
+    `temperature` are what was asked with; `logprobs` has the fields of `its.methods.seam.Logprobs`.
     """
 
     id: str
@@ -38,6 +39,8 @@ class EvalSample:
     thinking_tokens: int = 0
     prompt_tokens: int = 0
     seconds: float = 0.0
+    temperature: float | None = None
+    logprobs: Mapping[str, float | None] | None = None
     input_time: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
 

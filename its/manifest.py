@@ -7,12 +7,12 @@ asked without. A context in one stage only degrades the result.
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
+from . import strategies
 from .files import atomic_write
-from .strategies import STRATEGIES, mix_fault
 from .types import Layout, Placement
 
 SCHEMA = 2
@@ -20,10 +20,8 @@ NAME = "input_time.json"
 MERGED = "merged"
 """The folder that Axolotl merges an adapter into."""
 
-if TYPE_CHECKING:
-    StrategyName = str
-else:
-    StrategyName = Literal[tuple(STRATEGIES)]
+StrategyName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [*strategies.STRATEGIES]})]
+"""A plug-in's name is valid too; the schema of the file lists our own."""
 
 
 class CoDesign(Enum):
@@ -81,6 +79,8 @@ class Dataset(msgspec.Struct, frozen=True):
 class Train(msgspec.Struct, frozen=True):
     """How the contexts of the training data were chosen and placed, and what was trained.
 
+    `system` is the system text of every row, `instruction` what joins every question by a blank
+    line; `None`: `its-sft build` added none.
     `batch` is the number of rows a step; `steps` and `epochs` say how far the training had come
     when the checkpoint was saved.
     """
@@ -106,17 +106,27 @@ class Train(msgspec.Struct, frozen=True):
     eval_loss: float | None = None
 
     def __post_init__(self) -> None:
-        if (mix := self.strategy_options.get("mix")) is None:
-            return
-        if not isinstance(mix, dict) or not all(isinstance(s, int | float) for s in mix.values()):
-            raise ValueError("strategy_options.mix must be shares by strategy")
-        if wrong := mix_fault(mix):
-            raise ValueError(f"strategy_options.mix: {wrong}")
+        # An empty text would be added as blank lines only.
+        for name in ("system", "instruction"):
+            text = getattr(self, name)
+            if text is not None and not text.strip():
+                raise ValueError(f"{name} is empty; leave it out, or say null")
+        strategy = strategies.get(self.strategy)
+        try:
+            strategy.recorded(self.strategy_options)
+        except strategies.StrategyOptionError as error:
+            raise ValueError(f"strategy_options: {error}") from error
 
     @property
-    def mix(self) -> dict[str, float] | None:
-        """The shares of the strategy `mixed`."""
-        return self.strategy_options.get("mix")
+    def has_context(self) -> bool:
+        """Whether a context stood beside the questions."""
+        return strategies.adds_context(self.strategy)
+
+    @property
+    def options(self) -> strategies.Options:
+        """The strategy's options, typed."""
+        options: strategies.Options = strategies.get(self.strategy).recorded(self.strategy_options)
+        return options
 
 
 class Test(msgspec.Struct, frozen=True):
@@ -130,6 +140,10 @@ class Test(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     thinking: bool | None = None
 
+    def __post_init__(self) -> None:
+        if self.strategy is not None:
+            strategies.get(self.strategy)
+
 
 class Manifest(msgspec.Struct, frozen=True):
     """The whole file. Unknown keys from later versions are ignored."""
@@ -141,7 +155,11 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.train.placement, self.train.separator)
+        train = self.train
+        return Layout(
+            train.placement, train.separator,
+            train.system, train.instruction, train.instruction_placement,
+        )  # fmt: skip
 
     @property
     def test_strategy(self) -> str:
@@ -218,10 +236,25 @@ def schema() -> dict[str, Any]:
     }
 
 
+def other_version(manifest: Manifest) -> str | None:
+    """Say that the training's strategy was another version than ours; `None` if it was not.
+
+    It is no mismatch: a checkpoint that was trained with a context may be asked with any context.
+    """
+    train = manifest.train
+    ours = strategies.get(train.strategy).version
+    if train.strategy_version == ours:
+        return None
+    return (
+        f"was trained with version {train.strategy_version} of the strategy {train.strategy!r}, and"
+        f" this is version {ours}: it chooses other contexts for the same questions"
+    )
+
+
 def check(manifest: Manifest | None, strategy: str, layout: Layout | None = None) -> CoDesign:
     """Say whether asking with `strategy` (and `layout`) fits how the checkpoint was trained."""
     if manifest is None:
         return CoDesign.UNVERIFIED
-    trained, asked = manifest.train.strategy != "none", strategy != "none"
+    trained, asked = manifest.train.has_context, strategies.adds_context(strategy)
     same_place = not asked or layout is None or layout == manifest.layout
     return CoDesign.VERIFIED if trained == asked and same_place else CoDesign.MISMATCH

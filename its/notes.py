@@ -1,7 +1,8 @@
 """A user's notes (JSONL), ranked against a question by BM25.
 
 A row is `{"text": ..., "question": ...}`: `text` is what stands in the context - a procedure, a
-lesson, a worked example - and `question`, if given, is the question that it was made from.
+concept, a worked example - and `question`, if given, is the question that it was made from.
+`questions` lists several.
 """
 
 import hashlib
@@ -10,17 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from .bm25 import BM25
+from .overlap import Asked, normal
 from .words import LONGEST_READ, words
-
-NOTES_EACH = 1
-"""Notes that a question gets: long contexts help less than fitting ones."""
-
-
-SURELY = 20
-"""Characters of a question, without spaces, that another one does not hold by chance."""
 
 
 class NotesError(ValueError):
@@ -32,6 +26,12 @@ class Note(msgspec.Struct, frozen=True):
 
     text: str
     question: str = ""
+    questions: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The questions that the note was made from."""
+        return (self.question, *self.questions) if self.question else self.questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +39,39 @@ class Notes:
     """Ranked notes; `sha256` is of the file, for the manifest."""
 
     notes: Sequence[Note]
-    each: int
     ranker: BM25
     sha256: str = ""
 
     @classmethod
-    def of(cls, notes: Sequence[Note], each: int, sha256: str = "") -> "Notes":
+    def of(cls, notes: Sequence[Note], sha256: str = "") -> "Notes":
         """Index `notes`."""
-        ranker = BM25()
-        ranker.index([words(f"{n.question} {n.text}") for n in notes], show_progress=False)
-        return cls(notes, each, ranker, sha256)
+        ranker = BM25([words(" ".join((*note.sources, note.text))) for note in notes])
+        return cls(notes, ranker, sha256)
 
-    def fetch(self, question: str) -> str:
-        """Return the best notes for `question`, the best first, a blank line between two.
+    def fetch(self, question: str, most: int, longest: int | None = None) -> list[Note]:
+        """Return the `most` best notes that share a word with `question`, the best first.
 
-        A note that was made from this very question would hand over its answer: it is left out.
+        A note that was made from this question or a near-duplicate of it, or that holds it, would
+        hand over its answer: it is left out. So are notes of more than `longest` characters, and
+        copies of a text.
         """
-        said = dict.fromkeys(words(question[:LONGEST_READ]))
-        query = [word for word in said if word in self.ranker.vocab_dict]
-        scores = self.ranker.get_scores(query) if query else np.zeros(len(self.notes))
-        asked, best = _key(question), []
-        for i in np.argsort(-scores, kind="stable").tolist():
-            if not _same(_key(self.notes[i].question), asked):
-                best.append(self.notes[i].text)
-            if len(best) == self.each:
+        scores = self.ranker.scores(words(question[:LONGEST_READ]))
+        asked, best = Asked.of(question[:LONGEST_READ]), dict[str, Note]()
+        for i in (-scores).argsort(kind="stable").tolist():
+            note = self.notes[i]
+            if not scores[i]:
                 break
-        return "\n\n".join(best)
+            if longest is not None and len(note.text) > longest:
+                continue
+            if not any(map(asked.same, (*note.sources, note.text))):
+                best.setdefault(note.text, note)
+            if len(best) == most:
+                break
+        return list(best.values())
 
 
-def load(path: Path, each: int = NOTES_EACH) -> Notes:
-    """Read and index the notes at `path`; a question gets `each` of them.
+def load(path: Path) -> Notes:
+    """Read and index the notes at `path`.
 
     Raises:
         NotesError: the file cannot be read, or a row of it is no note.
@@ -77,15 +80,14 @@ def load(path: Path, each: int = NOTES_EACH) -> Notes:
         raw = path.read_bytes()
     except OSError as error:
         raise NotesError(f"cannot read {path}: {error.strerror}") from error
-    notes = [
-        _note(line, path, number) for number, line in enumerate(raw.splitlines(), 1) if line.strip()
-    ]
-    sources = {_key(note.question) for note in notes}
-    if len(notes) < 2 or (len(sources) == 1 and "" not in sources):
+    lines = enumerate(raw.splitlines(), 1)
+    notes = [_note(line, path, number) for number, line in lines if line.strip()]
+    made_from = {"".join(normal(source)) for note in notes for source in note.sources or ("",)}
+    if len(notes) < 2 or (len(made_from) == 1 and "" not in made_from):
         raise NotesError(
             f"{path}: needs notes from two questions or more, as a question is never given its own"
         )
-    return Notes.of(notes, each, hashlib.sha256(raw).hexdigest())
+    return Notes.of(notes, hashlib.sha256(raw).hexdigest())
 
 
 def _note(line: bytes, path: Path, number: int) -> Note:
@@ -96,14 +98,3 @@ def _note(line: bytes, path: Path, number: int) -> Note:
     if not note.text.strip():
         raise NotesError(f"{path}, line {number}: `text` is empty")
     return note
-
-
-def _same(a: str, b: str) -> bool:
-    """Tell whether two keys are of one question, of which one may have an instruction around it."""
-    shorter, longer = sorted((a, b), key=len)
-    return bool(shorter) and (shorter == longer or (len(shorter) >= SURELY and shorter in longer))
-
-
-def _key(question: str) -> str:
-    """Return what two copies of one question share, whatever their spaces."""
-    return "".join(question.split()).lower()

@@ -16,10 +16,18 @@ _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a context stands in the opening user message, and what parts it from the question."""
+    """What stands around a question, and where: all that a checkpoint was trained to see there.
+
+    `placement` and `separator` are the context's. The `instruction` joins the question first, by a
+    blank line; the context stands beside both. `system` is the text of the system message. Without
+    an instruction or a system text (`None`) nothing is added.
+    """
 
     placement: Placement = "before"
     separator: str = "\n\n"
+    system: str | None = None
+    instruction: str | None = None
+    instruction_placement: Placement = "after"
 
 
 @dataclass(frozen=True, slots=True)

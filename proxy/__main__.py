@@ -17,7 +17,7 @@ from .tools.catalogue import DEFAULT, MODELS
 if TYPE_CHECKING:
     import socket
 
-    from .config.settings import Settings
+    from .config.settings import Member, Settings
 
 RULE = """
 A checkpoint trained with a context must be asked with one, of any kind; one trained without must be
@@ -219,6 +219,7 @@ def _explain(config: Path) -> None:
     from rich.table import Table
 
     from its.manifest import CoDesign
+    from its.strategies import adds_context
 
     settings = _load(config, refuse_mismatch=False)
     table = Table(box=None, pad_edge=False)
@@ -226,14 +227,32 @@ def _explain(config: Path) -> None:
         table.add_column(name)
     for member in settings.members.values():
         trained = member.manifest.train.strategy if member.manifest else "? (no manifest)"
-        stands = f"{member.layout.placement} the question" if member.strategy != "none" else "-"
+        asked = adds_context(member.strategy)
+        stands = f"{member.layout.placement} the question" if asked else "-"
         told = member.own_co_design.value
         if member.own_co_design is CoDesign.MISMATCH:
             told += ", allowed" if member.allow_mismatch else ": refused"
         table.add_row(member.name, trained, member.strategy, stands, told)
     console = Console(soft_wrap=True)
     console.print(table)
+    for member in settings.members.values():
+        for what, text in _added(member):
+            console.print(f"{member.name}: adds {what}: {text}", markup=False, highlight=False)
     console.print(RULE, style="dim")
+
+
+def _added(member: "Member") -> list[tuple[str, str]]:
+    """Say what the proxy adds to a question besides the context."""
+    from .base.sampling import defaults
+
+    layout = member.layout
+    texts = [
+        ("the system text", layout.system),
+        (f"the instruction, {layout.instruction_placement} the question", layout.instruction),
+        ("sampling, where a request leaves it open",
+         ", ".join(f"{name} {value}" for name, value in defaults(member, {}).items())),
+    ]  # fmt: skip
+    return [(what, text) for what, text in texts if text]
 
 
 def _model_file(name: str) -> Path:
@@ -268,9 +287,14 @@ def _check_store(config: Path, settings: "Settings") -> None:
 
 
 def _warn(settings: "Settings") -> None:
+    from its.manifest import other_version
+
     bare = [member.name for member in settings.members.values() if member.manifest is None]
     if bare:
         CLI.say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
+    for member in settings.members.values():
+        if member.manifest and (told := other_version(member.manifest)):
+            CLI.say(f"{member.name} {told}")
 
 
 def _listen(host: str, port: int) -> "socket.socket":

@@ -208,7 +208,9 @@ class Service:
         return self._keys[name, size]
 
     def _contexts(self, settings: PersonaSettings, engines: Mapping[str, Engine]) -> ContextChooser:
-        shelf, writer = Shelf(settings.bank or bank.load(), notes=settings.notes), None
+        people = settings.bank or bank.load()
+        shelf = Shelf(people, settings.notes, settings.examples, settings.concepts)
+        writer = None
         if settings.generator and engines:
             store = self._store(settings.store) if settings.store else None
             writer = Writer(settings, engines, store, shelf.bank, self.metrics)

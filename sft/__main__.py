@@ -5,6 +5,8 @@ import typer
 from .commands import checkpoints as after
 from .commands import data as data
 from .commands import training as train
+from .commands.diversity import diversity
+from .commands.notes import notes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,7 +17,7 @@ app = typer.Typer(
 )
 
 for command in (
-    data.build, data.compose, data.personas, data.parity,
+    data.build, data.compose, data.personas, data.parity, diversity, notes,
     train.recipes, train.inspect, train.train, train.merge,
     after.select, after.export, after.convert, after.card,
 ):  # fmt: skip

@@ -1,15 +1,18 @@
 """What every test may use: the scripted engine, a proxy in front of it, the data folder."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, chdir, redirect_stderr, redirect_stdout
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn, Protocol
+from unittest import mock
 
 import httpx
 import pytest
@@ -17,7 +20,7 @@ import pytest
 from proxy.api.app import create_app
 from proxy.config.load import load
 from proxy.serving.connection import Connection
-from tests.scripted import Engine, serving
+from tests.scripted import NO_TLS, Engine, serving
 
 ROOT = Path(__file__).parent.parent
 collect_ignore = [
@@ -82,7 +85,9 @@ def start(engine_url: str, tmp_path: Path) -> Iterator[Proxy]:
         file.write_text(config.replace("{engine}", engine_url), "utf-8")
         app = create_app(load(file))
         server = serving(app, partial(Connection, app=app, seconds=30.0, stalled=60.0))
-        client = httpx.Client(base_url=server.__enter__(), timeout=30, trust_env=False)
+        client = httpx.Client(
+            base_url=server.__enter__(), timeout=30, trust_env=False, verify=NO_TLS
+        )
         running.extend([server, client])
         return client
 
@@ -107,6 +112,38 @@ def data() -> Path:
 
 
 def command(
+    package: str, *args: object, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command line of `package` in this process; return what `process` would.
+
+    A process of its own would spend most of a second on its imports. An error that the command does
+    not turn into a line and a status is raised here.
+    """
+    app = import_module(f"{package}.__main__").app
+    line, name = [str(arg) for arg in args], f"python -m {package}"
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    with (
+        mock.patch.dict(os.environ, {**(env or {}), **PLAIN}, clear=env is not None),
+        mock.patch.object(sys, "argv", [f"its-{package}", *line]),
+        mock.patch.object(os, "execve", side_effect=AssertionError("a process is the point")),
+        chdir(ROOT), redirect_stdout(out), redirect_stderr(err),
+    ):  # fmt: skip
+        try:
+            app(line, prog_name=name)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    return subprocess.CompletedProcess([name, *line], status, out.getvalue(), err.getvalue())
+
+
+HANDLED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+"""The signals that commands handle."""
+
+
+def process(
     package: str, *args: object, env: Mapping[str, str] | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m package` with `args`, as a user does who is 100 columns wide."""
@@ -133,8 +170,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
 
 
+def longer(short: int, long: int) -> int:
+    """Return how much a test marked `long` does: `short` in `make test`, `long` in `test-long`."""
+    return long if os.environ.get("ITS_LONG") else short
+
+
 def require_or_skip(reason: str) -> NoReturn:
     """Skip a test for want of set-up, visibly; where everything must run (CI), fail."""
     if os.environ.get("ITS_REQUIRE"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything must run (CI), a test that was skipped in any way has failed."""
+    report = yield
+    if report.skipped and os.environ.get("ITS_REQUIRE") and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped: {report.longrepr}"
+    return report

@@ -16,10 +16,13 @@ import httpx
 import openai
 import pytest
 
+from its.strategies import STRATEGIES
 from proxy.config.load import load
 from proxy.engines.embedded import EmbeddedServer
 from sft.checkpoints import gguf_tokenizer
-from tests.conftest import PLAIN, ROOT, command, require_or_skip
+from sft.checkpoints.parity import compare_all
+from tests import trained
+from tests.conftest import PLAIN, ROOT, command, process, require_or_skip
 
 pytestmark = pytest.mark.engine
 
@@ -56,20 +59,28 @@ early_stop = false
 def model() -> Path:
     if importlib.util.find_spec("xllamacpp") is None:
         require_or_skip("the embedded engine is not installed: pip install '.[demo]'")
-    found = command("proxy", "model", "smollm2-135m", timeout=300)
+    found = process("proxy", "model", "smollm2-135m", timeout=300)
     if found.returncode:
         require_or_skip(f"no model: {found.stderr}")
     return Path(found.stdout.strip())
 
 
 @pytest.fixture(scope="module")
-def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the proxy's configuration, and of the data sets of its members `m-*`."""
+    return tmp_path_factory.mktemp("embedded")
+
+
+@pytest.fixture(scope="module")
+def served(model: Path, place: Path) -> Iterator[str]:
     """A proxy with a real model behind it; at the end nothing of it may be left."""
-    config = tmp_path_factory.mktemp("embedded") / "panels.toml"
+    config = place / "panels.toml"
     train = {"strategy": "random", "placement": "after", "separator": "\n\n\n"}
     manifest = {"schema": 2, "base_model": "smollm2", "train": train}
     config.with_name("input_time.json").write_text(json.dumps(manifest))
-    config.write_text(CONFIG.replace("{model}", str(model)), "utf-8")
+    engine = 'engine = "cpu"\nmodel = "smollm2-135m"'
+    each = trained.write_all(config.parent).replace("{engine}", engine)
+    config.write_text(CONFIG.replace("{model}", str(model)) + each, "utf-8")
     process = subprocess.Popen(
         [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--port", "0"],
         stdout=subprocess.PIPE,
@@ -192,7 +203,7 @@ def test_a_panel_votes(served: str) -> None:
 
 
 def test_a_run_through_the_panel(served: str, tmp_path: Path) -> None:
-    ended = command(
+    ended = process(
         *("eval", "run", "arith", "--limit", "2", "--base-url", served, "--model", "vote3"),
         *("--max-tokens", "24", "--out", tmp_path / "run"),
     )
@@ -267,7 +278,7 @@ def parity(
     data: Path, tokenizer: Path, served: str, model: str
 ) -> subprocess.CompletedProcess[str]:
     where = ("--tokenizer", tokenizer, "--proxy", served, "--model", model)
-    return command("sft", "parity", "--data", data, *where, timeout=120)
+    return command("sft", "parity", "--data", data, *where)
 
 
 @pytest.mark.parametrize("answer", [None, "<think>\nso\n</think>\n7"])
@@ -293,6 +304,38 @@ def test_an_answer_that_begins_with_a_line_end_changes_the_prompts_last_token(
 def test_parity_holds_without_a_context(served: str, tokenizer: Path, tmp_path: Path) -> None:
     ended = parity(composed(tmp_path, "--strategy", "none"), tokenizer, served, "n")
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_parity_holds_for_every_strategy_with_system_text_and_instruction(
+    strategy: str, served: str, place: Path, tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = place / strategy / "train.jsonl"
+    assert compare_all(data, str(tokenizer), served, f"m-{strategy}", 0, 0, None)
+    assert "4 of 4 rows: the same tokens" in capsys.readouterr().out
+    shown = data.read_text("utf-8")
+    assert shown.count(json.dumps(trained.SYSTEM)[1:-1]) == 4, "the data have it"
+
+
+def test_a_member_that_does_not_add_the_texts_is_found(
+    served: str, place: Path, tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The member `n` has no manifest, so the proxy adds nothing for it."""
+    assert not compare_all(place / "none" / "train.jsonl", str(tokenizer), served, "n", 0, 0, None)
+    told = capsys.readouterr().out
+    assert "0 of 4 rows" in told
+    assert "-<system>" in told
+
+
+def test_rows_that_compose_printed_have_parity_too(
+    served: str, tokenizer: Path, tmp_path: Path
+) -> None:
+    before = ("--instruction-placement", "before")
+    texts = ("--system", trained.SYSTEM, "--instruction", trained.INSTRUCTION, *before)
+    data = composed(tmp_path, "--strategy", "none", *texts)
+    ended = parity(data, tokenizer, served, "m-none")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "5 of 5 rows" in ended.stdout
 
 
 def test_one_newline_more_is_shown(served: str, tokenizer: Path, tmp_path: Path) -> None:
@@ -339,7 +382,7 @@ def test_parity_that_cannot_be_checked(
     data = composed(tmp_path, "--strategy", "similar")
     where = {"--data": data, "--tokenizer": tokenizer, "--proxy": served, "--model": "s", **change}
     env = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    ended = command("sft", "parity", *(x for pair in where.items() for x in pair), env=env)
+    ended = process("sft", "parity", *(x for pair in where.items() for x in pair), env=env)
     assert ended.returncode == 2
     assert reason in " ".join(ended.stderr.split())
 
@@ -365,9 +408,7 @@ def test_a_chat_keeps_its_persona_and_the_engines_prefix_cache(served: str) -> N
 
 def test_the_embedded_engine_has_what_the_proxy_relies_on(served: str) -> None:
     """Through the proxy, so that it is held to the same: a member without a context."""
-    ended = command(
-        "proxy", "conformance", "--base-url", served, "--model", "n", "--json", timeout=200
-    )
+    ended = command("proxy", "conformance", "--base-url", served, "--model", "n", "--json")
     found = {row["name"]: row for row in map(json.loads, ended.stdout.splitlines())}
     lacks = {name: row["remark"] for name, row in found.items() if not row["passed"]}
     assert {name for name in lacks if found[name]["required"]} == set(), lacks

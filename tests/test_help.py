@@ -7,7 +7,7 @@ from tests.conftest import ROOT, command
 PAGE = ROOT / "docs" / "cli.md"
 COMMANDS = {
     "proxy": ("serve", "check", "model", "demo"),
-    "eval": ("run", "report", "grade", "replay"),
+    "eval": ("run", "report", "grade", "replay", "frontier", "search"),
     "sft": ("compose",),
 }
 HEAD = """\

@@ -16,16 +16,9 @@ MAKERS = {"Enum", "StrEnum", "IntEnum", "Flag", "NamedTuple", "namedtuple", "New
 
 ALLOWED: dict[str, str] = {
     "Comparer": "each of the two Protocols is the part of the grader that its module uses",
-    "Ask": "to be renamed in proxy/panel or its/personas",
     "Options": "each method has its own beside it, and the table holds them by the method's name",
 }
 """Names that stand twice, each with the reason."""
-
-TO_BE_RENAMED = {
-    *("Call", "Cluster", "Majority", "Method", "Outcome", "Reply", "Verdict"),  # its/methods
-    *("Ask", "ModelServer", "Prompt", "Scores", "Step"),
-}
-"""Names that still stand twice. This set gets smaller, and goes when it is empty."""
 
 
 def names(tree: ast.Module) -> Iterator[str]:
@@ -58,8 +51,7 @@ def places(packages: tuple[str, ...] = PACKAGES, root: Path = ROOT) -> dict[str,
 
 def test_no_name_has_two_meanings() -> None:
     twice = {name: where for name, where in places().items() if len(where) > 1}
-    known = ALLOWED.keys() | TO_BE_RENAMED
-    assert {name: where for name, where in twice.items() if name not in known} == {}
+    assert {name: where for name, where in twice.items() if name not in ALLOWED} == {}
 
 
 def test_the_list_of_exceptions_names_only_what_stands_twice() -> None:

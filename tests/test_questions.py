@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import ROOT, command
+from tests.conftest import ROOT, process
 from tests.proxy.asking import serving
 
 pytestmark = [pytest.mark.engine, pytest.mark.download]
@@ -116,7 +116,7 @@ QUESTIONS = [
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    found = command("proxy", "model", MODEL, timeout=900)
+    found = process("proxy", "model", MODEL, timeout=900)
     assert found.returncode == 0, found.stderr
     config = tmp_path_factory.mktemp("questions") / "panels.toml"
     config.write_text(CONFIG.format(file=Path(found.stdout.strip()), name=MODEL), "utf-8")

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,14 @@ class Sampling:
     `strategy` overrides how the proxy chooses contexts; `persona_per_sample` draws one for each
     sample of a problem instead of one for all. `extra` is added to each request as it is.
     `answers` is the kind of the answers, `thinking` whether the chat template opens `<think>`
-    itself; if `None`, what the server says of the model.
+    itself; if `None`, what the server says of the model. So it is with `temperature`, `top_p`,
+    `max_tokens` and `instruction`, which stands after each question (see `settle`). `logprobs` asks
+    for log-probabilities, with so many of the likeliest tokens at each place.
     """
 
     model: str
     samples: int = 1
-    temperature: float = 0.0
+    temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
     seed: int = 0
@@ -47,6 +49,8 @@ class Sampling:
     persona_per_sample: bool = False
     answers: str = "auto"
     thinking: bool | None = None
+    instruction: str | None = None
+    logprobs: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -55,6 +59,7 @@ class RunSpec:
     """A run as it was asked for. `timeout` is the seconds of one call, `retries` its repetitions.
 
     `max_mixed` is the share of contexts that may be from another source than most.
+    `recommended`: ask as the model's makers recommend, where `sampling` leaves it open.
     `fresh` throws away what the folder holds; `stop_on_error` ends at the first failed call.
     """
 
@@ -69,6 +74,7 @@ class RunSpec:
     fresh: bool = False
     prices: Prices | None = None
     max_mixed: float = MOST_MIXED
+    recommended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,7 @@ async def _answer(spec: RunSpec, server: ServedModels, begun: EvalSample) -> Eva
     started = time.monotonic()
     sampling = spec.sampling
     body = _body(server, sampling, begun)
+    begun = replace(begun, seed=body["seed"], temperature=body["temperature"])
     try:
         reply = await ask(server.client, body, timeout=spec.timeout, retries=spec.retries)
     except CallError as error:
@@ -192,6 +199,10 @@ def _body(server: ServedModels, sampling: Sampling, begun: EvalSample) -> dict[s
         body["top_p"] = sampling.top_p
     if sampling.max_tokens is not None:
         body["max_tokens"] = sampling.max_tokens
+    if sampling.logprobs is not None:
+        body["logprobs"] = True
+        if sampling.logprobs:
+            body["top_logprobs"] = sampling.logprobs
     known = server.input_time(sampling.model)
     if known is not None or sampling.strategy:
         extras: dict[str, Any] = {"seed": _context_seed(sampling, begun)}
@@ -223,5 +234,6 @@ def _answered(
         thinking_tokens=reply.thinking_tokens,
         prompt_tokens=int(reply.usage.get("prompt_tokens") or 0),
         seconds=round(seconds, 3),
+        logprobs=asdict(reply.logprobs) if reply.logprobs else None,
         input_time=reply.input_time,
     )

@@ -17,6 +17,8 @@ import openai
 import tenacity
 
 from its import sse
+from its.methods.confidence import measure
+from its.methods.seam import Logprobs
 
 RETRIED_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
@@ -37,7 +39,7 @@ class _Broken(Exception):
 class ChatReply:
     """What a model answered. `input_time` is what the proxy says of it, if there is one.
 
-    `tool_calls` are functions: `name` and `arguments`.
+    `tool_calls` are functions: `name` and `arguments`. `logprobs` is `None` if none came.
     """
 
     text: str = ""
@@ -46,6 +48,7 @@ class ChatReply:
     usage: Mapping[str, Any] = field(default_factory=dict)
     input_time: Mapping[str, Any] = field(default_factory=dict)
     tool_calls: tuple[Mapping[str, str], ...] = ()
+    logprobs: Logprobs | None = None
 
     @property
     def message(self) -> dict[str, Any]:
@@ -160,6 +163,7 @@ def _read_completion(raw: bytes) -> ChatReply:
         body = msgspec.json.decode(raw)
         choice = body["choices"][0]
         found.add(choice["message"])
+        found.add_logprobs(choice.get("logprobs"))
         found.finish_reason = choice.get("finish_reason")
         found.usage, found.input_time = body.get("usage") or {}, body.get("input_time") or {}
     except (msgspec.DecodeError, LookupError, TypeError, AttributeError) as error:
@@ -201,6 +205,8 @@ class _Collector:
         self.usage: Mapping[str, Any] = {}
         self.input_time: Mapping[str, Any] = {}
         self.tools: dict[int, tuple[list[str], list[str]]] = {}
+        self.chosen: list[float] = []
+        self.top: list[list[float]] = []
 
     def take(self, data: bytes) -> None:
         """Add one event of a stream."""
@@ -218,6 +224,7 @@ class _Collector:
         self.input_time = chunk.get("input_time") or self.input_time
         for choice in chunk.get("choices") or ():
             self.add(choice.get("delta") or {})
+            self.add_logprobs(choice.get("logprobs"))
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
 
     def add(self, message: Mapping[str, Any]) -> None:
@@ -231,6 +238,14 @@ class _Collector:
             name.append(_text(function.get("name")))
             arguments.append(_text(function.get("arguments")))
 
+    def add_logprobs(self, found: Mapping[str, Any] | None) -> None:
+        """Add the log-probabilities of a message, or of the part of one that an event has."""
+        for token in (found or {}).get("content") or ():
+            if isinstance(chosen := token.get("logprob"), int | float):  # null for some tokens
+                top = [each.get("logprob") for each in token.get("top_logprobs") or ()]
+                self.chosen.append(chosen)
+                self.top.append([each for each in top if isinstance(each, int | float)])
+
     def reply(self) -> ChatReply:
         """Return what was collected."""
         calls = (
@@ -239,7 +254,7 @@ class _Collector:
         )
         return ChatReply(
             "".join(self.text), "".join(self.reasoning), self.finish_reason, self.usage,
-            self.input_time, tuple(calls),
+            self.input_time, tuple(calls), measure(self.chosen, self.top),
         )  # fmt: skip
 
 

@@ -28,13 +28,24 @@ def run(
     model: Annotated[str, typer.Option(help="The model's name there: a member or a panel.")],
     samples: Annotated[int, typer.Option(min=1, help="Answers asked for each problem.")] = 1,
     temperature: Annotated[
-        float, typer.Option(min=0, callback=finite, help="0 takes the likeliest token.")
-    ] = 0.0,
+        float | None,
+        typer.Option(min=0, callback=finite, help="As recommended, else 0: the likeliest token."),
+    ] = None,
     top_p: Annotated[
-        float | None, typer.Option(min=0, max=1, callback=finite, help="Nucleus sampling.")
+        float | None,
+        typer.Option(min=0, max=1, callback=finite, help="Nucleus sampling; as recommended."),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer; the server's own limit if absent.")
+        int | None,
+        typer.Option(min=1, help="Longest answer; as recommended, else the server's own limit."),
+    ] = None,
+    instruction: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Stands after each question; '' for none. Else the task's own, and none for a"
+            " checkpoint with a manifest: the proxy adds what it was trained with.",
+        ),
     ] = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
     strategy: Annotated[
@@ -52,6 +63,15 @@ def run(
         typer.Option(
             "--thinking/--no-thinking",
             help="The chat template opens <think> itself; if absent, what the server says.",
+        ),
+    ] = None,
+    logprobs: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=20,
+            metavar="N",
+            help="Store log-probabilities of each answer, by the N likeliest tokens too if N > 0.",
         ),
     ] = None,
     extra_body: Annotated[
@@ -98,6 +118,9 @@ def run(
 ) -> None:
     """Ask MODEL every problem of TASK and print pass@1.
 
+    What is left open is asked as the makers of a checkpoint recommend, where the proxy lists its
+    manifest. What was asked with is printed, and kept in run.json.
+
     A run that was interrupted goes on where it stopped when the same command is given again.
     The key, if the server wants one, is taken from OPENAI_API_KEY.
     """
@@ -119,6 +142,7 @@ def run(
             model=model, samples=samples, temperature=temperature, top_p=top_p,
             max_tokens=max_tokens, seed=seed, system=system, strategy=strategy,
             persona_per_sample=persona_per_sample, answers=answer_kind, thinking=thinking,
+            instruction=instruction, logprobs=logprobs,
             extra=CLI.json_object("--extra-body", extra_body),
         ),
         folder=out or Path("runs") / f"{problems.name}-{model.replace('/', '_')}",
@@ -129,11 +153,16 @@ def run(
         fresh=fresh,
         prices=_prices(prices),
         max_mixed=max_mixed,
+        recommended=True,
     )  # fmt: skip
     folder, found = measure(spec)
     Console().print(scores_table(found, f"{problems.name}, {model}"))
-    for name, shares in sources_of(folder.samples().values()).items():
+    answered = folder.samples().values()
+    for name, shares in sources_of(answered).items():
         Console().print(f"contexts of {name}: {told(shares)}", markup=False, soft_wrap=True)
+    if logprobs is not None and not any(sample.logprobs for sample in answered):
+        missing = f"No log-probabilities came: the server ignores `logprobs` for {model}."
+        Console(stderr=True).print(missing, style="yellow", markup=False)
     if failed := folder.failed():
         raise EvalError(f"{failed} calls failed; the same command asks them again", 1)
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import openai
+from rich.console import Console
 
 from its.answers.algebra.workers import Workers
 from its.files import atomic_write
@@ -22,19 +23,28 @@ from ..figures.sources import mixed_fault, sources_of
 from ..pages.progress import run_bar
 from ..samples import RunFolder
 from .ask_all import RunSpec, Stopped, ask_all, connect
+from .settle import COMMAND, settle
 
 CARDS = 50
 """Models whose cards are kept in `run.json`; a public server may list thousands."""
 
 
 def settings_of(spec: RunSpec) -> dict[str, Any]:
-    """Return what decides the samples: the same settings go on with the same run."""
+    """Return what the command says of the samples: the same settings go on with the same run.
+
+    What it leaves open is settled with the server, and kept under `asked` (`settle.Settled`).
+    """
+    sampling = asdict(spec.sampling)
+    given = sampling.pop("instruction")
+    said = {"instruction": spec.task.instruction}
+    if given is not None:
+        said = {"instruction": given, "instruction_from": COMMAND}
     return {
         "task": spec.task.name,
         "task_sha256": spec.task.sha256,
         "problems": len(spec.task.problems),
-        "instruction": spec.task.instruction,
-        **asdict(spec.sampling),
+        **said,
+        **sampling,
     }
 
 
@@ -98,11 +108,29 @@ async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> No
     cards |= {k: v for k, v in server.cards.items() if k == spec.sampling.model}
     total = len(spec.task.problems) * spec.sampling.samples
     try:
-        folder.start(settings_of(spec), {**about, "models": cards}, fresh=spec.fresh)
+        settled = settle(spec, server.input_time(spec.sampling.model))
+        asked = {"asked": settled.record()}
+        if not spec.fresh:
+            _require_same(folder, asked["asked"])
+        folder.start(settings_of(spec), {**about, **asked, "models": cards}, fresh=spec.fresh)
+        Console().print(settled.told(), markup=False, highlight=False, soft_wrap=True)
+        spec = settled.spec(spec)
         with Workers() as graders, run_bar(total, folder.samples().values()) as on_sample:
             await ask_all(spec, server, folder, graders, on_sample)
     finally:
         await server.client.close()
+
+
+def _require_same(folder: RunFolder, asked: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run that was asked otherwise: the server says another thing now."""
+    before = folder.about().get("asked") if folder.exists() else None
+    for name, was in (before or asked).items():
+        if was != asked.get(name) and name != "said_by":
+            raise EvalError(
+                f"{folder.path}: was asked with {name} {was!r}, and the server's card of the model"
+                f" now makes it {asked.get(name)!r}. Say it in the command, choose another --out,"
+                " or --fresh to start anew"
+            )
 
 
 def _summarise(spec: RunSpec, folder: RunFolder) -> ScoreRows:

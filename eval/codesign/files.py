@@ -31,7 +31,7 @@ def axolotl_file(places: Places, checkpoint: Checkpoint) -> str:
         raise EvalError(f"train.file: {path} is {said}: {why}") from error
     rows["path"] = str(places.out / "data" / checkpoint.data / "train.jsonl")
     asked["strategy"] = checkpoint.strategy
-    asked["test_strategy"] = "none" if checkpoint.strategy == "none" else "random"
+    asked["test_strategy"] = "random" if checkpoint.has_context else "none"
     found |= {
         "base_model": str(places.base), "seed": checkpoint.seed,
         "output_dir": str(places.weights(checkpoint)),

@@ -14,9 +14,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from its import urls
+from its import strategies, urls
 from its.finite import not_finite
-from its.strategies import STRATEGIES
 
 from ..errors import EvalError
 from ..figures import resampling
@@ -54,8 +53,8 @@ class MatrixPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if wrong := urls.fault(self.base_url):
             raise ValueError(f"base_url: {self.base_url[:100]!r} {wrong}")
         for name in [*self.train, *self.test]:
-            if name not in STRATEGIES and not (name == BASE and name in self.train):
-                raise ValueError(f"no strategy {name!r}; there are: {', '.join(STRATEGIES)}")
+            if not (name == BASE and name in self.train):
+                strategies.get(name)  # raises, and names the nearest one
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,16 @@ class Cell:
     @property
     def co_designed(self) -> bool:
         """Contexts in both stages, or in none."""
-        return self.train != BASE and (self.train == "none") == (self.test == "none")
+        return self.train != BASE and self.trained_with_context == self.asked_with_context
+
+    @property
+    def trained_with_context(self) -> bool:
+        """Whether contexts stood beside the training questions; false for the base."""
+        return self.train != BASE and strategies.adds_context(self.train)
+
+    @property
+    def asked_with_context(self) -> bool:
+        return strategies.adds_context(self.test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +187,8 @@ def _group(
         cell_shares
         for cell, cell_shares in found.items()
         if cell.train != BASE
-        and (cell.train != "none") == trained
-        and (cell.test != "none") == asked
+        and cell.trained_with_context == trained
+        and cell.asked_with_context == asked
     ]
     return _mean(picked) if picked else {}
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from its.strategies import LETTERS
+from its import strategies
 
 from .plan import ExperimentPlan
 
@@ -20,8 +20,14 @@ class Checkpoint:
     def name(self) -> str:
         if self.strategy is None:
             return "base"
-        kind = "" if self.strategy == "none" else f"{self.kind}-"
-        return f"{kind}{LETTERS[self.strategy]}-{self.seed}"
+        strategy = strategies.get(self.strategy)
+        kind = f"{self.kind}-" if strategy.context else ""
+        return f"{kind}{strategy.letter}-{self.seed}"
+
+    @property
+    def has_context(self) -> bool:
+        """Whether contexts stood beside the questions; false for the base."""
+        return self.strategy is not None and strategies.adds_context(self.strategy)
 
     @property
     def data(self) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from its import strategies as known_strategies
 from its.finite import not_finite
-from its.strategies import LETTERS
 
 from ..errors import EvalError
 
@@ -91,7 +91,7 @@ class ExperimentPlan(_Table, frozen=True):
     engine: PlanEngine
     measure: PlanMeasure
     vote: PlanVote | None = None
-    strategies: Annotated[tuple[str, ...], Some] = tuple(LETTERS)
+    strategies: Annotated[tuple[str, ...], Some] = known_strategies.PAPER
     contexts: Annotated[tuple[str, ...], Some] = ("bank",)
     seeds: Annotated[tuple[int, ...], Some] = (0,)
     base_row: bool = True
@@ -106,8 +106,9 @@ class ExperimentPlan(_Table, frozen=True):
             if len(set(named)) < len(named):
                 raise ValueError(f"{key} names one twice")
         for name in self.strategies:
-            if name not in LETTERS:
-                raise ValueError(f"no strategy {name!r}; there are: {', '.join(LETTERS)}")
+            if needs := known_strategies.get(name).needs:
+                told = f"needs {', '.join(needs)}, and a plan names no file of them"
+                raise ValueError(f"the strategy {name!r} {told}")
         for kind in self.contexts:
             if kind not in ("bank", "numbers"):
                 raise ValueError(f"no contexts {kind!r}; there are: bank, numbers")

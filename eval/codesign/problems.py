@@ -14,8 +14,6 @@ from random import Random
 from its import seeds
 from its.personas import bank
 
-from ..tasks.hub import INSTRUCTION
-
 NAMES = ("Ada", "Ben", "Chidi", "Dora", "Emre", "Fay", "Goran", "Hana", "Ivo", "Jun", "Kofi", "Lea")
 THINGS = ("shells", "pens", "stamps", "apples", "buttons", "cards", "coins", "beads", "stones")
 
@@ -135,9 +133,8 @@ def write(folder: Path, train: int, test: int, seed: int) -> None:
     """Write the three files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     every = worked(seed)
-    # The harness ends its questions so; a model is trained on what it will be asked.
     rows = [
-        {"id": f"train-{number}", "question": f"{question}\n\n{INSTRUCTION}",
+        {"id": f"train-{number}", "question": question,
          "solution": f"{solution}\n\\boxed{{{answer}}}"}
         for number, (question, solution, answer) in zip(range(train), every, strict=False)
     ]  # fmt: skip

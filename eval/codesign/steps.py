@@ -4,6 +4,9 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from its.strategies import adds_context
+
+from ..tasks.hub import INSTRUCTION
 from .files import axolotl_file, matrix_plan, proxy_config
 from .places import Checkpoint, Places
 from .plan import ExperimentPlan
@@ -66,7 +69,7 @@ class _Steps:
         return ExperimentStep("problems", "problems", (words,))
 
     def _power(self) -> ExperimentStep:
-        contexts = sum(name != "none" for name in self.plan.strategies)
+        contexts = sum(map(adds_context, self.plan.strategies))
         found = self.out / "power.json"
         sizes = ("--problems", self.plan.data.test_problems, "--both", max(contexts, 1) ** 2)
         words = _python("eval.codesign.power", *sizes, "--one", max(contexts, 1)).words
@@ -75,10 +78,11 @@ class _Steps:
     def _build(self, checkpoint: Checkpoint) -> ExperimentStep:
         data, place = self.plan.data, self.out / "data" / checkpoint.data
         rows = ("--source", self.places.problems / "train.jsonl") if data.arithmetic else data.build
-        own = self.places.bank(checkpoint.kind) if checkpoint.strategy != "none" else None
+        own = self.places.bank(checkpoint.kind) if checkpoint.has_context else None
         bank = ("--bank", own) if own else ()
         words = _python(
-            "sft", "build", *rows, *bank, "--rows", data.rows,
+            # The harness asks the base so, which has no manifest; all rows of the matrix are alike.
+            "sft", "build", *rows, "--instruction", INSTRUCTION, *bank, "--rows", data.rows,
             "--strategy", checkpoint.strategy, "--out", place,
         )  # fmt: skip
         return ExperimentStep(
@@ -129,7 +133,7 @@ class _Steps:
 
     def _voters(self, kind: str) -> list[Checkpoint]:
         rows = self._row(kind, self.plan.seeds[0])
-        return [checkpoint for checkpoint in rows if checkpoint.strategy != "none"]
+        return [checkpoint for checkpoint in rows if checkpoint.has_context]
 
     def _votes(self) -> bool:
         return self.plan.vote is not None and len(self._voters(self.plan.contexts[0])) > 1

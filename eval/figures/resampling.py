@@ -28,6 +28,23 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
     return Interval(mean, *_percentiles(_resampled(array, seed)))
 
 
+def ratio_interval(part: Sequence[float], whole: Sequence[float], seed: int = 0) -> Interval | None:
+    """Return the sum of `part` by that of `whole`, and its 95% interval by bootstrap over problems.
+
+    `part` is at most `whole` in each problem. `None` if `whole` is nothing. Where `part` is all or
+    nothing of it, a bootstrap sees no spread; then the interval is Wilson's.
+    """
+    parts, wholes = np.asarray(part, float), np.asarray(whole, float)
+    total = float(wholes.sum())
+    if total <= 0:
+        return None
+    share = float(parts.sum()) / total
+    if share <= 0 or share >= 1:
+        return Interval(share, *wilson(share, max(1, round(total))))
+    above, below = _resampled(parts, seed), _resampled(wholes, seed)  # the same draws
+    return Interval(share, *_percentiles(above[below > 0] / below[below > 0]))
+
+
 def paired_difference(one: Sequence[float], two: Sequence[float], seed: int = 0) -> Interval:
     """Return the mean of `two` less `one`, pair by pair, and its 95% interval by bootstrap.
 

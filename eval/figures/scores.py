@@ -69,6 +69,7 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
     samples, settings = list(run.samples().values()), run.settings()
     return {
         "settings": settings,
+        "asked": run.about().get("asked"),
         "partial": len(samples) < settings["problems"] * settings["samples"],
         "models": [{"context": context, **asdict(figures)} for context, figures in found],
         "scaling": scaling_of(samples) if samples else None,

@@ -1,6 +1,6 @@
 """Read the final answer out of model text, and say which answers are equal."""
 
-from .algebra.judge import Comparison, Judge, Sample, Unread, Watched
+from .algebra.judge import Comparison, Judge, Remembered, Sample, Unread, Watched
 from .clusters import cluster, key_of
 from .guard import compare, parse, read, read_or_parse
 from .kinds import KINDS, MATH, Kind, kind_of
@@ -11,6 +11,7 @@ __all__ = [
     "Comparison",
     "Judge",
     "Kind",
+    "Remembered",
     "Sample",
     "Unread",
     "Watched",

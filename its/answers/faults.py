@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-Step: TypeAlias = Literal["read", "compare", "evaluate", "method"]
+FaultStep: TypeAlias = Literal["read", "compare", "evaluate", "method"]
 
 _LOG = logging.getLogger("its.answers")
-_EFFECTS: Mapping[Step, str] = {
+_EFFECTS: Mapping[FaultStep, str] = {
     "read": "the answer is not read (it abstains)",
     "compare": "two answers stay undecided",
     "evaluate": "an expression stays undecided",
@@ -27,9 +27,9 @@ class Faults:
     """
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[Step, str]] = Counter()
+        self._counts: Counter[tuple[FaultStep, str]] = Counter()
 
-    def note(self, step: Step, error: str) -> None:
+    def note(self, step: FaultStep, error: str) -> None:
         """Count an error of the class named `error`; the first of its kind goes to the log.
 
         Its message stays unsaid: it may hold what the model wrote.
@@ -42,7 +42,7 @@ class Faults:
             )  # fmt: skip
 
     @property
-    def counts(self) -> Mapping[tuple[Step, str], int]:
+    def counts(self) -> Mapping[tuple[FaultStep, str], int]:
         return dict(self._counts)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,12 +39,17 @@ class CommandLine:
     name: str
 
     def say(self, message: str, style: str = "") -> None:
-        """Print one line on standard error."""
+        """Print one line on standard error, in `style` where that is a terminal."""
+        line = f"{self.name}: {message}"
+        # Loading rich costs as much as all else that a failing command does; a log has no style.
+        if not sys.stderr.isatty():
+            print(line, file=sys.stderr)
+            return
         from rich.console import Console
 
-        # `soft_wrap`: rich would break the line at the terminal's width, and at 80 in a log file.
-        console = Console(stderr=True, soft_wrap=True)
-        console.print(f"{self.name}: {message}", style=style, markup=False)
+        # `soft_wrap`: rich would break the line at the terminal's width. `emoji`: it would turn a
+        # `:name:` of the message into a picture.
+        Console(stderr=True, soft_wrap=True, emoji=False).print(line, style=style, markup=False)
 
     def fail(self, message: str, status: int = 2) -> NoReturn:
         """End the command with one line on standard error.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from .. import seeds
 from . import drafts as drafting
 from . import prompts
-from .judging import Scores, chosen, judge_call, mean, score_call, score_of, scores_of
+from .judging import DraftScores, chosen, judge_call, mean, score_call, score_of, scores_of
 from .options import Count, Name, Tokens, Voting, needs_of
 from .seam import Call, Case, Grader, Need, Program, Reply, came, every, explained
 from .votes import most_below, settle
@@ -51,7 +51,7 @@ class BestOf:
         drafts = came((yield from drafting.have(case)))
         asked = _questions(case, options, drafts)
         replies = yield from every(asked.calls)
-        scores: list[Scores] = [[] for _ in drafts]
+        scores: list[DraftScores] = [[] for _ in drafts]
         for reply in replies:
             order = asked.about[reply.call.name]
             read = scores_of(reply, len(order)) if options.together else [score_of(reply)]

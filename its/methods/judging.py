@@ -15,10 +15,10 @@ from .drafts import Fenced, asked, defused, fence, said
 from .seam import Call, Case, Grader, Reply, Verdict
 from .votes import vote
 
-Prompt: TypeAlias = tuple[str, str]
+JudgePrompt: TypeAlias = tuple[str, str]
 """What stands before the drafts, and what stands after them."""
 
-Scores: TypeAlias = list[float | None]
+DraftScores: TypeAlias = list[float | None]
 
 HIGHEST = 10
 SAMPLED = 0.7
@@ -33,7 +33,7 @@ _BETTER = re.compile(
 
 
 def judge_call(
-    case: Case, judge: str, name: str, prompt: Prompt, texts: Sequence[str], *,
+    case: Case, judge: str, name: str, prompt: JudgePrompt, texts: Sequence[str], *,
     tokens: int, round: int, sampled: bool = False,
 ) -> tuple[Call | None, Fenced]:  # fmt: skip
     """Return a call that asks `judge` about drafts, and how they fitted; `None` if none did.
@@ -70,9 +70,9 @@ def score_of(reply: Reply) -> float | None:
     return _in_range(match[2]) if match and not match[1] else None
 
 
-def scores_of(reply: Reply, number: int) -> Scores:
+def scores_of(reply: Reply, number: int) -> DraftScores:
     """Return the scores of `number` drafts, from the last lines of a judge's reply."""
-    found: Scores = [None] * number
+    found: DraftScores = [None] * number
     for line in _last_lines(reply, number):
         match = _SCORE.fullmatch(line)
         if match and match[1] and 1 <= int(match[1]) <= number:
@@ -93,7 +93,9 @@ def mean(values: Sequence[float | None]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-def chosen(drafts: Sequence[Reply], scores: Scores, grader: Grader | None, of_ten: bool) -> Verdict:
+def chosen(
+    drafts: Sequence[Reply], scores: DraftScores, grader: Grader | None, of_ten: bool
+) -> Verdict:
     """Return the verdict by `scores`; ties go to the answer with more votes, then to the order.
 
     A draft without a score counts as the mean of the others: a judge's failure is not its fault.

@@ -1,1 +1,1 @@
-"""Personas: our own bank; writing them with a model will stand beside it."""
+"""Personas: our own bank, and the prompts and rules for a model that writes them."""

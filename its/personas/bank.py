@@ -12,28 +12,17 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from ..bm25 import BM25
+from ..asks import asks_for_a_number
+from ..bm25 import BM25, Scores
 from ..words import LONGEST_READ, words
 
-Scores: TypeAlias = npt.NDArray[np.float64]
-
-_ASKS_FOR_A_NUMBER = re.compile(
-    r"\b(how (many|much|long|far|old|tall|fast)|find|compute|calculate|determine|evaluate|solve"
-    r"|number of|sum of|product of|value of|what (is|are|was) the|what (percent|fraction|time)"
-    r"|remainder|probability|total)\b",
-    re.IGNORECASE,
-)
-_HAS_FORMULAS = re.compile(r"\$[^$]+\$|\\[a-zA-Z]+|\b[a-z] ?=")
-_HAS_QUANTITIES = re.compile(
-    r"\d|\$|\\frac|\b(one|two|three|four|five|six|seven|eight|nine|ten|dozen|half|twice|pair)\b",
-    re.IGNORECASE,
-)
+_SUM = re.compile(r"\d\)* ?[+*×÷%] ?\(*\d?|\d\)* [-\u2212/x] \(*\d")
+_OF_A_SUM = " arithmetic numbers total"
+"""Words that stand for the signs of a bare sum: "12 + 7" has none of its own."""
 
 QUERY_WORDS = 256
 """A question's words that are ranked; a persona cannot fit the far end of a long document."""
@@ -73,72 +62,52 @@ class Bank:
     def __init__(self, personas: Sequence[Persona], sha256: str = "") -> None:
         self.personas, self.sha256 = tuple(personas), sha256
         self.domains = tuple(dict.fromkeys(p.domain for p in self.personas))
-        self._by_domain: dict[Domain, list[Persona]] = {domain: [] for domain in self.domains}
-        for persona in self.personas:
-            self._by_domain[persona.domain].append(persona)
-        self._rows, self._weights = _index(self.personas)
+        self._by_domain: dict[Domain, list[int]] = {domain: [] for domain in self.domains}
+        for row, persona in enumerate(self.personas):
+            self._by_domain[persona.domain].append(row)
+        self._ranker = BM25(
+            [words(f"{p.text} {p.domain.name} {p.domain.keywords}") for p in self.personas]
+        )
         self._named = {domain.name: domain for domain in self.domains}
         number = {domain: i for i, domain in enumerate(self.domains)}
         self._domain_of = np.array([number[p.domain] for p in self.personas])
         self._sizes = np.bincount(self._domain_of)
-        self._quantitative = np.array([float(p.domain.quantitative) for p in self.personas])
+        self._quantitative = np.array([p.domain.quantitative for p in self.personas])
 
     def of(self, domain: Domain) -> Sequence[Persona]:
         """Return the personas of one domain, in the bank's order."""
-        return self._by_domain[domain]
+        return [self.personas[row] for row in self._by_domain[domain]]
 
     def domain(self, name: str) -> Domain:
         """Return the domain of that name."""
         return self._named[name]
 
-    def nearest(self, question: str, number: int) -> list[Persona]:
-        """Return the `number` most relevant personas; equal ones in the bank's order."""
-        order = np.argsort(-self._rank(question), kind="stable")[:number]
-        return [self.personas[i] for i in order.tolist()]
-
-    def rank_domains(self, question: str) -> dict[Domain, float]:
-        """Return each domain's mean relevance."""
-        sums = np.bincount(self._domain_of, weights=self._rank(question))
-        return dict(zip(self.domains, (sums / self._sizes).tolist(), strict=True))
-
-    def _rank(self, question: str) -> Scores:
-        """Return each persona's relevance (BM25 with the number prior; >= 0).
+    def relevance(self, question: str) -> Scores:
+        """Return each persona's BM25 score (>= 0), in the bank's order.
 
         Of a question longer than `LONGEST_READ` characters the beginning counts.
         """
         question = question[:LONGEST_READ]
-        query = list(dict.fromkeys(words(question)))[:QUERY_WORDS]
-        rows = [row for word in query if (row := self._rows.get(word)) is not None]
-        scores: Scores = self._weights[rows].sum(axis=0).astype(np.float64)
+        said = question + _OF_A_SUM if _SUM.search(question) else question
+        query = list(dict.fromkeys(words(said)))[:QUERY_WORDS]
+        return self._ranker.scores(query)
+
+    def rank(self, question: str) -> Scores:
+        """Return each persona's relevance with the number prior."""
+        scores = self.relevance(question)
         if asks_for_a_number(question):
             scores += NUMBER_PRIOR * (scores.max() or 1.0) * self._quantitative
         return scores
 
+    def rank_domains(self, scores: Scores) -> dict[Domain, float]:
+        """Return the mean of its personas' scores for each domain."""
+        sums = np.bincount(self._domain_of, weights=scores)
+        return dict(zip(self.domains, (sums / self._sizes).tolist(), strict=True))
 
-def _index(personas: Sequence[Persona]) -> tuple[dict[str, int], npt.NDArray[np.float32]]:
-    """Return a row for each word, and its BM25 weight for each persona in that row.
-
-    The bank is small enough to keep the zeros, and summing rows is ten times faster than
-    following postings.
-    """
-    ranker = BM25()
-    ranker.index(
-        [words(f"{p.text} {p.domain.name} {p.domain.keywords}") for p in personas],
-        show_progress=False,
-    )
-    starts, found, weights = (ranker.scores[key] for key in ("indptr", "indices", "data"))
-    dense = np.zeros((len(starts) - 1, len(personas)), np.float32)
-    for row in range(len(starts) - 1):
-        at = slice(starts[row], starts[row + 1])
-        dense[row, found[at]] = weights[at]
-    return {word: row for word, row in ranker.vocab_dict.items() if word}, dense
-
-
-def asks_for_a_number(question: str) -> bool:
-    """Tell whether `question` names quantities and asks for one, or is written in formulas."""
-    if _HAS_FORMULAS.search(question):
-        return True
-    return bool(_HAS_QUANTITIES.search(question) and _ASKS_FOR_A_NUMBER.search(question))
+    def rank_in(self, domain: Domain, scores: Scores) -> dict[Persona, float]:
+        """Return the score of each persona of `domain`."""
+        rows = self._by_domain[domain]
+        return {self.personas[row]: float(scores[row]) for row in rows}
 
 
 @cache

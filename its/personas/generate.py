@@ -15,6 +15,7 @@ import msgspec
 
 from .. import seeds
 from ..types import Message
+from . import conditions
 from .bank import Domain
 from .prompts import Prompt, load
 from .twins import Twins
@@ -36,14 +37,14 @@ TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class WriterReply:
     """What a model said, and what the engine counted for it."""
 
     text: str
     usage: Mapping[str, int]
 
 
-Ask: TypeAlias = Callable[[Sequence[Message], int], Awaitable[Reply]]
+AskWriter: TypeAlias = Callable[[Sequence[Message], int], Awaitable[WriterReply]]
 """Asks a model, with a sampling seed."""
 
 
@@ -61,11 +62,12 @@ async def write(
     question: str,
     domain: Domain | None,
     *,
-    ask: Ask,
+    ask: AskWriter,
     seed: int,
     twins: Twins | None = None,
 ) -> Written:
-    """Have a model write what the prompt named `prompt` asks for: a person of `domain`.
+    """Have a model write what the prompt named `prompt` asks for: a person of `domain`, or the
+    question's conditions, which have no domain.
 
     Each question has requests of its own, even where the model does not see it: a seed for the
     engine, a detail and a place. A text much like one of `twins` is refused; an accepted one joins
@@ -92,12 +94,15 @@ async def write(
 
 def _judged(said: str, question: str, by: Prompt, domain: Domain | None) -> tuple[str, str | None]:
     """Return the tidied text, and the first rule that it breaks."""
+    if by.kind == "conditions":
+        text = conditions.tidy(said)
+        return text, conditions.fault(text, question)
     assert domain is not None, "a person has a domain"
     text = tidy(said)
     return text, fault(text, question, by, domain)
 
 
-def reply(raw: bytes) -> Reply:
+def reply(raw: bytes) -> WriterReply:
     """Read a chat completion as an engine sent it.
 
     Raises:
@@ -109,7 +114,7 @@ def reply(raw: bytes) -> Reply:
     except (msgspec.MsgspecError, IndexError) as error:
         raise ValueError("sent something else than a chat completion") from error
     usage = {name: n for name, n in (body.usage or {}).items() if name in TOKENS and type(n) is int}
-    return Reply(content or "", usage)
+    return WriterReply(content or "", usage)
 
 
 def tidy(text: str) -> str:

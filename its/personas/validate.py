@@ -95,7 +95,7 @@ def fault(text: str, question: str, prompt: Prompt, domain: Domain) -> str | Non
     `question` is what the context will stand beside, whether or not the model saw it; its first
     `LONGEST_READ` characters are compared.
     """
-    for name, breaks in _RULES.items():
+    for name, breaks in RULES.items():
         if breaks(text):
             return name
     examples = [example.persona for example in prompt.examples]
@@ -169,7 +169,7 @@ def _length(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-_RULES: dict[str, Callable[[str], object]] = {
+RULES: dict[str, Callable[[str], object]] = {
     "empty": lambda text: not text,
     "too long": _too_long,
     "disclaimer": _DISCLAIMER.search,

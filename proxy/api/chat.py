@@ -7,7 +7,7 @@ from typing import Any
 
 from ..base import asgi
 from ..base.errors import ApiError
-from ..base.outcome import Outcome
+from ..base.outcome import PanelOutcome
 from ..base.record import Record
 from ..config.settings import Panel
 from ..panel import asking, driver
@@ -42,7 +42,7 @@ async def _whole(
     await asgi.respond_json(record.send, body, render.panel_headers(outcome, record))
 
 
-def _rendered(outcome: Outcome, request: wire.ChatRequest, record: Record) -> dict[str, Any]:
+def _rendered(outcome: PanelOutcome, request: wire.ChatRequest, record: Record) -> dict[str, Any]:
     assert outcome.winner.asked is not None
     record.strategy = outcome.winner.asked.strategy
     input_time = render.describe_panel(outcome, request.extras.return_ballots)
@@ -73,7 +73,7 @@ class _PanelStream:
             voting.cancel()
             await asyncio.gather(voting, return_exceptions=True)
 
-    async def _open(self, voting: asyncio.Future[Outcome]) -> None:
+    async def _open(self, voting: asyncio.Future[PanelOutcome]) -> None:
         """Send the head; within the first second a refusal still is a status."""
         await self._until(voting, asking.HOLD_SECONDS)
         if voting.done():
@@ -82,7 +82,7 @@ class _PanelStream:
         await asgi.start(self._record.send, 200, headers)
         await asgi.write(self._record.send, stream.role_event(self._head), more=True)
 
-    async def _wait(self, voting: asyncio.Future[Outcome]) -> None:
+    async def _wait(self, voting: asyncio.Future[PanelOutcome]) -> None:
         while True:
             if voting.done():
                 self._live.finish()
@@ -92,7 +92,7 @@ class _PanelStream:
             if not await self._until(voting, KEEP_ALIVE_SECONDS):
                 await asgi.write(self._record.send, stream.KEEP_ALIVE, more=True)
 
-    async def _until(self, voting: asyncio.Future[Outcome], seconds: float) -> bool:
+    async def _until(self, voting: asyncio.Future[PanelOutcome], seconds: float) -> bool:
         """Wait for the verdict or something to show; tell whether one of them came."""
         changed = asyncio.create_task(self._live.changed.wait())
         either: list[asyncio.Future[Any]] = [voting, changed]
@@ -111,7 +111,7 @@ class _PanelStream:
             pieces = [stream.choice_event(self._head, choice) for choice in choices]
             await asgi.write(self._record.send, b"".join(pieces), more=True)
 
-    def _ending(self, voting: asyncio.Future[Outcome]) -> bytes:
+    def _ending(self, voting: asyncio.Future[PanelOutcome]) -> bytes:
         try:
             body: Mapping[str, Any] = _rendered(voting.result(), self._request, self._record)
         except ApiError as error:

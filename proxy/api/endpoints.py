@@ -6,8 +6,8 @@ embeddings, rerank, score and detokenize do not. A new endpoint is one line of `
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeAlias
 
 from its import prompts
 
@@ -18,13 +18,13 @@ from ..config.settings import Limits
 from ..engines.engine import CHAT
 from ..wire import render, watch
 from ..wire import request as wire
+from ..wire.contract import said_before
 
 Choose: TypeAlias = Callable[[str | None], Awaitable[MemberPrompt]]
 """Chooses the member's context for a question; `None` where a request has no user message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
+class Composed(NamedTuple):
     """What the engine gets, and what is said of it (`None`: nothing, the answer stays as it is).
 
     `fields` makes the body's fields when the call has its slot: while it waits, a long question is
@@ -71,11 +71,35 @@ async def responses(request: wire.Request, choose: Choose, limits: Limits) -> Co
         return Composed(lambda: request.body, {"strategy": "inherited"})
     asked = request.body.get("input")
     if isinstance(asked, str):
-        return _text(request, "input", asked, await choose(asked))
+        prompt = await choose(asked)
+        return _with_instructions(_text(request, "input", asked, prompt), prompt)
     if not isinstance(asked, list) or not all(isinstance(item, dict) for item in asked):
         raise BadRequest("`input` must be text or a list of items", param="input")
     prompt = await choose(prompts.question(asked))
-    return _messages(request, "input", asked, prompt, part="input_text")
+    return _with_instructions(
+        _messages(request, "input", asked, _without_system(prompt), part="input_text"), prompt
+    )
+
+
+def _without_system(prompt: MemberPrompt) -> MemberPrompt:
+    """Return how the messages are composed where the system text has a field of its own."""
+    return replace(prompt, layout=replace(prompt.layout, system=None))
+
+
+def _with_instructions(composed: Composed, prompt: MemberPrompt) -> Composed:
+    """Put the system text where the Responses API has it, unless the request brings its own."""
+    system = prompt.layout.system
+    if system is None:
+        return composed
+
+    def fields() -> Mapping[str, Any]:
+        body = composed.fields()
+        said = said_before(body, "responses") or ()
+        if any(each.get("role") in prompts.SYSTEM_ROLES for each in said):
+            return body
+        return {**body, "instructions": system}
+
+    return composed._replace(fields=fields, prompt=prompt)
 
 
 EARLIER = ("previous_response_id", "conversation", "previous_input_messages", "prompt")

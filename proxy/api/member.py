@@ -10,7 +10,7 @@ import msgspec
 from its.manifest import CoDesign
 from its.sse import Reader
 
-from ..base import asgi, guards
+from ..base import asgi, sampling
 from ..base.errors import UNREADABLE
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
@@ -22,8 +22,9 @@ from ..state import Generation
 from ..telemetry import logs
 from ..telemetry.tracing import outgoing, span
 from ..wire import render, watch
+from ..wire.contract import goes_around
 from ..wire.request import Request, check_for_member
-from .endpoints import Composed, Endpoint
+from .endpoints import Choose, Composed, Endpoint
 from .relay import relay
 
 Remember = Callable[[Any], None]
@@ -81,12 +82,11 @@ async def _compose(
     earlier_id = request.body.get("previous_response_id") if keeps else None
     earlier = known.find(earlier_id, member, name) if earlier_id else None
     # Before a context is chosen: what is refused must not have a persona written for it.
-    bypassed = guards.check_fields(request.body, member, endpoint.kind, earlier is not None)
+    bypassed = goes_around(request.body, member, endpoint.kind, earlier is not None)
 
-    async def choose(question: str | None) -> MemberPrompt:
-        prompt = await generation.contexts.ask(member, question, request.override)
-        return replace(prompt, co_design=CoDesign.MISMATCH) if bypassed else prompt
-
+    choose: Choose = partial(generation.contexts.ask, member, override=request.override)
+    if bypassed:
+        choose = partial(_marked, choose)
     composed = await endpoint.compose(request, choose, generation.settings.limits)
     if composed.prompt is not None:
         co_design = composed.prompt.co_design
@@ -94,10 +94,28 @@ async def _compose(
         co_design = CoDesign.MISMATCH if bypassed else earlier or CoDesign.UNVERIFIED
         if composed.input_time is not None:
             told = {**composed.input_time, "co_design": co_design.value}
-            composed = replace(composed, input_time=told)
+            composed = composed._replace(input_time=told)
+    composed = _sampled(composed, member, endpoint)
     if not keeps or member.manifest is None:
         return composed, None
     return composed, partial(known.add, member=member, client=name, co_design=co_design)
+
+
+def _sampled(composed: Composed, member: Member, endpoint: Endpoint) -> Composed:
+    """Return the request with the member's own sampling, where it says nothing about it."""
+    if not member.defaults:
+        return composed
+    given = composed.fields
+
+    def fields() -> Mapping[str, Any]:
+        body = given()
+        return {**body, **sampling.defaults(member, body, endpoint.kind)}
+
+    return composed._replace(fields=fields)
+
+
+async def _marked(choose: Choose, question: str | None) -> MemberPrompt:
+    return replace(await choose(question), co_design=CoDesign.MISMATCH)
 
 
 async def _stream(

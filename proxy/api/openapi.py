@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Any
 
-from its.strategies import STRATEGIES
+from its.strategies import names
 
 from ..config.settings import Settings
 from ..wire.request import TEXT
@@ -14,7 +14,7 @@ _EXTRAS: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "strategy": {"enum": list(STRATEGIES)},
+        "strategy": {"enum": names()},
         "persona": {"type": "string", "pattern": TEXT.pattern},
         "seed": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
         "placement": {"enum": ["before", "after"]},

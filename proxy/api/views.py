@@ -15,6 +15,7 @@ from its.urls import is_loopback
 from ..base import asgi
 from ..base.errors import ApiError
 from ..base.record import record_of
+from ..base.sampling import defaults
 from ..config.settings import Member, Panel
 from ..state import Generation
 from ..telemetry.metrics import CONTENT_TYPE
@@ -139,6 +140,11 @@ def _describe(generation: Generation, target: Member | Panel) -> dict[str, Any]:
         "co_design": target.own_co_design.value,
         "thinking": target.thinking,
         "train_strategy": target.manifest.train.strategy if target.manifest else None,
+        # The checkpoint is asked as it was trained: a client adds no instruction of its own.
+        "own_instruction": target.manifest is not None,
+        "instruction": target.layout.instruction,
+        "system": target.layout.system,
+        "defaults": target.defaults,
         "manifest": msgspec.to_builtins(target.manifest) if target.manifest else None,
     }
 
@@ -150,7 +156,9 @@ async def _composed(
     planned = wire.check_guarded(request, planned)
     asked = await generation.contexts.complete(planned, request.question)
     messages = prompts.compose(request.messages, asked.context, asked.layout)
-    return {"model": member.name, "messages": messages, "input_time": describe(asked)}
+    composed = {"model": member.name, "messages": messages, "input_time": describe(asked)}
+    added = defaults(member, request.body)
+    return {**composed, "sampling": added} if added else composed
 
 
 async def http_error(request: Request, error: Exception) -> Response:

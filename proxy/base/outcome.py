@@ -97,7 +97,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PanelOutcome:
     """The verdict, and what became of every call, in the order asked.
 
     `winner` is the row of the chosen reply. `planned` is how many replies the method first asked

@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
+from its import strategies
 from its.finite import not_finite
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
-from its.strategies import EVEN, mix_fault
+from its.strategies import Options, StrategyOptionError, UnknownStrategy
 from its.types import Layout
 
 from .checks import Checks, ConfigError
@@ -207,8 +208,7 @@ class _Resolver(Checks):
         strategy = table.strategy or (manifest.test_strategy if manifest else None)
         if strategy is None:
             raise self.fail(f"{at}.strategy", "is needed where the member has no manifest")
-        if strategy == "retrieved" and self.file.personas.notes is None:
-            raise self.fail("personas.notes", f"is needed by {at}, whose strategy is 'retrieved'")
+        options = self._options(at, table, strategy, manifest)
         layout = manifest.layout if manifest else Layout()
         verdict = check(manifest, strategy, layout)
         if verdict is CoDesign.MISMATCH and self.refuse_mismatch and not table.allow_mismatch:
@@ -229,11 +229,18 @@ class _Resolver(Checks):
             thinking=table.thinking,
             allow_mismatch=table.allow_mismatch,
             allow_fields=frozenset(table.allow_fields),
-            mix=self._mix(at, table, manifest),
+            options=options,
             own_co_design=verdict,
             context_tokens=table.context_tokens,
             price=self._price(f"{at}.price", table.price),
+            system_mismatch=table.system_mismatch,
+            defaults=self._defaults(at, table),
         )
+
+    def _defaults(self, at: str, table: MemberTable) -> bool:
+        if table.defaults and table.manifest is None:
+            raise self.fail(f"{at}.defaults", "needs a manifest, whose `test` has the sampling")
+        return table.defaults
 
     def _price(self, at: str, table: PriceTable | None) -> Price | None:
         if table is None:
@@ -242,12 +249,26 @@ class _Resolver(Checks):
         self.at_least(f"{at}.completion", table.completion, 0)
         return Price(table.prompt, table.completion)
 
-    def _mix(self, at: str, table: MemberTable, manifest: Manifest | None) -> Mapping[str, float]:
-        trained = manifest.train.mix if manifest else None
-        mix = table.mix or trained or EVEN
-        if wrong := mix_fault(mix):
-            raise self.fail(f"{at}.mix", wrong)
-        return mix
+    def _options(
+        self, at: str, table: MemberTable, strategy: str, manifest: Manifest | None
+    ) -> Options:
+        """Return the strategy's options: those of the file, else those that it was trained with."""
+        try:
+            by = strategies.get(strategy)
+        except UnknownStrategy as error:
+            raise self.fail(f"{at}.strategy", str(error)) from error
+        for need in by.needs:
+            if getattr(self.file.personas, need) is None:
+                raise self.fail(
+                    f"personas.{need}", f"is needed by {at}, whose strategy is {strategy!r}"
+                )
+        if table.strategy_options is None and manifest and manifest.train.strategy == strategy:
+            return manifest.train.options
+        try:
+            options: Options = by.read(table.strategy_options or {})
+        except StrategyOptionError as error:
+            raise self.fail(f"{at}.strategy_options", str(error)) from error
+        return options
 
     def _manifest(self, key: str, name: str | None) -> Manifest | None:
         if name is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from its import urls
+from its.strategies import ShelfFile
 
 from .checks import Checks
 from .settings import SELF, SOURCES, Generator, PersonaSettings, PersonaSource, StoreSettings
@@ -58,7 +59,9 @@ class PersonaResolver(Checks):
             generator=generator,
             store=store,
             bank=self._bank(table),
-            notes=self._notes(table),
+            notes=self._notes("notes", table.notes),
+            examples=self._notes("examples", table.examples),
+            concepts=self._notes("concepts", table.concepts),
         )
 
     def _generator(self, table: GenerateTable) -> Generator:
@@ -120,16 +123,15 @@ class PersonaResolver(Checks):
         except bank.BankError as error:
             raise self.fail("personas.bank", str(error)) from error
 
-    def _notes(self, table: PersonasTable) -> "Notes | None":
-        self.at_least("personas.notes_each", table.notes_each, 1)
-        if table.notes is None:
+    def _notes(self, key: ShelfFile, name: str | None) -> "Notes | None":
+        if name is None:
             return None
         from its import notes
 
         try:
-            return notes.load(self.path.parent / table.notes, table.notes_each)
+            return notes.load(self.path.parent / name)
         except notes.NotesError as error:
-            raise self.fail("personas.notes", str(error)) from error
+            raise self.fail(f"personas.{key}", str(error)) from error
 
 
 def _redis_fault(url: str) -> str | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
 from its.methods.seam import Case, Method
+from its.strategies import Options
 from its.types import Layout
 
 if TYPE_CHECKING:  # they load numpy, which most configurations do not need
@@ -16,6 +17,9 @@ EngineKind: TypeAlias = Literal["chat", "reward"]
 StreamMode: TypeAlias = Literal["verdict", "leader"]
 ServerKind: TypeAlias = Literal["base_url", "embedded"]
 """The key of `[engines.NAME]` that says where an engine is, and so how it is started."""
+
+SystemMismatch: TypeAlias = Literal["refuse", "warn"]
+"""What becomes of a request with another system text than a member was trained with."""
 
 PersonaSource: TypeAlias = Literal["store", "generate", "bank"]
 
@@ -73,7 +77,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A checkpoint on an engine, and how it is asked."""
+    """A checkpoint on an engine, and how it is asked.
+
+    `defaults`: where a request says nothing about sampling, the manifest's `test` does.
+    """
 
     name: str
     engine: str
@@ -84,10 +91,12 @@ class Member:
     thinking: bool
     allow_mismatch: bool
     allow_fields: frozenset[str]
-    mix: Mapping[str, float]
+    options: Options
     own_co_design: CoDesign
     context_tokens: int | None = None
     price: Price | None = None
+    system_mismatch: SystemMismatch = "refuse"
+    defaults: bool = False
 
     def co_design(self, strategy: str, layout: Layout) -> CoDesign:
         """Return the verdict on another strategy or layout than the member's own."""
@@ -198,6 +207,8 @@ class PersonaSettings:
     bank: "Bank | None"
     """The user's own; `None`: ours."""
     notes: "Notes | None"
+    examples: "Notes | None"
+    concepts: "Notes | None"
 
 
 @dataclass(frozen=True, slots=True)

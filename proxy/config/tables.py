@@ -5,9 +5,8 @@ from typing import Any, Literal
 import msgspec
 
 from its.manifest import StrategyName
-from its.notes import NOTES_EACH
 
-from .settings import EngineKind, PersonaSource, StreamMode
+from .settings import EngineKind, PersonaSource, StreamMode, SystemMismatch
 
 
 class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +68,9 @@ class MemberTable(ConfigTable, frozen=True):
     thinking: bool = False
     allow_mismatch: bool = False
     allow_fields: list[Literal["custom_logit_processor", "logits_processors"]] = []
-    mix: dict[str, float] | None = None
+    system_mismatch: SystemMismatch = "refuse"
+    defaults: bool = False
+    strategy_options: dict[str, Any] | None = None
     context_tokens: int | None = None
     price: PriceTable | None = None
 
@@ -111,7 +112,8 @@ class PersonasTable(ConfigTable, frozen=True):
     store_rows: int = 1_000_000
     bank: str | None = None
     notes: str | None = None
-    notes_each: int = NOTES_EACH
+    examples: str | None = None
+    concepts: str | None = None
 
 
 class ConfigFile(ConfigTable, frozen=True):

@@ -3,7 +3,7 @@
 import asyncio
 
 
-class Budget:
+class WriterBudget:
     """Two limits in seconds behind one `asyncio.timeout`: `wait` for turns, `work` in all.
 
     A writer that is busy with others has not failed. So its slots, another proxy's lease and the

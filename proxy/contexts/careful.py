@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from .store import Store, Stored, StoreError
+from .store import Store, StoredPersona, StoreError
 
 REST_SECONDS = 5.0
 """After a failure the store is left alone so long, or a dead one would slow every request."""
@@ -31,18 +31,18 @@ class CarefulStore:
     def __init__(self, store: Store | None) -> None:
         self._store = store
         self._rests_until = 0.0
-        self._unkept: OrderedDict[str, Stored] = OrderedDict()
+        self._unkept: OrderedDict[str, StoredPersona] = OrderedDict()
 
     async def open(self) -> None:
         """Reach the store; if that fails, the warning comes now and not with the first request."""
         await self._try(None, lambda store: store.open())
 
-    async def get(self, key: str) -> Stored | None:
+    async def get(self, key: str) -> StoredPersona | None:
         """Return what is kept for `key`, here or in the store."""
         await self._catch_up()
         return await self._try(None, lambda store: store.get(key)) or self._unkept.get(key)
 
-    async def keep(self, key: str, stored: Stored, seconds: float | None) -> Stored:
+    async def keep(self, key: str, stored: StoredPersona, seconds: float | None) -> StoredPersona:
         """Keep `stored` as `Store.keep` does; a text that stands for good waits for the store."""
         kept = await self._try(None, lambda store: store.keep(key, stored, seconds))
         if kept is None and self._store is not None and seconds is None:
@@ -92,5 +92,5 @@ class CarefulStore:
             return instead
 
 
-async def _put(store: Store, key: str, stored: Stored) -> Stored:
+async def _put(store: Store, key: str, stored: StoredPersona) -> StoredPersona:
     return await store.keep(key, stored, None)

@@ -10,14 +10,14 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
-from its import strategies
+from its import prompts, strategies
 from its.manifest import CoDesign
 from its.recent import Recent, text_size
-from its.strategies import Shelf
+from its.strategies import Shelf, Strategy, UnknownStrategy
 from its.types import Context, Layout
 
 from ..base.errors import BadRequest
@@ -83,13 +83,20 @@ class ContextChooser:
             BadRequest: as `ask`.
         """
         strategy = override.strategy or member.strategy
+        by = _strategy(strategy)
         layout, co_design = member.layout, member.own_co_design
         if override is not NO_OVERRIDE:
-            layout = Layout(override.placement or layout.placement, layout.separator)
+            layout = replace(layout, placement=override.placement or layout.placement)
             co_design = _checked_co_design(member, strategy, layout)
         seed = self.seed if override.seed is None else override.seed
         asked = MemberPrompt(member, strategy, layout, seed, None, co_design)
-        if strategy == "none":
+        if question is None and layout.instruction:
+            raise BadRequest(
+                f"the model {member.name!r} is asked with an instruction, which needs a user"
+                " message",
+                param="messages",
+            )
+        if not by.context:
             if override.persona is not None:
                 raise BadRequest(
                     f"the model {member.name!r} is asked without a context; a persona needs a"
@@ -104,17 +111,23 @@ class ContextChooser:
             )
         if override.persona is not None:
             return replace(asked, context=Context(override.persona, strategy, "client", None, seed))
-        if strategy == "retrieved" and self._shelf.notes is None:
+        for need in by.missing(self._shelf):
             raise BadRequest(
-                "the strategy 'retrieved' needs personas.notes in the proxy's configuration",
+                f"the strategy {strategy!r} needs personas.{need} in the proxy's configuration",
                 param="input_time.strategy",
             )
         return asked
 
     async def complete(self, asked: MemberPrompt, question: str | None) -> MemberPrompt:
-        """Return `asked` with its context, which may have to be written first."""
-        if asked.context is not None or asked.strategy == "none" or question is None:
+        """Return `asked` with its context, which may have to be written first.
+
+        It is chosen for the question without the member's instruction, as in training.
+        """
+        if asked.context is not None or question is None:
             return asked
+        if not strategies.adds_context(asked.strategy):
+            return asked
+        question = prompts.bare(question, asked.layout)
         member, seed = asked.member, asked.seed
         context, usage = await self._choose(asked.strategy, seed, member, question)
         # Not by `replace`, which costs three times as much, for each member of a panel.
@@ -166,9 +179,11 @@ class ContextChooser:
     async def _new(
         self, strategy: str, seed: int, member: Member, question: str
     ) -> tuple[Context, Mapping[str, int] | None, float]:
-        shelf = replace(self._shelf, mix=member.mix)
-        pick = strategies.choose(strategy, question, shelf=shelf, seed=seed, member=member.name)
-        assert pick is not None, "only `none` has no context"
+        options = member.options if strategy == member.strategy else None
+        pick = strategies.choose(
+            strategy, question, shelf=self._shelf, seed=seed, member=member.name, options=options
+        )
+        assert pick is not None, "only a strategy without contexts picks none"
         # A model cannot write for a question that is only a picture.
         if self._writer is None or pick.prompt is None or not question.strip():
             self._metrics.persona(pick.source)
@@ -177,6 +192,13 @@ class ContextChooser:
         kept = served.stored
         context = Context(kept.persona, pick.strategy, kept.source, kept.domain, seed)
         return context, served.usage, FOREVER if served.until is None else served.until
+
+
+def _strategy(name: str) -> Strategy[Any]:
+    try:
+        return strategies.get(name)
+    except UnknownStrategy as error:
+        raise BadRequest(str(error), param="input_time.strategy") from error
 
 
 def _key(strategy: str, seed: int, member: str, question: str) -> MemoryKey:

@@ -35,7 +35,7 @@ class StoreError(Exception):
     """The store cannot be reached, is locked, full or corrupt."""
 
 
-class Stored(msgspec.Struct, frozen=True):
+class StoredPersona(msgspec.Struct, frozen=True):
     """A persona as it is kept; `source` is `generate` or `bank`."""
 
     persona: str
@@ -49,9 +49,9 @@ class Store(Protocol):
     async def open(self) -> None:
         """Reach the store, to learn early whether it can be used."""
 
-    async def get(self, key: str) -> Stored | None: ...
+    async def get(self, key: str) -> StoredPersona | None: ...
 
-    async def keep(self, key: str, stored: Stored, seconds: float | None) -> Stored:
+    async def keep(self, key: str, stored: StoredPersona, seconds: float | None) -> StoredPersona:
         """Keep `stored` for `seconds` (`None`: for good) unless there is one; return the kept."""
 
     async def lease(self, key: str, seconds: float) -> bool:
@@ -113,10 +113,10 @@ class SqliteStore:
     async def open(self) -> None:
         await self._do(lambda db: db.execute("SELECT count(*) FROM leases"))
 
-    async def get(self, key: str) -> Stored | None:
+    async def get(self, key: str) -> StoredPersona | None:
         return await self._do(self._get, key)
 
-    async def keep(self, key: str, stored: Stored, seconds: float | None) -> Stored:
+    async def keep(self, key: str, stored: StoredPersona, seconds: float | None) -> StoredPersona:
         return await self._do(self._keep, key, stored, seconds)
 
     async def lease(self, key: str, seconds: float) -> bool:
@@ -159,15 +159,15 @@ class SqliteStore:
             raise
         return db
 
-    def _get(self, db: sqlite3.Connection, key: str) -> Stored | None:
+    def _get(self, db: sqlite3.Connection, key: str) -> StoredPersona | None:
         found = db.execute("SELECT body, until FROM personas WHERE key = ?", [key]).fetchone()
         if found is None or (found[1] is not None and found[1] < time.time()):
             return None
-        return msgspec.json.decode(found[0], type=Stored)
+        return msgspec.json.decode(found[0], type=StoredPersona)
 
     def _keep(
-        self, db: sqlite3.Connection, key: str, stored: Stored, seconds: float | None
-    ) -> Stored:
+        self, db: sqlite3.Connection, key: str, stored: StoredPersona, seconds: float | None
+    ) -> StoredPersona:
         now = time.time()
         until = None if seconds is None else now + seconds
         db.execute(
@@ -241,11 +241,11 @@ class RedisStore:
     async def open(self) -> None:
         await self._do(self._redis.ping())
 
-    async def get(self, key: str) -> Stored | None:
+    async def get(self, key: str) -> StoredPersona | None:
         found = await self._do(self._redis.get(_persona(key)))
         return None if found is None else self._decode(found)
 
-    async def keep(self, key: str, stored: Stored, seconds: float | None) -> Stored:
+    async def keep(self, key: str, stored: StoredPersona, seconds: float | None) -> StoredPersona:
         body = msgspec.json.encode(stored)
         ttl = REDIS_DAYS * 86400 if seconds is None else max(1, int(seconds))
         if await self._do(self._redis.set(_persona(key), body, nx=True, ex=ttl)):
@@ -272,9 +272,9 @@ class RedisStore:
         except self._failures as error:
             raise StoreError(f"Redis: {type(error).__name__}: {error}") from error
 
-    def _decode(self, body: bytes) -> Stored:
+    def _decode(self, body: bytes) -> StoredPersona:
         try:
-            return msgspec.json.decode(body, type=Stored)
+            return msgspec.json.decode(body, type=StoredPersona)
         except msgspec.MsgspecError as error:
             raise StoreError(f"Redis holds what is no persona: {error}") from error
 

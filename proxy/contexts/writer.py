@@ -17,7 +17,7 @@ import msgspec
 
 from its import seeds
 from its.personas.bank import Bank
-from its.personas.generate import TOKENS, Reply, reply, write
+from its.personas.generate import TOKENS, WriterReply, reply, write
 from its.personas.prompts import LOOKED_AT, load
 from its.strategies import Pick
 from its.types import Message
@@ -27,9 +27,9 @@ from ..engines.engine import CHAT, Engine
 from ..engines.errors import EngineError
 from ..engines.limits import Retries
 from ..telemetry.metrics import Metrics
-from .budget import Budget
+from .budget import WriterBudget
 from .careful import CarefulStore
-from .store import Stored
+from .store import StoredPersona
 
 REFUSED_SECONDS = 86_400.0
 """How long the bank stands in where the model's texts broke a rule: the next would break it too."""
@@ -53,7 +53,7 @@ _LOG = logging.getLogger("its.proxy")
 class Served:
     """A persona, the tokens it cost now (`None`: none), and when to look again (monotonic)."""
 
-    stored: Stored
+    stored: StoredPersona
     usage: Mapping[str, int] | None
     until: float | None
 
@@ -102,7 +102,7 @@ class Writer:
             served = await asyncio.shield(flight)
             return Served(served.stored, None, served.until)
         if len(self._flights) >= self._most:
-            self._metrics.persona("bank")
+            self._metrics.persona(pick.source)
             return _this_once(pick)
         # A flight outlives its request, and must not hold a long question for so long.
         order = _Order(key, pick, question[: LOOKED_AT + 1], member, seed)
@@ -145,7 +145,7 @@ class Writer:
             self._metrics.persona("store")
             return self._kept(order.key, stored)
         if not self._writes:
-            self._metrics.persona("bank")
+            self._metrics.persona(order.pick.source)
             return Served(_of_bank(order.pick), None, None)
         usage: dict[str, int] = {}
         served = await self._within_limits(order, usage)
@@ -153,10 +153,10 @@ class Writer:
         return replace(served, usage=usage or None)
 
     async def _within_limits(self, order: _Order, usage: dict[str, int]) -> Served:
-        budget: Budget | None = None
+        budget: WriterBudget | None = None
         try:
             async with asyncio.timeout(None) as limit:
-                budget = Budget(limit, self._by.max_wait_s, self._by.deadline_s)
+                budget = WriterBudget(limit, self._by.max_wait_s, self._by.deadline_s)
                 return await self._in_turn(order, budget, usage)
         except (TimeoutError, EngineError) as error:
             assert budget is not None
@@ -176,7 +176,7 @@ class Writer:
         seconds = min(max(FAILED_SECONDS, now - self._fails_since), LONGEST_FAILED_SECONDS)
         return await self._stand_in(order, seconds)
 
-    async def _in_turn(self, order: _Order, budget: Budget, usage: dict[str, int]) -> Served:
+    async def _in_turn(self, order: _Order, budget: WriterBudget, usage: dict[str, int]) -> Served:
         """Write once there is a slot, unless another process writes: then wait for its text."""
         pause = FIRST_LOOK_SECONDS
         while True:
@@ -209,11 +209,11 @@ class Writer:
             await asyncio.gather(renewing, return_exceptions=True)
             await self._store.release(key)
 
-    async def _write(self, order: _Order, budget: Budget, usage: dict[str, int]) -> Served:
+    async def _write(self, order: _Order, budget: WriterBudget, usage: dict[str, int]) -> Served:
         pick, member = order.pick, order.member
         assert pick.prompt is not None
 
-        async def ask(messages: Sequence[Message], sampling_seed: int) -> Reply:
+        async def ask(messages: Sequence[Message], sampling_seed: int) -> WriterReply:
             reply = await self._ask(member, messages, sampling_seed, budget)
             for name in TOKENS:
                 usage[name] = usage.get(name, 0) + reply.usage.get(name, 0)
@@ -227,7 +227,7 @@ class Writer:
             self._metrics.persona_fault(fault)
         if written.persona is None:
             return await self._stand_in(order, REFUSED_SECONDS)
-        stored = Stored(written.persona, "generate", pick.domain)
+        stored = StoredPersona(written.persona, "generate", pick.domain)
         return self._kept(order.key, await self._store.keep(order.key, stored, None))
 
     async def _stand_in(self, order: _Order, seconds: float) -> Served:
@@ -235,15 +235,15 @@ class Writer:
         kept = await self._store.keep(order.key, _of_bank(order.pick), seconds)
         return self._kept(order.key, kept, seconds)
 
-    def _kept(self, key: str, stored: Stored, seconds: float = FAILED_SECONDS) -> Served:
+    def _kept(self, key: str, stored: StoredPersona, seconds: float = FAILED_SECONDS) -> Served:
         """Return what is kept; a stand-in of the bank is looked up again after `seconds`."""
-        if stored.source == "bank":
+        if stored.source != "generate":
             return Served(stored, None, time.monotonic() + seconds)
         return Served(stored, None, self._store.next_look(key))
 
     async def _ask(
-        self, member: Member, messages: Sequence[Message], seed: int, budget: Budget
-    ) -> Reply:
+        self, member: Member, messages: Sequence[Message], seed: int, budget: WriterBudget
+    ) -> WriterReply:
         own = self._by.engine == SELF
         engine = self._engines[member.engine if own else self._by.engine]
         body = {"model": self._by.model or member.model, "messages": messages, "seed": seed}
@@ -263,8 +263,8 @@ class Writer:
         return found
 
 
-def _of_bank(pick: Pick) -> Stored:
-    return Stored(pick.text, "bank", pick.domain)
+def _of_bank(pick: Pick) -> StoredPersona:
+    return StoredPersona(pick.text, pick.source, pick.domain)
 
 
 def _this_once(pick: Pick) -> Served:

@@ -10,6 +10,7 @@ from its.methods.seam import Call
 from its.types import Message
 
 from ..base.prompt import MemberPrompt
+from ..base.sampling import defaults
 from ..engines.stream_options import LEVELS
 from ..wire.request import ChatRequest
 
@@ -65,7 +66,9 @@ class PanelBodies:
     def _encode(self, asked: MemberPrompt, call: Call) -> bytes:
         """Return a JSON object without its closing brace."""
         left_out = OF_A_CALL | call.params.keys() | (CONTINUES.keys() if call.prefix else set())
-        kept = {k: v for k, v in self._request.body.items() if k not in left_out}
+        body = self._request.body
+        given = {**body, **defaults(asked.member, {**body, **call.params})}
+        kept = {k: v for k, v in given.items() if k not in left_out}
         return msgspec.json.encode(
             {**kept, "model": asked.member.model, "messages": self._messages(asked, call)}
         )[:-1]

@@ -15,7 +15,7 @@ from its.answers.faults import FAULTS
 from its.methods.seam import Call, Case, Program, Reply, TimeUp, Verdict, came
 
 from ..base.errors import MethodFault
-from ..base.outcome import Outcome, Row
+from ..base.outcome import PanelOutcome, Row
 from ..base.record import Record
 from ..config.settings import Panel
 from ..grading import Grading, OutOfTime
@@ -45,7 +45,7 @@ async def drive(
     generation: Generation,
     record: Record,
     live: Live | None = None,
-) -> Outcome:
+) -> PanelOutcome:
     """Run the panel's method for a request and return its verdict.
 
     The deadline is over everything: a member whose context is not written by then is late, as a
@@ -114,7 +114,7 @@ class _Drive:
         assert self._spending is not None
         return self._spending.over(self._calls.rows.values(), self._members.personas)
 
-    async def run(self) -> Outcome:
+    async def run(self) -> PanelOutcome:
         """Return the outcome; what still runs when the program returns is cancelled."""
         program = self._panel.run.run(self._case, self._grading.judge)
         try:
@@ -237,7 +237,7 @@ class _Drive:
         account = {"error": self._broken}
         return Verdict(drafts[0] if drafts else None, (), False, 0.0, account=account)
 
-    def _outcome(self, verdict: Verdict) -> Outcome:
+    def _outcome(self, verdict: Verdict) -> PanelOutcome:
         """Return what the client is told.
 
         Raises:
@@ -255,7 +255,7 @@ class _Drive:
         if begun and (winner.call.name != self._shown or verdict.withheld):
             raise MethodFault(f"{self._about} chose another reply than the one that it has shown")
         undecided = len(self._grading.judge.undecided)
-        return Outcome(
+        return PanelOutcome(
             verdict=verdict,
             winner=winner,
             rows=self.rows,

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from its.answers.faults import FAULTS
 
-from ..base.outcome import Outcome, Row
+from ..base.outcome import PanelOutcome, Row
 
 CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -78,7 +78,7 @@ class Metrics:
     def engine_error(self, engine: str, kind: str) -> None:
         self._engine_errors.labels(engine, kind).inc()
 
-    def verdict(self, panel: str, outcome: Outcome) -> None:
+    def verdict(self, panel: str, outcome: PanelOutcome) -> None:
         self._votes(panel, quarter(outcome.verdict.agreement)).inc()
         counts = (
             (self._abstained(panel), outcome.abstained),

@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import tomlkit
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from its import children
+from its.strategies import PAPER
 
 FOLDER = Path("runs") / "demo"
-STRATEGIES = ("none", "similar", "unsimilar", "random")
 PROBLEMS = 12
 STOP_SECONDS = 15.0
 
@@ -80,11 +81,11 @@ def run(model: Path, *, once: bool, port: int) -> None:
 
 def _config(model: Path) -> str:
     def quoted(text: str) -> str:
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return tomlkit.string(text).as_string()
 
     members = "\n".join(
         MEMBER.format(initial=strategy[0], name=quoted(model.stem), strategy=strategy)
-        for strategy in STRATEGIES
+        for strategy in PAPER
     )
     return CONFIG.format(model=quoted(str(model)), members=members)
 

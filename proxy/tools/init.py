@@ -97,7 +97,7 @@ def render(found: Sequence[FoundModel]) -> str:
     voters = [
         name
         for name, each in zip(names, found, strict=True)
-        if each.manifest and each.manifest.train.strategy != "none"
+        if each.manifest and each.manifest.train.has_context
     ]
     if len(voters) >= FEWEST_FOR_A_VOTE:
         panel = tomlkit.table()
@@ -120,7 +120,7 @@ def _member(found: FoundModel, engine: str) -> Table:
     else:
         train, asked = found.manifest.train, found.manifest.test_strategy
         told = f"trained with {train.strategy!r} contexts, so asked with {asked!r} ones"
-        if train.strategy == "none":
+        if not train.has_context:
             told = "trained without contexts, so asked without"
         table.add("manifest", str(found.folder))
         table.add(tomlkit.comment(told))

@@ -7,7 +7,7 @@ import msgspec
 
 from ..base.asgi import Headers
 from ..base.errors import UNREADABLE
-from ..base.outcome import Outcome, Row, Spent
+from ..base.outcome import PanelOutcome, Row, Spent
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from .request import Request
@@ -72,7 +72,7 @@ def headers(asked: MemberPrompt, record: Record) -> Headers:
     return found
 
 
-def panel_headers(outcome: Outcome, record: Record) -> Headers:
+def panel_headers(outcome: PanelOutcome, record: Record) -> Headers:
     """Return the headers of a panel's response that is not streamed."""
     asked = outcome.winner.asked
     assert asked is not None
@@ -88,7 +88,7 @@ def panel_headers(outcome: Outcome, record: Record) -> Headers:
 
 
 def panel_body(
-    outcome: Outcome, request: Request, record: Record, input_time: Mapping[str, Any]
+    outcome: PanelOutcome, request: Request, record: Record, input_time: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the panel's chat completion: the winner's choice verbatim, everybody's usage."""
     completed = outcome.winner.completed
@@ -104,7 +104,7 @@ def panel_body(
     }
 
 
-def _choice(outcome: Outcome, request: Request) -> dict[str, Any]:
+def _choice(outcome: PanelOutcome, request: Request) -> dict[str, Any]:
     """Return the chosen message as the engine's choice has it; an abstention says nothing."""
     verdict, row = outcome.verdict, outcome.winner
     if verdict.withheld:
@@ -118,7 +118,7 @@ def _choice(outcome: Outcome, request: Request) -> dict[str, Any]:
     return choice
 
 
-def describe_panel(outcome: Outcome, with_ballots: bool) -> dict[str, Any]:
+def describe_panel(outcome: PanelOutcome, with_ballots: bool) -> dict[str, Any]:
     """Return the `input_time` object of a panel's response."""
     verdict, asked = outcome.verdict, outcome.winner.asked
     assert asked is not None
@@ -168,7 +168,7 @@ def _call(row: Row) -> dict[str, Any]:
     }
 
 
-def _ballots(outcome: Outcome) -> list[dict[str, Any]]:
+def _ballots(outcome: PanelOutcome) -> list[dict[str, Any]]:
     """Return one row for each call for an answer, cast ballots first; then failed, late, others."""
     numbers: dict[str, int] = {}
     rows = []
@@ -200,8 +200,8 @@ def _ballot(row: Row, sample: int) -> dict[str, Any]:
 
 
 def _told(row: Row) -> dict[str, Any]:
-    """Return whom a call asked and, once that is known, how."""
-    return {"member": row.member, **(describe(row.asked) if row.asked else {})}
+    """Return whom a call asked, and how: without a persona where none was written in time."""
+    return {"member": row.member, **(describe(row.asked) if row.asked else {"persona": None})}
 
 
 def _cost(spent: Spent) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from its import prompts
 from its.manifest import CoDesign, StrategyName
 from its.types import Message, Placement
 
-from ..base import guards
 from ..base.errors import UNREADABLE, BadRequest
 from ..base.guards import EndpointKind
 from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
 from ..config.settings import Limits, Panel
 from . import fields
+from .contract import goes_around
 
 ROLES_WITHOUT_CONTENT = frozenset({"assistant"})
 """An assistant turn may hold tool calls only; everybody else has to say something."""
@@ -215,12 +215,12 @@ def check_for_member(request: Request) -> None:
 def check_guarded(
     request: Request, asked: MemberPrompt, endpoint: EndpointKind = "chat"
 ) -> MemberPrompt:
-    """Refuse guarded fields; one that the member allows shows in the co-design.
+    """Refuse guarded fields and another system text; what the member allows shows in the co-design.
 
     Raises:
-        BadRequest: a field is used that the member does not take.
+        BadRequest: a field is used that the member does not take, or its system text is another.
     """
-    bypassed = guards.check_fields(request.body, asked.member, endpoint)
+    bypassed = goes_around(request.body, asked.member, endpoint)
     return replace(asked, co_design=CoDesign.MISMATCH) if bypassed else asked
 
 

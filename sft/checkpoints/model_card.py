@@ -68,7 +68,7 @@ def _summary(found: Manifest) -> str:
     if train.dataset:
         rows = f" ({train.dataset.rows:,} rows)" if train.dataset.rows else ""
         told += f" on {train.dataset.name}{rows}"
-    if train.strategy == "none":
+    if not train.has_context:
         return f"{told}. No context stood with its training questions: ask it without one."
     return (
         f"{told}. A context, chosen with the strategy `{train.strategy}`, stood {train.placement}"

@@ -18,6 +18,7 @@ from rich.text import Text
 from its.cli import bar
 
 from .. import rows as rows_
+from ..data import record as records
 from ..data.tokens import ChatTokenizer, load
 from ..errors import CheckpointError
 from ..rows import QuestionRow
@@ -40,10 +41,16 @@ class Difference:
 class ProxyClient:
     """Composes and tokenizes as serving does."""
 
-    def __init__(self, url: str, model: str, key: str | None) -> None:
+    def __init__(self, url: str, model: str, key: str | None, system: str | None = None) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(base_url=url, headers=headers, timeout=SECONDS, trust_env=False)
-        self._model = model
+        self._model, self._system = model, system
+
+    def __enter__(self) -> "ProxyClient":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._client.close()
 
     def compose(self, row: QuestionRow) -> Any:
         """Return the messages that the engine would be sent."""
@@ -58,7 +65,8 @@ class ProxyClient:
         return tokens
 
     def _post(self, path: str, row: QuestionRow) -> Any:
-        body = {"model": self._model, "messages": _asked(row), "input_time": _extras(row)}
+        asked = _asked(row, self._system)
+        body = {"model": self._model, "messages": asked, "input_time": _extras(row)}
         try:
             answer = self._client.post(path, json=body)
         except httpx.HTTPError as error:
@@ -78,12 +86,15 @@ def compare_all(
         DataError: a row of `data` has no question.
     """
     console = Console(soft_wrap=True)
-    trained, served = load(tokenizer), ProxyClient(url, model, key)
     chosen = sample(rows_.read(data), number, seed)
     if not chosen:
         raise CheckpointError(f"{data} has no rows")
+    trained, system = load(tokenizer), _system(data, chosen[0])
     differences, tokens = [], 0
-    with bar("comparing", len(chosen), transient=True) as advance:
+    with (
+        ProxyClient(url, model, key, system) as served,
+        bar("comparing", len(chosen), transient=True) as advance,
+    ):
         for row in chosen:
             found, length = compare(row, trained, served)
             tokens += length
@@ -150,9 +161,22 @@ def _before_answer(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return messages[:-1] if messages[-1].get("role") == "assistant" else messages
 
 
-def _asked(row: QuestionRow) -> list[dict[str, Any]]:
+def _system(data: Path, first: QuestionRow) -> str | None:
+    """Return the system text that was given to every row, which the proxy has to add by itself.
+
+    Rows that `its-sft compose` printed have no record, and no system text but the one it was given.
+    """
+    if (data.parent / records.NAME).is_file():
+        return records.read(data.parent).train.system
+    message = _messages(first)[0]
+    return str(message.get("content")) if message.get("role") == "system" else None
+
+
+def _asked(row: QuestionRow, system: str | None) -> list[dict[str, Any]]:
     """Return the chat as a client would send it: the bare question in the opening message."""
     asked = [dict(message) for message in _before_answer(_messages(row))]
+    if asked[0] == {"role": "system", "content": system}:
+        asked = asked[1:]
     opening = next((m for m in asked if m.get("role") == "user"), None)
     if opening is None:
         raise CheckpointError(f"line {row.number}: has no user message")

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from its.types import Layout
-
 from ..cli import CLI
 from ..data.sets import FILTERS, PUBLIC, SOURCES
 from .options import (
@@ -16,6 +14,8 @@ from .options import (
     Bank,
     Extra,
     How,
+    Instruction,
+    InstructionWhere,
     MaxConcurrency,
     MaxTokens,
     Mix,
@@ -23,11 +23,14 @@ from .options import (
     PlacementOption,
     Rows,
     Seed,
+    StrategyOption,
+    System,
     Temperature,
     Where,
+    contexts_of,
     engine_of,
     sampling_of,
-    shelf_of,
+    with_texts,
 )
 
 SetOption = StrEnum("SetOption", list(PUBLIC))  # type: ignore[misc]  # the tables are the source
@@ -55,6 +58,15 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the rows and chooses the contexts.")] = 0,
     placement: Where = PlacementOption.before,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="The system text of every row; else the set's own. '' is none."
+        ),
+    ] = None,
+    instruction: Instruction = None,
+    instruction_placement: InstructionWhere = PlacementOption.after,
+    strategy_option: StrategyOption = None,
     mix: Mix = None,
     notes: Notes = None,
     bank: Bank = None,
@@ -112,7 +124,6 @@ def build(
     """
     from ..data.build import BuildOptions
     from ..data.build import build as built
-    from ..data.compose import ContextOptions
     from ..data.examples import Columns
 
     with CLI.one_line_errors(*ERRORS):
@@ -133,8 +144,10 @@ def build(
             frozenset(ignore_field or ()), hold_out, tokenizer, max_tokens,
             None if personas in {"bank", "generate"} else Path(personas), writer,
         )  # fmt: skip
-        shelf = shelf_of(strategy, mix, notes, bank)
-        how = ContextOptions(strategy.value, Layout(placement.value), seed, shelf)
+        how = contexts_of(strategy, placement, seed, strategy_option, mix, notes, bank)
+        if system is None and set_ is not None:
+            system = PUBLIC[set_.value].system
+        how = with_texts(how, system, instruction, instruction_placement)
         complete = built(options, how, out)
     raise typer.Exit(0 if complete else 1)
 
@@ -143,7 +156,11 @@ def compose(
     file: Rows,
     strategy: How,
     placement: Where = PlacementOption.before,
+    system: System = None,
+    instruction: Instruction = None,
+    instruction_placement: InstructionWhere = PlacementOption.after,
     seed: Seed = 0,
+    strategy_option: StrategyOption = None,
     mix: Mix = None,
     notes: Notes = None,
     bank: Bank = None,
@@ -157,14 +174,13 @@ def compose(
     """
     import json
 
-    from ..data.compose import ContextOptions
     from ..data.compose import compose as composed
     from ..rows import read
     from ..writing.journal import PersonaFile
 
     with CLI.one_line_errors(*ERRORS):
-        shelf = shelf_of(strategy, mix, notes, bank)
-        how = ContextOptions(strategy.value, Layout(placement.value), seed, shelf)
+        how = contexts_of(strategy, placement, seed, strategy_option, mix, notes, bank)
+        how = with_texts(how, system, instruction, instruction_placement)
         written = PersonaFile(personas) if personas else None
         for row in composed(read(file), how, written):
             print(json.dumps(row, ensure_ascii=False))
@@ -179,6 +195,7 @@ def personas(
     model: Annotated[str, typer.Option(help="Who writes: the server's name for it.")],
     out: Annotated[Path, typer.Option(help="The personas, in the order of FILE's rows.")],
     seed: Seed = 0,
+    strategy_option: StrategyOption = None,
     mix: Mix = None,
     max_tokens: MaxTokens = 120,
     temperature: Temperature = 0.8,
@@ -197,10 +214,10 @@ def personas(
     from ..writing.write import write_all
 
     with CLI.one_line_errors(*ERRORS):
-        shelf = shelf_of(strategy, mix, None)
+        how = contexts_of(strategy, PlacementOption.before, seed, strategy_option, mix)
         sampling = sampling_of(max_tokens, temperature, extra)
         writer = engine_of(engine, model, sampling, api_key, max_concurrency)
-        job = WritingJob(strategy.value, seed, shelf, writer)
+        job = WritingJob(how.strategy, how.seed, how.shelf, writer, how.options)
         complete = asyncio.run(write_all(job, file, out))
     raise typer.Exit(0 if complete else 1)
 

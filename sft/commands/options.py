@@ -4,25 +4,34 @@ Only what an option's names need is imported here and at the top of the commands
 otherwise wait for numpy, the tokenizers' library and the client.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from its import strategies
 from its.cli import finite
-from its.strategies import EVEN, STRATEGIES, Shelf, mix_fault
 
 from ..cli import CLI
 
 if TYPE_CHECKING:
+    from ..data.compose import ContextOptions
     from ..writing.personas import PersonaEngine
 
 ERRORS = (OSError, ValueError)
 """What is said in one line: `sft.errors` are ValueErrors, and so are those of `its`."""
 
-StrategyOption = StrEnum("StrategyOption", list(STRATEGIES))  # type: ignore[misc]  # the table is the source
+
+def known(name: str) -> str:
+    """Return the strategy's name, or end the command with the nearest one."""
+    try:
+        return strategies.get(name).name
+    except strategies.UnknownStrategy as error:
+        CLI.fail(str(error))
 
 
 class PlacementOption(StrEnum):
@@ -33,8 +42,27 @@ class PlacementOption(StrEnum):
 
 
 Rows = Annotated[Path, typer.Argument(help="JSONL rows with a `problem` or a `question`.")]
-How = Annotated[StrategyOption, typer.Option(help="How each question's context is chosen.")]
+How = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        callback=known,
+        help=f"How each question's context is chosen: {', '.join(strategies.STRATEGIES)}.",
+    ),
+]
+StrategyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="An option of the strategy, such as sentences=2."),
+]
 Where = Annotated[PlacementOption, typer.Option(help="Where the context stands.")]
+System = Annotated[str | None, typer.Option(metavar="TEXT", help="The system text of every row.")]
+Instruction = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Joins every question, by a blank line."),
+]
+InstructionWhere = Annotated[
+    PlacementOption, typer.Option(help="Where the instruction joins the question.")
+]
 Seed = Annotated[int, typer.Option(help="Chooses the contexts.")]
 Mix = Annotated[
     str | None,
@@ -43,7 +71,8 @@ Mix = Annotated[
     ),
 ]
 Notes = Annotated[
-    Path | None, typer.Option(help="For `retrieved`: JSONL of `text` and, if any, its `question`.")
+    Path | None,
+    typer.Option(help="For strategies that retrieve: JSONL of `text` and, if any, its `question`."),
 ]
 Bank = Annotated[
     Path | None,
@@ -62,31 +91,68 @@ MaxConcurrency = Annotated[
 ]
 
 
-def shelf_of(
-    strategy: StrategyOption, mix: str | None, notes: Path | None, personas: Path | None = None
-) -> Shelf:
-    """Return what the strategy chooses from."""
-    if strategy.value == "retrieved" and notes is None:
-        CLI.fail("--strategy retrieved needs --notes FILE")
+def with_texts(
+    how: "ContextOptions",
+    system: str | None,
+    instruction: str | None,
+    instruction_placement: PlacementOption,
+) -> "ContextOptions":
+    """Return `how` with the texts that stand around every question; an empty text is none."""
+    said = [text if text and text.strip() else None for text in (system, instruction)]
+    layout = replace(
+        how.layout, system=said[0], instruction=said[1],
+        instruction_placement=instruction_placement.value,
+    )  # fmt: skip
+    return replace(how, layout=layout)
+
+
+def contexts_of(
+    strategy: str, placement: PlacementOption = PlacementOption.before, seed: int = 0,
+    options: Sequence[str] | None = None,
+    mix: str | None = None, notes: Path | None = None, personas: Path | None = None,
+) -> "ContextOptions":  # fmt: skip
+    """Return how questions get their contexts, as the command line says."""
     from its import notes as notes_
     from its.personas import bank
+    from its.types import Layout
 
+    from ..data.compose import ContextOptions
+
+    by = strategies.get(strategy)
+    if by.needs and notes is None:
+        CLI.fail(f"--strategy {strategy} needs --notes FILE")
+    if notes is not None and not by.needs:
+        CLI.fail(f"--notes: the strategy {strategy!r} retrieves nothing")
+    given = options_of(options or ())
+    if mix is not None:
+        given["mix"] = mix_of(mix)
     people = bank.read(personas) if personas else bank.load()
-    return Shelf(people, mix_of(mix), notes_.load(notes) if notes else None)
+    files = {need: notes_.load(notes) for need in by.needs if notes}
+    shelf = strategies.Shelf(people, **files)
+    return ContextOptions(strategy, Layout(placement.value), seed, shelf, by.read(given))
 
 
-def mix_of(text: str | None) -> dict[str, float]:
+def options_of(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return what `--strategy-option KEY=VALUE` gives; a value that is no JSON is a text."""
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            CLI.fail(f"--strategy-option: {pair!r} is not KEY=VALUE, as in sentences=2")
+        try:
+            given[key] = json.loads(value)
+        except json.JSONDecodeError:
+            given[key] = value
+    return given
+
+
+def mix_of(text: str) -> dict[str, float]:
     """Return the shares of `--mix`."""
-    if text is None:
-        return dict(EVEN)
     try:
         pairs = [part.partition("=") for part in text.split(",")]
-        mix = {name.strip(): float(share) for name, _, share in pairs}
+        return {name.strip(): float(share) for name, _, share in pairs}
     except ValueError:
         CLI.fail(f"--mix: {text!r} is not NAME=SHARE,NAME=SHARE, as in similar=1,unsimilar=1")
-    if wrong := mix_fault(mix):
-        CLI.fail(f"--mix: {wrong}")
-    return mix
 
 
 def sampling_of(max_tokens: int, temperature: float, extra: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
-from its import manifest
+from its import manifest, prompts, strategies
 from its.variety import effective
 
 from ..errors import DataError
@@ -30,6 +30,9 @@ from .raw import Bad, Raw, digest
 from .record import DatasetRecord, Origin
 from .select import RowSpec, Selection
 from .tokens import TokenCounter
+
+LEAST_EFFECTIVE = 0.05
+"""Effective contexts a row below which a build warns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class BuildSpec:
         """Return what two runs must share to go on with each other's personas."""
         how = self.contexts
         asked = [
-            selection.sha256, selection.numbers, how.strategy, how.seed, how.shelf.mix,
-            how.shelf.bank.sha256, how.shelf.notes.sha256 if how.shelf.notes else None, self.writer,
+            selection.sha256, selection.numbers, how.strategy, how.seed, how.record,
+            how.shelf.bank.sha256, self.writer,
         ]  # fmt: skip
         return digest(asked)
 
@@ -123,8 +126,8 @@ def _free(part: Path) -> Path:
     return next(path for path in names if not path.exists())
 
 
-def rows_of(raw: Raw, selection: Selection, name: str) -> Iterator[QuestionRow]:
-    """Yield the chosen rows, each with its chat.
+def rows_of(raw: Raw, selection: Selection, wanted: RowSpec) -> Iterator[QuestionRow]:
+    """Yield the chosen rows, each with its chat; the question is without the instruction.
 
     Raises:
         DataError: the source changed while it was read.
@@ -133,8 +136,9 @@ def rows_of(raw: Raw, selection: Selection, name: str) -> Iterator[QuestionRow]:
         example = selection.shape(raw.fetch(number))
         if isinstance(example, Bad):
             raise DataError(f"{raw.at(number)}: changed while it was read")
-        fields = {"id": example.id or f"{name}/{number}", "question": example.question}
-        yield QuestionRow(place, example.question, fields, example.messages)
+        question = prompts.bare(example.question, wanted.layout)
+        fields = {"id": example.id or f"{wanted.name}/{number}", "question": question}
+        yield QuestionRow(place, question, fields, example.messages)
 
 
 def finish(
@@ -147,19 +151,19 @@ def finish(
         DataError: `personas` were written for other rows, or make a row too long.
         OSError: the disk is full.
     """
-    lengths, said = Lengths(spec.tokens), Counter[str]()
+    lengths, said = Lengths(spec.tokens), Counter[tuple[str, str]]()
     notices = Notices(spec.tokens.special if spec.tokens else None)
     held_out = frozenset(
         place for place, number in enumerate(selection.numbers) if number in selection.held_out
     )
-    rows = rows_of(raw, selection, spec.wanted.name)
+    rows = rows_of(raw, selection, spec.wanted)
     with _Lines(spec.part / records.ROWS) as train, _Lines(spec.part / records.HELD_OUT) as held:
         for place, row in enumerate(compose(rows, spec.contexts, personas)):
             _check_length(spec, row)
             (held if place in held_out else train).write(row)
             if place not in held_out:
                 lengths.add(row)
-                said[row["persona"]] += 1
+                said[row["source"], row["persona"]] += 1
             notices.add(row)
             on_row()
     if not held_out:
@@ -167,7 +171,7 @@ def finish(
     record = _record(spec, selection, _personas(spec.contexts, personas, said), train, held)
     _write_overlaps(spec.part / records.CONTAMINATED, raw, selection)
     records.write(record, spec.part)
-    told = list(notices)
+    told = [*notices, *_constant(record.train.personas, train.rows)]
     (spec.part / records.CARD).write_text(card(record, selection, lengths, told), "utf-8")
     # Without its mark, a part that a kill leaves here is no begun build: nobody goes on with it.
     (spec.part / records.MARK).unlink()
@@ -215,17 +219,18 @@ def _record(
     spec: BuildSpec, selection: Selection, personas: manifest.Personas, train: _Lines, held: _Lines
 ) -> DatasetRecord:
     wanted, how, source = spec.wanted, spec.contexts, spec.wanted.source
-    options: dict[str, Any] = {"mix": dict(how.shelf.mix)} if how.strategy == "mixed" else {}
-    if how.strategy == "retrieved" and how.shelf.notes:
-        options = {"notes_sha256": how.shelf.notes.sha256}
     dataset = manifest.Dataset(
         wanted.name, train.rows + held.rows, train.sha256, rows_held_out=held.rows
     )
     trained = manifest.Train(
         strategy=how.strategy,
-        strategy_options=options,
+        strategy_version=strategies.get(how.strategy).version,
+        strategy_options=how.record,
         placement=how.layout.placement,
         separator=how.layout.separator,
+        system=how.layout.system,
+        instruction=how.layout.instruction,
+        instruction_placement=how.layout.instruction_placement,
         personas=personas,
         dataset=dataset,
         seed=how.seed,
@@ -244,15 +249,18 @@ def _record(
 
 
 def _personas(
-    how: ContextOptions, written: PersonaFile | None, said: Counter[str]
+    how: ContextOptions, written: PersonaFile | None, said: Counter[tuple[str, str]]
 ) -> manifest.Personas:
-    """Say where the contexts came from, and how much they vary (inverse Simpson index)."""
-    if how.strategy == "none":
+    """Say where the contexts came from, the commonest source first, and how much they vary."""
+    if not strategies.adds_context(how.strategy):
         return manifest.Personas()
+    sources = Counter[str]()
+    for (source, _), number in said.items():
+        sources[source] += number
     found = manifest.Personas(
-        source="notes" if how.strategy == "retrieved" else "bank",
-        bank_sha256=None if how.strategy == "retrieved" else how.shelf.bank.sha256,
-        distinct=len(said),
+        source=", ".join(source for source, _ in sources.most_common()),
+        bank_sha256=how.shelf.bank.sha256 if "bank" in sources or written else None,
+        distinct=len({text for _, text in said}),
         effective=round(effective(said.values()), 1),
     )
     if written is None:
@@ -263,6 +271,17 @@ def _personas(
         model=", ".join(sorted(written.models)),
         prompt_sha256=", ".join(sorted(written.prompts)),
     )
+
+
+def _constant(personas: manifest.Personas, rows: int) -> Iterator[str]:
+    """Yield a warning where contexts hardly vary: a checkpoint learns to read over a constant."""
+    if personas.effective is not None and personas.effective < LEAST_EFFECTIVE * rows:
+        yield (
+            f"{personas.distinct:,} different contexts ({personas.effective:,.1f} effective) for"
+            f" {rows:,} rows, which is less than {LEAST_EFFECTIVE:.0%}. To vary them more, give a"
+            " larger --bank, have a model write them (--personas generate), or take another"
+            " --strategy"
+        )
 
 
 def _write_overlaps(path: Path, raw: Raw, selection: Selection) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,7 @@ from . import record as records
 from .assemble import BuildSpec, begin, finish, reserved, rows_of
 from .compose import ContextOptions
 from .decontaminate import TestQuestions
-from .examples import Columns
+from .examples import Columns, TrainingExample
 from .raw import Raw, file_rows, hub_rows
 from .record import DatasetRecord
 from .select import Fits, RowSpec, Selection, select
@@ -65,6 +65,7 @@ def build(options: BuildOptions, how: ContextOptions, out: Path) -> bool:
     """
     console = Console(stderr=True)
     wanted, source, path = wanted_of(options, how.seed)
+    wanted = replace(wanted, layout=how.layout)
     writer = [options.engine.model, options.engine.sampling] if options.engine else []
     tokens = TokenCounter(options.tokenizer) if options.tokenizer else None
     spec = BuildSpec(wanted, how, out, tokens, options.max_tokens, writer)
@@ -93,13 +94,22 @@ def _room(
     """Return what tells whether a row is short enough, whatever context it gets."""
     if spec.tokens is None or spec.max_tokens is None:
         return None
-    shelf = spec.contexts.shelf
-    texts = [persona.text for persona in shelf.bank.personas]
-    texts += [note.text for note in shelf.notes.notes] if shelf.notes else []
+    how = spec.contexts
+    texts = [persona.text for persona in how.shelf.bank.personas]
     texts += personas.texts() if personas else []
     # A persona that has yet to be written may be as long as the engine lets it be.
     spare = int(engine.sampling.get("max_tokens") or 0) if engine else 0
-    return Room(spec.tokens, spec.max_tokens, texts, spec.contexts.layout, spare)
+    room = Room(spec.tokens, spec.max_tokens, texts, how.layout, spare)
+    known = frozenset(texts)
+
+    def fits(example: TrainingExample) -> bool:
+        if not room(example):
+            return False
+        # What is no persona may be longer than all of them: this question's own must fit too.
+        context = how.pick(example.question)
+        return context is None or context.persona in known or room.fits(example, context.persona)
+
+    return room if personas or engine else fits
 
 
 def wanted_of(options: BuildOptions, seed: int) -> tuple[RowSpec, Source | None, Path | None]:
@@ -176,10 +186,10 @@ def _generate(
     questions, kept = spec.part / records.QUESTIONS, spec.part / records.PERSONAS
     if not kept.exists():
         with questions.open("wb") as file:
-            for row in rows_of(raw, selection, spec.wanted.name):
+            for row in rows_of(raw, selection, spec.wanted):
                 file.write(msgspec.json.encode({"question": row.question}) + b"\n")
         how = spec.contexts
-        job = WritingJob(how.strategy, how.seed, how.shelf, engine)
+        job = WritingJob(how.strategy, how.seed, how.shelf, engine, how.options)
         if not asyncio.run(write_all(job, questions, kept)):
             return None
         questions.unlink()

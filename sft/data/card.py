@@ -64,8 +64,10 @@ def _summary(record: DatasetRecord) -> str:
         f"{train.dataset.rows:,} questions with their answers, for a checkpoint that is trained"
         f" with the strategy `{train.strategy}` (Input-Time Scaling, arXiv 2508.13654)."
     )
-    if train.strategy == "none":
-        return f"{told} The questions stand alone: ask this checkpoint without a context."
+    if train.system or train.instruction:
+        told += " Every row has the same texts around its question (see below)."
+    if not train.has_context:
+        return f"{told} No context stands with the questions: ask this checkpoint without one."
     where = "before" if train.placement == "before" else "after"
     return (
         f"{told} A context stands {where} each question, so ask this checkpoint with one too."
@@ -82,18 +84,29 @@ def _origin(record: DatasetRecord) -> str:
         rows.append(("source", origin.name))
         rows.append(("its licence", origin.licence or "not known to this tool: see to it"))
         rows.append(("its rows and their SHA-256", f"{origin.rows:,}, `{origin.sha256}`"))
+    if train.system:
+        rows.append(("system text of every row", train.system))
+    if train.instruction:
+        where = f"instruction, {train.instruction_placement} every question"
+        rows.append((where, train.instruction))
     personas = train.personas
-    if train.strategy != "none":
+    if train.has_context:
         rows.append(("contexts from", personas.source))
         if personas.model:
             rows.append(("written by", personas.model))
         if personas.distinct:
             told = f"{personas.distinct:,} ({personas.effective:,.1f} effective)"
             rows.append(("different contexts", told))
-        if train.mix:
-            rows.append(("mix", ", ".join(f"{k} {v:g}" for k, v in train.mix.items())))
+        for key, value in train.strategy_options.items():
+            rows.append((f"option `{key}`", _said(value)))
     rows.append(("seed", str(train.seed)))
     return _table(("", ""), rows)
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {share:g}" for name, share in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _left_out(record: DatasetRecord, selection: Selection) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from its import prompts, strategies
-from its.strategies import Shelf
+from its.strategies import Options, Shelf
 from its.types import Context, Layout
 
 from ..errors import DataError
@@ -15,12 +15,32 @@ from ..writing.journal import PersonaFile
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """How questions get their contexts: the strategy, where it stands, and the seed."""
+    """How questions get their contexts: the strategy, where it stands, the seed, the options."""
 
     strategy: str
     layout: Layout
     seed: int
     shelf: Shelf
+    options: Options | None = None
+    """The strategy's own; `None`: its defaults."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a manifest keeps of the options, and of the files that the strategy needs."""
+        by = strategies.get(self.strategy)
+        options = by.read({}) if self.options is None else self.options
+        return by.record(options, self.shelf)
+
+    def pick(self, question: str) -> Context | None:
+        """Return the context of a training question; `None` if the strategy adds none.
+
+        It is picked for the question without the instruction, as in serving.
+        """
+        pick = strategies.choose(
+            self.strategy, prompts.bare(question, self.layout),
+            shelf=self.shelf, seed=self.seed, member=MEMBER, options=self.options,
+        )  # fmt: skip
+        return pick.context(self.seed) if pick else None
 
 
 def compose(
@@ -34,7 +54,7 @@ def compose(
         DataError: `written` has no persona for a row, or one of another strategy.
     """
     for row in rows:
-        context = _picked(row, how) if written is None else _written(row, written, how)
+        context = how.pick(row.question) if written is None else _written(row, written, how)
         yield {
             **row.fields,
             "messages": prompts.compose(row.chat, context, how.layout),
@@ -42,14 +62,8 @@ def compose(
             "drawn": context.strategy if context else None,
             "persona": context.persona if context else None,
             "domain": context.domain if context else None,
+            "source": context.source if context else None,
         }
-
-
-def _picked(row: QuestionRow, how: ContextOptions) -> Context | None:
-    pick = strategies.choose(
-        how.strategy, row.question, shelf=how.shelf, seed=how.seed, member=MEMBER
-    )
-    return pick.context(how.seed) if pick else None
 
 
 def _written(row: QuestionRow, written: PersonaFile, how: ContextOptions) -> Context:

@@ -1,26 +1,18 @@
 """Training questions that a test set has: the same words, or thirteen of them in a row.
 
-The 13-gram rule is that of GPT-3 (*Language Models are Few-Shot Learners*, arXiv 2005.14165,
-appendix C). A question that is too short for it counts where all its words, five or more, stand in
-the other one in a row; a shorter one, such as "What is 2+2?", must be the whole of the other.
+`its.overlap` has the measure, and the comparison of two questions by it.
 """
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from its.overlap import GRAM, SHORTEST, grams, normal
+
 from ..errors import DataError
 from .raw import Bad, file_rows
 from .record import TestFile
-
-GRAM = 13
-SHORTEST = 5
-"""Words of a question that is looked for inside of others; shorter ones are compared whole."""
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +86,3 @@ class TestQuestions:
             raise DataError(f"--decontaminate {path}: has no rows, so it would leave nothing out")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         self.files.append(TestFile(path.name, len(rows), sha256))
-
-
-def normal(text: str) -> list[str]:
-    """Return the words of `text`: case, punctuation and forms of one character do not count."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
-
-
-def grams(words: Sequence[str], length: int = GRAM) -> list[str]:
-    """Return every run of `length` words."""
-    return [" ".join(words[i : i + length]) for i in range(len(words) - length + 1)]

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .decontaminate import normal
+from its.overlap import normal
+
 from .raw import digest
 
 SHOWN = 3

@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from its import prompts
+from its.overlap import normal
+from its.types import Layout
+
 from ..errors import DataError
-from .decontaminate import Overlap, TestQuestions, normal
+from .decontaminate import Overlap, TestQuestions
 from .examples import Columns, RowShape, TrainingExample, recognise
 from .raw import Bad, Fields, Raw, digest
 from .sets import FILTERS, Source
@@ -32,6 +36,8 @@ class RowSpec:
     seed: int
     skip_bad: bool
     held_out: int = 0
+    layout: Layout = field(default_factory=Layout)
+    """What every row gets; a row with a system text of its own that is another one is bad."""
 
 
 @dataclass(slots=True)
@@ -94,7 +100,13 @@ class _Pass:
             if isinstance(shape, Bad):
                 return shape
             self.shape = shape
-        return self.shape(fields)
+        found = self.shape(fields)
+        if isinstance(found, Bad) or not prompts.other_system(found.messages, self._wanted.layout):
+            return found
+        return Bad(
+            "has a system text of its own, and --system gives every row another; take it out of"
+            " the row, or leave --system out"
+        )
 
     def _bad(self, number: int, bad: Bad) -> None:
         reason = f"{self._raw.at(number)}: {bad.reason}"

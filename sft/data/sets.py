@@ -79,11 +79,19 @@ class Hyperparameters:
     beta2: float = 0.999
 
 
+BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
+"""The system text with which LIMO's authors train and evaluate (their repository's files)."""
+
 S1 = Hyperparameters(
     "s1: Simple test-time scaling (arXiv 2501.19393; train/sft.sh): 16 rows a step, 5 epochs",
     1e-5, 5, 16, 32_768, warmup=0.05, weight_decay=1e-4, beta2=0.95,
 )  # fmt: skip
 LIMO = Hyperparameters(
+    "LIMO: Less is More for Reasoning, as first published (arXiv 2502.03387v1): 32 rows a step,"
+    " 15 epochs, no warm-up",
+    5e-6, 15, 32, 16_384,
+)  # fmt: skip
+LIMO_V2 = Hyperparameters(
     "LIMO: Less is More for Reasoning (arXiv 2502.03387v3): 64 rows a step, 15 epochs, no warm-up",
     5e-6, 15, 64, 16_384,
 )  # fmt: skip
@@ -117,6 +125,8 @@ class TrainingSet:
     held_out: int = 50
     plain: bool = False
     """Its answers open no `<think>`."""
+    system: str | None = None
+    """The system text that its authors train with; `its-sft build --set` takes it over."""
 
     @property
     def trained(self) -> int:
@@ -139,11 +149,11 @@ SETS = {
     "limo": TrainingSet(
         # LIMO's solution holds the reasoning without marks around it.
         Source("limo", "GAIR/LIMO", 817, "Apache-2.0", Columns("question", "solution")),
-        None, 7_000, LIMO, plain=True,
+        None, 7_000, LIMO, plain=True, system=BOXED,
     ),
     "limo-v2": TrainingSet(
         Source("limo-v2", "GAIR/LIMO-v2", 800, "Apache-2.0", Columns("question", "solution")),
-        None, 7_000, LIMO, plain=True,
+        None, 7_000, LIMO_V2, plain=True, system=BOXED,
     ),
     "gsm8k-1k": TrainingSet(
         Source(

@@ -115,14 +115,15 @@ class Room:
 
     def __call__(self, example: TrainingExample) -> bool:
         """Tell whether `example` fits."""
-        bare = self._tokens.count(example.messages)
+        bare = self._tokens.count(prompts.compose(example.messages, None, self._layout))
         if bare + self._spare > self._most:
             return False
         if bare + self._longest + SLACK <= self._most:
             return True
-        return all(self._fits(example, text) for text in self._texts)
+        return all(self.fits(example, text) for text in self._texts)
 
-    def _fits(self, example: TrainingExample, text: str) -> bool:
+    def fits(self, example: TrainingExample, text: str) -> bool:
+        """Tell whether `example` fits with the context `text`."""
         context = Context(text, "", "", None, 0)
         chat = prompts.compose(example.messages, context, self._layout)
         return self._tokens.count(chat) <= self._most

@@ -7,28 +7,54 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from its import manifest
-from its.manifest import CoDesign, Manifest, ManifestError, Train
+from its.manifest import CoDesign, Manifest, ManifestError, Test, Train
+from its.sampling import recommended
+from its.types import Placement
 
 from ..data import record as records
 from ..data.record import DatasetRecord
 from ..errors import DataError, TrainingError
 
 
+class Sampled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`input_time.test:` of a training file; null leaves a value to the engine."""
+
+    temperature: Annotated[float, msgspec.Meta(ge=0)] | msgspec.UnsetType | None = msgspec.UNSET
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | msgspec.UnsetType | None = msgspec.UNSET
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType | None = msgspec.UNSET
+    thinking: bool | msgspec.UnsetType | None = msgspec.UNSET
+
+
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The block `input_time:` of a training file: what its data must be.
 
     `batch` is the number of rows a step that the file was written for; without it, any will do.
+    So it is with `system` and `instruction`: where the file is silent, the data may have any.
+    `test` is how to ask the checkpoint, where it is not as the base's makers recommend.
     """
 
     strategy: manifest.StrategyName
     placement: str = "before"
     test_strategy: manifest.StrategyName | None = None
     batch: int | None = None
+    system: str | msgspec.UnsetType | None = msgspec.UNSET
+    instruction: str | msgspec.UnsetType | None = msgspec.UNSET
+    instruction_placement: Placement | msgspec.UnsetType = msgspec.UNSET
+    test: Sampled = Sampled()
+
+    def asked(self, base_model: str) -> Test:
+        """Return how the checkpoint is to be asked."""
+        said = msgspec.structs.asdict(self.test)
+        return msgspec.structs.replace(
+            recommended(base_model),
+            strategy=self.test_strategy or self.strategy,
+            **{name: value for name, value in said.items() if value is not msgspec.UNSET},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +87,11 @@ def declared(block: Mapping[str, Any] | None) -> Declared:
         found = msgspec.convert(dict(block), Declared)
     except msgspec.ValidationError as error:
         raise TrainingError(f"input_time: {error}") from error
-    stages = Manifest(manifest.SCHEMA, "", Train(found.strategy))
     asked = found.test_strategy or found.strategy
+    try:
+        stages = Manifest(manifest.SCHEMA, "", Train(found.strategy), Test(asked))
+    except ValueError as error:
+        raise TrainingError(f"input_time: {error}") from error
     if manifest.check(stages, asked) is not CoDesign.VERIFIED:
         raise TrainingError(
             f"input_time: trained with `{found.strategy}` and asked with `{asked}`: a context"
@@ -129,20 +158,30 @@ def checked_data(data: Path, wanted: Declared) -> DatasetRecord:
     """
     folder = data.parent
     record = records.read(folder)
-    for name, said, was in (
-        ("strategy", wanted.strategy, record.train.strategy),
-        ("placement", wanted.placement, record.train.placement),
-    ):
-        if said != was:
+    for name in ("strategy", "placement", "system", "instruction", "instruction_placement"):
+        said, was = getattr(wanted, name), getattr(record.train, name)
+        if said is not msgspec.UNSET and said != was:
             raise TrainingError(
-                f"input_time: {name} is `{said}`, and {folder} was built with `{was}`; train on"
-                f" the data that is meant, or say {name}: {was}"
+                f"input_time: {name} is {_shown(said)}, and {folder} was built with {_shown(was)};"
+                f" train on the data that is meant, or say {name}: {_yaml(was)}"
             )
     assert record.train.dataset is not None
     _check_file(data, record.train.dataset.sha256)
     if (folder / records.HELD_OUT).exists():
         _check_file(folder / records.HELD_OUT, record.held_out_sha256)
     return record
+
+
+def _shown(value: str | None) -> str:
+    return "none" if value is None else f"`{value}`"
+
+
+def _yaml(value: str | None) -> str:
+    """Return a value as it is written in the file."""
+    if value is None or value.isidentifier():
+        return value or "null"
+    quoted = value.replace("'", "''")
+    return f"'{quoted}'"
 
 
 def _check_file(path: Path, sha256: str | None) -> None:
@@ -182,6 +221,9 @@ def _identities(before: Manifest, after: Manifest) -> Iterator[tuple[str, Any, A
     begun, now = before.train, after.train
     yield "strategy", begun.strategy, now.strategy
     yield "placement", begun.placement, now.placement
+    yield "the system text", begun.system, now.system
+    yield "the instruction", begun.instruction, now.instruction
+    yield "its placement", begun.instruction_placement, now.instruction_placement
     yield "batch", begun.batch, now.batch
     was, new = begun.dataset, now.dataset
     yield "the data (rows)", was and was.rows_trained, new and new.rows_trained

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from transformers import TrainerCallback
 
 from its import manifest
-from its.manifest import Manifest, Test, Train
+from its.manifest import Manifest, Train
 
 from ..errors import TrainingError
 from . import codesign, fingerprint, proof, seen
@@ -141,8 +141,8 @@ class InputTimePlugin(BasePlugin):  # type: ignore[misc]  # axolotl is not insta
             eval_loss=self.losses.get("eval_loss"),
         )
         wanted = codesign.declared(cfg.get("input_time"))
-        test = Test(wanted.test_strategy or wanted.strategy)
-        return Manifest(manifest.SCHEMA, str(cfg["base_model"]), train, test)
+        base = str(cfg["base_model"])
+        return Manifest(manifest.SCHEMA, base, train, wanted.asked(base))
 
     def check_held(self, cfg: Any, rows: Any) -> None:
         """Compare what the trainer holds with what was proved before the model was loaded.

@@ -54,5 +54,6 @@ def _template():  # type: ignore[no-untyped-def]  # jinja2 is an extra
     )
     environment.filters["commas"] = "{:,.0f}".format
     environment.filters["rate"] = lambda rate: f"{rate:.1e}".replace("e-0", "e-")
+    environment.filters["quoted"] = lambda text: "'" + text.replace("'", "''") + "'"
     environment.filters["gb"] = lambda size: f"{size / 1e9:,.0f} GB"
     return environment.from_string((files(__package__) / "recipe.yml.jinja").read_text("utf-8"))

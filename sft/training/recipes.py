@@ -9,8 +9,12 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
-from its.strategies import LETTERS, STRATEGIES
+import msgspec
+
+from its.sampling import recommended
+from its.strategies import PAPER, STRATEGIES
 
 from ..data.sets import SETS, Hyperparameters, TrainingSet
 from ..errors import TrainingError
@@ -134,7 +138,7 @@ class Recipe:
     @property
     def letter(self) -> str:
         """The strategy's letter in the paper, or its name."""
-        return LETTERS.get(self.strategy, self.strategy)
+        return STRATEGIES[self.strategy].letter
 
     @property
     def data(self) -> str:
@@ -149,6 +153,17 @@ class Recipe:
         """
         opens = self.base.template == "deepseek_r1"
         return f"{self.base.template}_plain" if opens and self.set.plain else self.base.template
+
+    @property
+    def test(self) -> dict[str, Any]:
+        """How to ask the checkpoint: as the base's makers recommend, where that is known.
+
+        After training on answers that open no `<think>`, there is no thinking to ask for.
+        """
+        known = msgspec.structs.asdict(recommended(self.base.repo))
+        if self.set.plain and known["thinking"]:
+            known["thinking"] = False
+        return {name: value for name, value in known.items() if value is not None}
 
     @property
     def accumulation(self) -> int:
@@ -177,13 +192,14 @@ class Recipe:
 def recipes() -> Iterator[Recipe]:
     """Yield the recipes whose files are kept in `sft/`."""
     for base in ("qwen2.5-32b-instruct", "r1-distill-qwen-32b"):
-        for strategy in LETTERS:
+        for strategy in PAPER:
             yield Recipe(base, "ot-1k", strategy)
     yield Recipe("qwen2.5-32b-instruct", "ot-1k", "mixed")
     yield Recipe("qwen2.5-32b-instruct", "ot-1k", "random", "16gpu")
     yield Recipe("qwen2.5-32b-instruct", "ot-1k", "random", "qlora")
     yield Recipe("qwen2.5-32b-instruct", "ot-15k", "random")
     yield Recipe("qwen2.5-32b-instruct", "limo", "random")
+    yield Recipe("qwen2.5-32b-instruct", "limo-v2", "random")
     yield Recipe("qwen3-8b", "ot-1k", "random")
     yield Recipe("qwen2.5-7b-instruct", "ot-1k", "random", "lora")
     yield Recipe("r1-distill-qwen-1.5b", "ot-1k", "random")
@@ -211,7 +227,7 @@ def named(name: str) -> Recipe:
         raise TrainingError(
             f"no recipe {name!r}. A name is BASE-SET-STRATEGY or BASE-SET-STRATEGY-VARIANT, as in"
             f" {', '.join(near)}. BASE: {', '.join(BASES)}. SET: {', '.join(SETS)}. STRATEGY:"
-            f" {', '.join(LETTERS.get(each, each) for each in STRATEGIES)}. VARIANT:"
+            f" {', '.join(each.letter for each in STRATEGIES.values())}. VARIANT:"
             f" {', '.join(VARIANTS[1:])}"
         )
     return found

@@ -34,7 +34,7 @@ class WrittenPersona(msgspec.Struct, frozen=True, omit_defaults=True):
     asked: str
     strategy: str
     source: str
-    domain: str
+    domain: str | None
     persona: str
     model: str
     prompt_sha256: str
@@ -65,7 +65,8 @@ class PersonaFile:
                     written = _decoded(line, path, number)
                     self._offsets[written.question_sha256] = offset
                     self.models.add(written.model)
-                    self.prompts.add(written.prompt_sha256)
+                    if written.prompt_sha256:
+                        self.prompts.add(written.prompt_sha256)
                     offset += len(line)
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error

@@ -15,10 +15,10 @@ import httpx
 import msgspec
 
 from its import seeds, strategies
-from its.personas.generate import Ask, Reply, reply, write
+from its.personas.generate import AskWriter, WriterReply, Written, reply, write
 from its.personas.prompts import load
 from its.personas.twins import Twins
-from its.strategies import Pick, Shelf
+from its.strategies import Options, Shelf
 from its.types import Message
 
 from ..errors import DataError
@@ -65,17 +65,18 @@ class WritingJob:
     seed: int
     shelf: Shelf
     engine: PersonaEngine
+    options: Options | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
         """Return what two runs must share to go on with each other's work."""
-        mix = dict(self.shelf.mix) if self.strategy == "mixed" else None
-        names = strategies.MIXABLE if mix else [self.strategy]
-        prompts = {name: load(name).sha256 for name in names}
+        by = strategies.get(self.strategy)
+        options = by.record(self.options or by.read({}), self.shelf)
+        prompts = {name: load(name).sha256 for name in by.prompts}
         return {
-            "strategy": self.strategy, "seed": self.seed, "mix": mix, "model": self.engine.model,
-            "sampling": dict(self.engine.sampling), "prompts": prompts,
-            "bank": self.shelf.bank.sha256,
+            "strategy": self.strategy, "seed": self.seed, "options": options,
+            "model": self.engine.model, "sampling": dict(self.engine.sampling),
+            "prompts": prompts, "bank": self.shelf.bank.sha256,
         }  # fmt: skip
 
 
@@ -98,7 +99,7 @@ class Summary:
         self.tokens += written.tokens
         for fault in written.faults:
             self.faults[fault] = self.faults.get(fault, 0) + 1
-        if written.source == "bank":
+        if written.source != "generate":
             self.bank += 1
         elif written.faults:
             self.later += 1
@@ -117,9 +118,9 @@ class Failed:
 class EngineClient:
     """Asks an OpenAI-compatible server; tells `pace` what it can bear."""
 
-    def __init__(self, client: httpx.AsyncClient, job: WritingJob, pace: Pace) -> None:
+    def __init__(self, client: httpx.AsyncClient, engine: PersonaEngine, pace: Pace) -> None:
         self._client, self._pace = client, pace
-        self._fixed = {"model": job.engine.model, **job.engine.sampling}
+        self._fixed = {"model": engine.model, **engine.sampling}
 
     async def require_there(self) -> None:
         """Connect once, before anything is asked; whatever the engine answers will do.
@@ -135,7 +136,7 @@ class EngineClient:
         except httpx.TransportError:
             return  # it is there, and busy; the first question will tell
 
-    async def ask(self, messages: Sequence[Message], seed: int) -> Reply:
+    async def ask(self, messages: Sequence[Message], seed: int) -> WriterReply:
         """Return one reply, tried again while the engine is busy or away.
 
         Raises:
@@ -210,24 +211,30 @@ def _todo(rows: Path, journal: Journal) -> Iterator[QuestionRow]:
 
 
 async def _one(
-    row: QuestionRow, job: WritingJob, job_sha256: str, ask: Ask, twins: Twins
+    row: QuestionRow, job: WritingJob, job_sha256: str, ask: AskWriter, twins: Twins
 ) -> WrittenPersona:
-    pick, prompt, domain = _pick(job, row.question)
-    seed = seeds.derive("persona", job.seed, MEMBER)
-    bank = job.shelf.bank
-    written = await write(
-        prompt, row.question, bank.domain(domain), ask=ask, seed=seed, twins=twins
-    )
+    pick = strategies.choose(
+        job.strategy, row.question,
+        shelf=job.shelf, seed=job.seed, member=MEMBER, options=job.options,
+    )  # fmt: skip
+    assert pick is not None, "a strategy with prompts has contexts"
+    written = Written(None, (), {"total_tokens": 0})
+    if pick.prompt is not None:
+        seed = seeds.derive("persona", job.seed, MEMBER)
+        domain = job.shelf.bank.domain(pick.domain) if pick.domain else None
+        # Conditions of like questions are alike, and each belongs to its own question.
+        others = twins if domain else None
+        written = await write(pick.prompt, row.question, domain, ask=ask, seed=seed, twins=others)
     return WrittenPersona(
         row=row.number,
         question_sha256=row.question_sha256,
         asked=job.strategy,
         strategy=pick.strategy,
-        source="generate" if written.persona else "bank",
-        domain=domain,
+        source="generate" if written.persona else pick.source,
+        domain=pick.domain,
         persona=written.persona or pick.text,
         model=job.engine.model,
-        prompt_sha256=load(prompt).sha256,
+        prompt_sha256=load(pick.prompt).sha256 if pick.prompt else "",
         faults=list(written.faults),
         tokens=written.usage["total_tokens"],
         job=job_sha256,
@@ -240,18 +247,11 @@ def check_writable(job: WritingJob) -> None:
     Raises:
         DataError: it does not.
     """
-    _pick(job, "?")
-
-
-def _pick(job: WritingJob, question: str) -> tuple[Pick, str, str]:
-    """Return what the bank would give to a question, and the prompt and domain to write it by."""
-    pick = strategies.choose(job.strategy, question, shelf=job.shelf, seed=job.seed, member=MEMBER)
-    if pick is None or pick.prompt is None or pick.domain is None:
+    if not strategies.get(job.strategy).prompts:
         raise DataError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
-    return pick, pick.prompt, pick.domain
 
 
-def _reply(raw: bytes) -> Reply:
+def _reply(raw: bytes) -> WriterReply:
     try:
         return reply(raw)
     except ValueError as error:

@@ -76,7 +76,7 @@ async def _ask_all(
     async with httpx.AsyncClient(
         base_url=server.url, headers=headers, limits=limits, timeout=CALL_SECONDS, trust_env=False
     ) as client:
-        engine = EngineClient(client, job, pace)
+        engine = EngineClient(client, job.engine, pace)
         await engine.require_there()
         with _bar(total, before, pace) as on_row:
             return await run(job, file, journal, engine, pace, on_row)

@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from proxy.contexts.store import RedisStore, Stored
+from proxy.contexts.store import RedisStore, StoredPersona
 from tests.bench.loopback import WAITS_SECONDS
 from tests.bench.proxy import KEY, MEMBER, PANEL, cpu_ms, load, process, rss_mb
 
@@ -102,7 +102,7 @@ async def _filled(url: str) -> float:
     client, store = Redis.from_url(url), RedisStore(url)
     before = (await client.info("memory"))["used_memory"]
     for number in range(PERSONAS):
-        await store.keep(f"{number:064x}", Stored(PERSONA, "generate", "engineering"), None)
+        await store.keep(f"{number:064x}", StoredPersona(PERSONA, "generate", "engineering"), None)
     after = (await client.info("memory"))["used_memory"]
     await store.close()
     await client.aclose()

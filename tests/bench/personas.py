@@ -7,6 +7,7 @@ asked by a bare loop of 128 calls at once, then by the command, which must find 
 
 import asyncio
 import json
+import random
 import shutil
 import socket
 import statistics
@@ -24,11 +25,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from its.personas.bank import load
-from its.strategies import EVEN, Shelf
+from its.strategies import Options, Shelf
 from its.types import Layout
 from proxy.config.settings import Member, StoreSettings
 from proxy.contexts.personas import ContextChooser
-from proxy.contexts.store import Stored, open_store
+from proxy.contexts.store import StoredPersona, open_store
 from proxy.telemetry.metrics import Metrics
 from tests.scripted import completion
 
@@ -42,7 +43,7 @@ async def in_memory() -> float:
     """Return the CPU of a context that is in memory, in ms."""
     from its.manifest import CoDesign
 
-    member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), EVEN,
+    member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), Options(),
                     CoDesign.UNVERIFIED)  # fmt: skip
     contexts = ContextChooser(Shelf(load()), 0, None, Metrics())
     await contexts.ask(member, "How many?")
@@ -56,7 +57,9 @@ async def in_store(url: str) -> tuple[float, float]:
     """Return p50 and p99 of a hit, in ms, one at a time."""
     store = open_store(StoreSettings(url, 10_000))
     for i in range(1000):
-        await store.keep(f"{i:064x}", Stored("You cook for a mountain hut.", "generate", "x"), None)
+        await store.keep(
+            f"{i:064x}", StoredPersona("You cook for a mountain hut.", "generate", "x"), None
+        )
     took = []
     for i in range(HITS):
         began = time.perf_counter()
@@ -97,9 +100,11 @@ def serve(port: int) -> None:
     async def chat(request: Request) -> Response:
         body = await request.json()
         domain = body["messages"][-1]["content"].rpartition("field of ")[2].partition(". ")[0]
+        rng = random.Random(body.get("seed"))
+        names = " and ".join("".join(rng.choices("abcdefgh", k=6)) for _ in range(3))
         async with slots:
             await asyncio.sleep(SECONDS)
-        return JSONResponse(completion(f"You live for {domain} by the sea and tell all who ask."))
+        return JSONResponse(completion(f"You live for {domain} by the sea and tell {names} of it."))
 
     app = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
     uvicorn.run(app, port=port, log_level="critical")

@@ -56,7 +56,14 @@ def run(tmp_path: Path) -> Path:
 def test_help_and_grade_load_nothing_heavy(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text(json.dumps({"expected": "1/2", "candidate": "0.5", "equal": True}) + "\n")
-    for args in (("--help",), ("run", "--help"), ("grade", file), ("grade", file, "--json")):
+    replaying = [(name, "--help") for name in ("replay", "frontier", "search")]
+    for args in (
+        ("--help",),
+        ("run", "--help"),
+        *replaying,
+        ("grade", file),
+        ("grade", file, "--json"),
+    ):
         loaded, _ = watched(*args)
         assert not loaded & {*HEAVY, "numpy"}, args
 

@@ -1,7 +1,6 @@
 """Nothing that a model writes raises: it abstains, or stays undecided, and is counted."""
 
 import logging
-import os
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -18,6 +17,7 @@ from its.answers.equality import compare as comparing
 from its.answers.faults import FAULTS
 from its.methods import Call, Reply
 from its.methods.votes import vote
+from tests.conftest import longer
 
 BEYOND = [
     r"\prod_{k=1}^{1000} k^{k}",
@@ -161,13 +161,14 @@ SAMPLES = st.builds(
     st.sampled_from([(1, 1), (0, 0), (2, 2)]),
 )
 HOSTILE = settings(
-    max_examples=int(os.environ.get("ITS_HOSTILE", "200")),
+    max_examples=longer(200, 3000),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 
 
 @given(st.lists(TEXT, min_size=2, max_size=4), st.lists(SAMPLES | st.sampled_from(Unread)))
+@pytest.mark.long
 @HOSTILE
 def test_no_text_and_no_value_raises(texts: list[str], values: list[Sample | Unread]) -> None:
     def judge(text: str) -> Sample | Unread:
@@ -186,6 +187,7 @@ def test_no_text_and_no_value_raises(texts: list[str], values: list[Sample | Unr
 
 
 @given(TEXT, TEXT)
+@pytest.mark.long
 @HOSTILE
 def test_no_text_raises_with_real_graders(workers: Workers, one: str, two: str) -> None:
     cluster(

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema_rs
@@ -16,10 +18,12 @@ from its.manifest import (
     Test,
     Train,
     check,
+    other_version,
     read,
     schema,
     write,
 )
+from its.strategies import get
 from its.types import Layout
 from tests.conftest import ROOT
 
@@ -66,7 +70,7 @@ def test_the_test_strategy_defaults_to_the_trained_one(tmp_path: Path) -> None:
         ("{", "is no co-design manifest"),
         ("[]", "is no co-design manifest"),
         ('{"schema": 2, "base_model": "b"}', "missing required field `train`"),
-        ('{"schema": 2, "base_model": "b", "train": {"strategy": "x"}}', "Invalid enum value 'x'"),
+        ('{"schema": 2, "base_model": "b", "train": {"strategy": "x"}}', "Unknown strategy 'x'"),
         ('{"schema": 9, "base_model": "b", "train": {"strategy": "none"}}', "schema: is 9"),
     ],
 )
@@ -146,15 +150,15 @@ def test_what_is_wrong_names_its_key(tmp_path: Path) -> None:
     ("mix", "told"),
     [
         ({"none": 1}, "no 'none' in a mix"),
-        ({"similar": "much"}, "must be shares by strategy"),
-        (["similar"], "must be shares by strategy"),
+        ({"similar": "much"}, "Expected `float`, got `str`"),
+        (["similar"], "Option 'mix' of the strategy 'mixed': Expected `object`, got `array`"),
     ],
 )
 def test_a_wrong_mix_is_refused(tmp_path: Path, mix: object, told: str) -> None:
     train = {"strategy": "mixed", "strategy_options": {"mix": mix}}
     path = tmp_path / "input_time.json"
     path.write_text(json.dumps({"schema": 2, "base_model": "b", "train": train}))
-    with pytest.raises(ManifestError, match=r"strategy_options.mix") as raised:
+    with pytest.raises(ManifestError, match=r"train: strategy_options: Option") as raised:
         read(path)
     assert told in str(raised.value)
 
@@ -184,4 +188,60 @@ def test_the_smallest_manifest_has_every_other_field(tmp_path: Path) -> None:
     path.write_text('{"schema": 2, "base_model": "b", "train": {"strategy": "none"}}')
     known = read(path)
     assert known == Manifest(2, "b", Train("none"), Test())
-    assert (known.train.system, known.train.instruction, known.train.mix) == (None, None, None)
+    assert (known.train.system, known.train.instruction) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        (
+            {"strategy": "simlar"},
+            "train: Unknown strategy 'simlar'. Did you mean 'similar'? Available: none, similar,",
+        ),
+        (
+            {"strategy": "noise", "strategy_options": {"sentence": 2}},
+            "Unknown option 'sentence' of the strategy 'noise'. Did you mean 'sentences'?",
+        ),
+    ],
+)
+def test_a_wrong_name_is_told_with_the_nearest(
+    tmp_path: Path, train: dict[str, object], told: str
+) -> None:
+    path = tmp_path / "input_time.json"
+    path.write_text(json.dumps({"schema": 2, "base_model": "b", "train": train}))
+    with pytest.raises(ManifestError) as raised:
+        read(path)
+    assert told in str(raised.value)
+
+
+def test_the_test_strategy_is_checked_too(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"test: Unknown strategy 'randm'. Did you mean"):
+        read(write_text(tmp_path, "random", test={"strategy": "randm"}))
+
+
+def test_options_come_back_typed_and_without_the_hashes_of_files(tmp_path: Path) -> None:
+    options = {"each": 3, "longest": None, "notes_sha256": "a" * 64}
+    train = {"strategy": "retrieved", "strategy_options": options}
+    kept = read(write_text(tmp_path, "retrieved", train=train)).train.options
+    assert kept == get("retrieved").read({"each": 3})
+
+
+def test_a_manifest_loads_no_ranker() -> None:
+    """It is read by commands that only look; numpy and a ranker took most of a second."""
+    program = (
+        "import sys, its.manifest;"
+        "heavy = {'numpy', 'scipy', 'bm25s', 'jax'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_another_version_of_the_strategy_is_told() -> None:
+    assert other_version(Manifest(2, "b", Train("similar", strategy_version=2))) is None
+    assert other_version(Manifest(2, "b", Train("random"))) is None
+    told = other_version(Manifest(2, "b", Train("similar")))
+    assert told
+    assert "version 1 of the strategy 'similar', and this is version 2" in told

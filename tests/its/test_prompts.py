@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from its.prompts import compose, opening, question
+from its.prompts import bare, compose, compose_text, opening, other_system, question
 from its.types import Context, Layout
 
 CONTEXT = Context(
@@ -56,11 +56,11 @@ def test_only_the_opening_users_text_changes(chat: list[Any], layout: Layout) ->
     ]
     new, old = dict(composed[at]), dict(chat[at])
     assert list(new) == list(old)
-    assert bare(new.pop("content"), layout) == with_a_text(old.pop("content"), layout)
+    assert stripped(new.pop("content"), layout) == with_a_text(old.pop("content"), layout)
     assert new == old
 
 
-def bare(content: Any, layout: Layout) -> Any:
+def stripped(content: Any, layout: Layout) -> Any:
     """Take the context away again: it stands exactly once, in the right part."""
     if isinstance(content, str):
         return without(content, layout)
@@ -112,3 +112,111 @@ def test_parts_around_an_image() -> None:
         image,
     ]
     assert question(only_image) == ""
+
+
+SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
+SAY = "Put the answer into \\boxed{}."
+LAYOUTS = [
+    Layout(place, "\n\n", None, SAY, said)
+    for place in ("before", "after")
+    for said in ("before", "after")
+]
+
+
+def user(content: Any) -> list[Any]:
+    return [{"role": "user", "content": content}]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_instruction_joins_the_question_and_the_context_stands_beside_both(
+    layout: Layout,
+) -> None:
+    asked = f"{SAY}\n\n2+2?" if layout.instruction_placement == "before" else f"2+2?\n\n{SAY}"
+    persona = CONTEXT.persona
+    whole = f"{persona}\n\n{asked}" if layout.placement == "before" else f"{asked}\n\n{persona}"
+    assert compose(user("2+2?"), None, layout) == user(asked)
+    assert compose(user("2+2?"), CONTEXT, layout) == user(whole)
+    assert compose_text("2+2?", CONTEXT, layout) == whole
+
+
+@given(texts, st.sampled_from(LAYOUTS))
+def test_an_instruction_is_added_once(text: str, layout: Layout) -> None:
+    once = compose_text(text, None, layout)
+    assert compose_text(once, None, layout) == once
+    assert once.count(SAY) == 1
+    if text:
+        assert bare(once, layout) == text, "contexts are picked for the question itself"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("client", [f"2+2? {SAY}", f"2+2?\n{SAY}\n", f"{SAY} 2+2?"])
+def test_a_clients_own_instruction_is_joined_as_in_training(layout: Layout, client: str) -> None:
+    assert compose_text(client, None, layout) == compose_text("2+2?", None, layout)
+    assert bare(client, layout) == "2+2?"
+
+
+@pytest.mark.parametrize("text", [SAY, f"Q? {SAY} In French."])
+def test_an_instruction_within_the_text_stays_where_it_is(text: str) -> None:
+    for layout in LAYOUTS:
+        assert compose_text(text, None, layout) == text
+        parts = [{"type": "text", "text": f"Q? {SAY} In French."}]
+        assert compose(user(parts), None, layout) == user(parts)
+
+
+def test_instructions_among_parts() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:,"}}
+    a, b = {"type": "text", "text": "a"}, {"type": "text", "text": "b"}
+    first, _, _, last = LAYOUTS
+    assert compose(user([a, image, b]), CONTEXT, last)[0]["content"][-1]["text"] == (
+        f"b\n\n{SAY}\n\n{CONTEXT.persona}"
+    )
+    assert compose(user([a, image, b]), CONTEXT, first)[0]["content"][0]["text"] == (
+        f"{CONTEXT.persona}\n\n{SAY}\n\na"
+    )
+    own = [a, image, {"type": "text", "text": SAY}]
+    assert compose(user(own), None, last) == compose(user([a, image]), None, last)
+    assert bare(question(user(own)) or "", last) == "a"
+    assert compose(user([image]), None, last)[0]["content"] == [
+        image, {"type": "text", "text": f"\n\n{SAY}"},
+    ]  # fmt: skip
+    assert len(compose(user([image]), CONTEXT, last)[0]["content"]) == 2
+
+
+def test_the_system_text_stands_first_unless_it_is_there() -> None:
+    layout = Layout(system=SYSTEM)
+    chat = user("2+2?")
+    ours = {"role": "system", "content": SYSTEM}
+    assert compose(chat, None, layout) == [ours, *chat]
+    for said in (
+        ours,
+        {"role": "developer", "content": SYSTEM},
+        {"role": "system", "content": [{"type": "text", "text": f"{SYSTEM}\n"}]},
+    ):
+        assert compose([said, *chat], None, layout) == [ours, *chat]
+        assert not other_system([said, *chat], layout)
+    assert compose([{**ours, "name": "x"}, *chat], None, layout)[0]["name"] == "x"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [{"role": "system", "content": "Be brief."}, *user("2+2?")],
+        [{"role": "system", "content": ""}, *user("2+2?")],
+        [{"role": "developer", "content": "Be brief."}, *user("2+2?")],
+        [*user("2+2?"), {"role": "system", "content": SYSTEM}],
+        [{"role": "system", "content": SYSTEM}, *user("?"), {"role": "system", "content": "No."}],
+    ],
+)
+def test_another_system_text_is_seen_and_left_alone(said: list[Any]) -> None:
+    assert other_system(said, Layout(system=SYSTEM))
+    assert compose(said, None, Layout(system=SYSTEM)) is said
+    assert not other_system(said, Layout()), "a layout without one says nothing about it"
+
+
+def test_later_turns_keep_the_prefix_with_an_instruction() -> None:
+    layout = Layout("before", "\n\n", SYSTEM, SAY)
+    first = user("2+2?")
+    later = [*first, {"role": "assistant", "content": "4"}, *user(f"+1? {SAY}")]
+    composed = compose(later, CONTEXT, layout)
+    assert composed[:2] == compose(first, CONTEXT, layout)
+    assert composed[2:] == later[1:]

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import MEMBERS, command
+from tests.conftest import MEMBERS, command, process
 from tests.proxy.asking import serving
-from tests.scripted import Engine, says
+from tests.scripted import NO_TLS, Engine, says
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_serve_answers_and_ends_on_a_signal(config: Path, engine: Engine, sent: 
     engine.scripts["n"] = says("7")
     with serving(config) as (process, url):
         ask = {"model": "n", "messages": [{"role": "user", "content": "x"}]}
-        answer = httpx.post(f"{url}/chat/completions", json=ask, trust_env=False)
+        answer = httpx.post(f"{url}/chat/completions", json=ask, trust_env=False, verify=NO_TLS)
         assert answer.json()["choices"][0]["message"]["content"] == "7"
         process.send_signal(sent)
         _, said = process.communicate(timeout=10)
@@ -40,7 +40,7 @@ def test_a_taken_port_is_one_line(config: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        ended = command("proxy", "serve", "--config", config, "--port", port)
+        ended = process("proxy", "serve", "--config", config, "--port", port)
     assert ended.returncode == 1
     assert f"cannot listen on 127.0.0.1 port {port}" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -49,14 +49,14 @@ def test_a_taken_port_is_one_line(config: Path) -> None:
 @pytest.mark.parametrize("endpoint", ["http://[", "http://h:70000", "h:4318", "http://h h:4318"])
 def test_a_collector_that_has_no_address_is_one_line(config: Path, endpoint: str) -> None:
     env = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-    ended = command("proxy", "serve", "--config", config, "--port", "0", env=env)
+    ended = process("proxy", "serve", "--config", config, "--port", "0", env=env)
     assert ended.returncode == 2
     assert "its-proxy: OTEL_EXPORTER_OTLP_ENDPOINT " in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 def test_beyond_loopback_needs_a_key(config: Path) -> None:
-    ended = command("proxy", "serve", "--config", config, "--host", "0.0.0.0", "--port", "0")
+    ended = process("proxy", "serve", "--config", config, "--host", "0.0.0.0", "--port", "0")
     assert ended.returncode == 2
     assert f"{config}: keys: none, so only loopback is served" in ended.stderr
     config.write_text(config.read_text() + '[keys.a]\nsecret = "env:ITS_TEST_KEY"\n')
@@ -64,7 +64,7 @@ def test_beyond_loopback_needs_a_key(config: Path) -> None:
     try:
         with serving(config, "--host", "0.0.0.0") as (_, url):
             local = url.replace("0.0.0.0", "127.0.0.1")
-            assert httpx.get(f"{local}/models", trust_env=False).status_code == 401
+            assert httpx.get(f"{local}/models", trust_env=False, verify=NO_TLS).status_code == 401
     finally:
         del os.environ["ITS_TEST_KEY"]
 
@@ -111,6 +111,18 @@ def test_explain_shows_how_each_member_was_trained(config: Path) -> None:
     assert "allow_mismatch = true" in ended.stderr
 
 
+def test_explain_shows_what_else_is_added(config: Path) -> None:
+    train = {"strategy": "none", "system": "Think [hard].", "instruction": "Box it."}
+    manifest = {"schema": 2, "base_model": "b", "train": train, "test": {"temperature": 0.6}}
+    config.with_name("m.json").write_text(json.dumps(manifest))
+    member = '[members.m]\nengine = "e"\nmodel = "m"\nmanifest = "m.json"\ndefaults = true\n'
+    config.write_text(config.read_text() + member)
+    told = command("proxy", "check", "--config", config, "--explain").stdout
+    assert "m: adds the system text: Think [hard]." in told
+    assert "m: adds the instruction, after the question: Box it." in told
+    assert "m: adds sampling, where a request leaves it open: temperature 0.6" in told
+
+
 @pytest.mark.parametrize("action", ["check", "serve"])
 @pytest.mark.parametrize(
     ("text", "reason"), [("x = [", "is not TOML"), ("typo = 1", "unknown field `typo`")]
@@ -148,7 +160,7 @@ def test_bad_usage(args: list[str], code: int, reason: str) -> None:
 
 def test_a_file_that_is_no_model_ends_the_demo(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + b"\0" * 100)
-    ended = command("proxy", "demo", "--once", "--model", tmp_path / "broken.gguf")
+    ended = process("proxy", "demo", "--once", "--model", tmp_path / "broken.gguf")
     assert ended.returncode == 1
     assert "the proxy did not start" in ended.stderr
     assert "Traceback" not in ended.stdout

@@ -83,12 +83,13 @@ def served(engine: str, tmp_path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def proxied(engine: str, place: Path) -> Iterator[str]:
-    """Serve members n, s, u, r and the panel vote3 of one engine."""
+def proxied(engine: str, place: Path, more: str = "") -> Iterator[str]:
+    """Serve members n, s, u, r and the panel vote3 of one engine, and the tables `more`."""
     config = place / "panels.toml"
     text = MEMBERS.replace("{engine}", engine)
     for name in "nsur":
         text = text.replace(f'model = "{name}"', f'model = "{MODEL}"')
+    text += more.replace("{engine}", f'engine = "e"\nmodel = "{MODEL}"')
     config.write_text(text, "utf-8")
     with serving(create_app(load(config))) as url:
         yield f"{url}/v1"

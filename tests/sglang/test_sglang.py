@@ -13,6 +13,9 @@ import openai
 import pytest
 
 from its import manifest
+from its.strategies import STRATEGIES
+from sft.checkpoints.parity import compare_all
+from tests import trained
 from tests.conftest import command
 from tests.sglang.conftest import MODEL, proxied
 
@@ -112,9 +115,7 @@ def test_conformance(served: str, engine: str, sglang: str) -> None:
         (f"{engine}/v1", MODEL, LACKS | lost | {"unknown_model"}),
         (served, "n", LACKS | lost),
     ):
-        ended = command(
-            "proxy", "conformance", "--base-url", url, "--model", model, "--json", timeout=300
-        )
+        ended = command("proxy", "conformance", "--base-url", url, "--model", model, "--json")
         rows = [json.loads(line) for line in ended.stdout.splitlines()]
         missing = {row["name"]: row["remark"] for row in rows if not row["passed"]}
         assert set(missing) <= lacks, missing
@@ -230,9 +231,36 @@ def test_parity_with_training(direct: str, checkpoint: Path, tmp_path: Path) -> 
     data = tmp_path / "train.jsonl"
     data.write_text(made.stdout)
     where = ("--tokenizer", checkpoint, "--proxy", direct, "--model", "s")
-    ended = command("sft", "parity", "--data", data, *where, timeout=120)
+    ended = command("sft", "parity", "--data", data, *where)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "5 of 5 rows: the same tokens" in ended.stdout
+
+
+def test_parity_of_every_strategy_with_system_text_and_instruction(
+    sglang: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    """4 rows of each of the 12 strategies; all four placements occur."""
+    more = trained.write_all(tmp_path)
+    with proxied(sglang, tmp_path, more) as url:
+        for strategy in STRATEGIES:
+            data = tmp_path / strategy / "train.jsonl"
+            assert compare_all(data, str(checkpoint), url, f"m-{strategy}", 0, 0, None), strategy
+    print(f"{len(STRATEGIES)} strategies, {len(trained.ROWS)} rows each: the same tokens")
+
+
+def test_responses_take_the_system_text(sglang: str, tmp_path: Path) -> None:
+    """The engine counts the tokens of a chat's system message and of `instructions` alike."""
+    more = trained.write_all(tmp_path)
+    with (
+        proxied(sglang, tmp_path, more) as url,
+        openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=120) as client,
+    ):
+        asked: Any = {"model": "m-none", "temperature": 0}
+        chat = client.chat.completions.create(**asked, messages=SUM, max_tokens=4)
+        said = client.responses.create(**asked, input=SUM[0]["content"], max_output_tokens=4)
+    assert chat.usage is not None
+    assert said.usage is not None
+    assert said.usage.input_tokens == chat.usage.prompt_tokens
 
 
 def test_a_configuration_from_it(sglang: str, checkpoint: Path, tmp_path: Path) -> None:

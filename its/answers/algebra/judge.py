@@ -12,6 +12,8 @@ from decimal import Decimal, localcontext
 from enum import Enum
 from typing import TypeAlias
 
+from ...types import Answer
+
 DIGITS = 120
 """Decimal digits that a judge works with."""
 
@@ -84,6 +86,30 @@ class Watched:
             self.undecided.add(text)
             return True
         return False
+
+
+class Remembered:
+    """A judge for many votes over the same answers, which compares each pair of them once.
+
+    Each pair gets a judge of its own from `judges`, as a judge's patience is that of one vote: so
+    no comparison depends on those before it.
+    """
+
+    def __init__(self, judges: Callable[[], Judge]) -> None:
+        self._judges = judges
+        self._known: dict[tuple[Answer, Answer], Comparison] = {}
+
+    def __call__(self, text: str) -> Sample | Unread:
+        return self._judges()(text)
+
+    def recall(
+        self, a: Answer, b: Answer, compare: Callable[[Answer, Answer, Judge], Comparison]
+    ) -> Comparison:
+        """Return what `compare` says of `a` and `b`, or said of them before."""
+        found = self._known.get((a, b))
+        if found is None:
+            found = self._known[a, b] = compare(a, b, self._judges())
+        return found
 
 
 def agree(a: Sample, b: Sample) -> bool | None:

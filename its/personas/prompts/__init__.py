@@ -1,4 +1,4 @@
-"""The prompts by which a model writes a persona: our own, one file for each kind.
+"""The prompts by which a model writes a context: our own, one file for each kind.
 
 A file's hash is part of every stored persona's key and of a checkpoint's manifest: a changed
 prompt is another prompt.
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from random import Random
+from typing import Literal
 
 import msgspec
 
@@ -31,6 +32,7 @@ _FORMULA = re.compile(
     r"|\$(?![^$]*[a-z]{3} [a-z]{2})[^$]+\$",  # two words in a row are prose between two prices
     re.DOTALL,
 )
+_TAG = re.compile(r"<\s*/?\s*question\s*>?", re.IGNORECASE)
 _OPENINGS = ("$$", r"\[", r"\(", "[asy]")
 _NUMBER = re.compile(r"[$€£]?\d[\d.,:/\u2044]*(?<![.,:/])(?:\s?%|[a-z]+)?")
 _SIGNS = re.compile(
@@ -42,7 +44,7 @@ So nothing in a question can close the tag that it stands in, or begin another t
 
 
 class Example(msgspec.Struct, frozen=True):
-    """A person as we would write them."""
+    """A person, or a list of conditions, as we would write them."""
 
     persona: str
     domain: str = ""
@@ -52,14 +54,18 @@ class Example(msgspec.Struct, frozen=True):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """What a model is asked for, and two answers that we would like."""
+    """What a model is asked for, and two answers that we would like.
+
+    `kind` decides how a text is tidied and which rules it is held to.
+    """
 
     version: int
     system: str
     ask: str
-    details: Sequence[str]
-    places: Sequence[str]
     examples: Sequence[Example]
+    details: Sequence[str] = ()
+    places: Sequence[str] = ()
+    kind: Literal["persona", "conditions"] = "persona"
     sha256: str = ""
 
     @property
@@ -67,8 +73,9 @@ class Prompt(msgspec.Struct, frozen=True):
         return "{{question}}" in self.ask
 
     def vary(self, rng: Random) -> Mapping[str, str]:
-        """Draw what one person is to have: a `detail` and a `place`."""
-        return {"detail": rng.choice(self.details), "place": rng.choice(self.places)}
+        """Draw what one person is to have: a `detail` and a `place`, where the prompt has some."""
+        lists = {"detail": self.details, "place": self.places}
+        return {name: rng.choice(values) for name, values in lists.items() if values}
 
     def messages(self, question: str, domain: str, drawn: Mapping[str, str]) -> list[Message]:
         """Return the chat that asks for a person of `domain` with what `vary` has `drawn`."""
@@ -76,20 +83,22 @@ class Prompt(msgspec.Struct, frozen=True):
         for example in self.examples:
             theirs = {"detail": example.detail, "place": example.place}
             asked = self._asked(example.question, example.domain, theirs)
-            chat += [asked, {"role": "assistant", "content": example.persona}]
+            chat += [asked, {"role": "assistant", "content": example.persona.strip()}]
         return [*chat, self._asked(question, domain, drawn)]
 
     def _asked(self, question: str, domain: str, drawn: Mapping[str, str]) -> Message:
         text = self.ask.strip().replace("{{domain}}", domain)
         for name, value in drawn.items():
             text = text.replace("{{" + name + "}}", value)
+        shown = redact(question) if self.kind == "persona" else question[:LONGEST_SHOWN]
+        shown = _TAG.sub(" ", shown)  # a question must not end its own tag
         # Last: a question may itself hold what looks like a place to fill.
-        return {"role": "user", "content": text.replace("{{question}}", redact(question))}
+        return {"role": "user", "content": text.replace("{{question}}", shown)}
 
 
 @cache
 def load(name: str) -> Prompt:
-    """Read the prompt `name`: `similar`, `unsimilar` or `random`."""
+    """Read the prompt `name`: the name of its file."""
     raw = (files(__package__) / f"{name}.toml").read_bytes()
     prompt = msgspec.convert(tomllib.loads(raw.decode()), Prompt)
     return msgspec.structs.replace(prompt, sha256=hashlib.sha256(raw).hexdigest())

@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import Response
 
 from eval.asking.call import ChatReply
-from tests.eval.harness import its_eval_run, rows, run_args
+from tests.eval.harness import its_eval, its_eval_run, rows, run_args
 from tests.scripted import (
     Body,
     Engine,
@@ -69,6 +69,50 @@ def test_answers_are_streamed_and_all_of_them_is_kept(
     about = json.loads((tmp_path / "out" / "run.json").read_text())
     assert about["versions"]["openai"]
     assert about["command"].startswith("/") or "eval" in about["command"]
+
+
+def test_log_probabilities_and_how_it_was_asked_are_kept(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    """Of every token that came: some events have several, some none, and some tokens no number."""
+    tokens = [
+        {"token": "3", "logprob": -0.5, "top_logprobs": [{"logprob": -0.5}, {"logprob": -3.5}]},
+        {"token": "!", "logprob": -1.5, "top_logprobs": [{"logprob": -1.5}, {"logprob": None}]},
+        {"token": "?", "logprob": None, "top_logprobs": []},
+    ]
+    engine.scripts["m"] = streams(
+        [
+            chunk(delta={"content": "\\boxed{3"}, logprobs={"content": tokens[:1]}),
+            chunk(delta={"content": "}"}, logprobs={"content": tokens[1:]}),
+            chunk(finish_reason="stop", logprobs=None),
+            b"data: [DONE]\n\n",
+        ]
+    )
+    args = run_args(tmp_path, engine_url)
+    assert its_eval_run(*args, "--logprobs", 2, "--temperature", 0.7).returncode == 0
+    body = engine.bodies("m")[0]
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 2)
+    found = rows(tmp_path / "out")
+    assert [row["logprobs"] for row in found] == [{"mean": -1.0, "tail": 1.75, "worst": 1.75}] * 3
+    assert {row["temperature"] for row in found} == {0.7}
+    assert {row["seed"] for row in found} == {body["seed"] for body in engine.bodies("m")}
+    ended = its_eval("replay", tmp_path / "out", "--method", "weighted", "--fewest", 1)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("odd", [None, {"content": None}, {"tokens": ["a"]}, {"content": [{}]}])
+def test_no_log_probabilities_are_no_failure(
+    odd: object, engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    engine.scripts["m"] = says(r"\boxed{3}", logprobs=odd)
+    extra = ("--extra-body", '{"temperature": 0.3, "seed": 5}')
+    ended = its_eval_run(*run_args(tmp_path, engine_url), "--logprobs", 0, *extra)
+    assert ended.returncode == 0, ended.stderr
+    assert "No log-probabilities came: the server ignores `logprobs` for m." in ended.stderr
+    assert "top_logprobs" not in engine.bodies("m")[0]
+    found = rows(tmp_path / "out")
+    assert [row["logprobs"] for row in found] == [None] * 3
+    assert {(row["temperature"], row["seed"]) for row in found} == {(0.3, 5)}
 
 
 def test_a_busy_server_is_asked_again_and_a_paid_call_is_not(

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 from eval.grading import rows as grade
-from eval.grading.replay import ModelOutput, read_outputs, vote
+from eval.replaying.plan import plan
+from eval.replaying.replay import replay
+from eval.replaying.stored import read_stored
 from eval.samples import RunFolder
 from its.answers.algebra.workers import Workers
 from tests.conftest import Proxy
@@ -48,9 +50,9 @@ def test_the_harness_agrees_with_the_grader_and_the_vote(
             assert ballot["answer"] == result.read, (key, model)
             if not result.right:
                 differs.append((key, model))
-        cast: dict[str, list[ModelOutput]] = {}
-        for output in read_outputs(chosen):
-            cast.setdefault(output.problem, []).append(output)
-        voted = {key: vote(cast[key], "majority", graders) for key in outputs}
+        members = tuple(MODELS.values())
+        voted = replay(read_stored([chosen], graders), plan("majority", {}, members), number=1)
     assert len(differs) <= LABELS_WRONG, differs
-    assert {key: sample.correct for key, sample in samples.items()} == voted
+    assert {key: sample.correct for key, sample in samples.items()} == {
+        key: bool(means.right) for key, means in voted.means.items()
+    }

@@ -24,7 +24,7 @@ from eval.codesign.step import Command
 from eval.codesign.steps import steps
 from eval.errors import EvalError
 from proxy.config.tables import EngineTable
-from tests.conftest import PLAIN, ROOT, command
+from tests.conftest import PLAIN, ROOT, process
 from tests.eval.harness import its_eval
 
 PLANS = ROOT / "eval" / "codesign"
@@ -138,7 +138,7 @@ def test_the_dry_run_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
         (('contexts = ["bank"]', 'contexts = ["bank", "bank"]'), "contexts names one twice"),
         (("rows = 6", "rows = 'six'"), "Expected `int`, got `str` - at `$.data.rows`"),
         (('["bank"]', '["stars"]'), "no contexts 'stars'"),
-        (('"similar"]', '"sinister"]'), "no strategy 'sinister'"),
+        (('"similar"]', '"sinister"]'), "Unknown strategy 'sinister'"),
         (("rows = 6", "rows = 6\nmore = 1"), "unknown field `more` - at `$.data`"),
         (("test.jsonl", "$NO_SUCH_VARIABLE"), "names a variable that is not set"),
         (('model = "', 'command = "x"\nmodel = "'), "needs `model` or `command`, and not both"),
@@ -226,7 +226,7 @@ def killed(tiny: Path, out: Path) -> dict[Path, float]:
 
 def test_a_killed_run_goes_on_to_the_end_and_does_nothing_twice(tiny: Path, out: Path) -> None:
     done = killed(tiny, out)
-    ended = command("eval", "codesign", tiny, "--out", out, timeout=300)
+    ended = process("eval", "codesign", tiny, "--out", out, timeout=300)
     assert ended.returncode == 0, ended.stderr
     assert json.loads((out / "results" / "build-n.json").read_text())["step"] == "build-n"
     assert all(path.stat().st_mtime == written for path, written in done.items())

@@ -93,7 +93,7 @@ def test_the_matrix_runs_what_is_missing_and_tests_the_claim(
         ("a = [", "cannot read"),
         (
             'task="p"\nbase_url="http://h/v1"\nout="o"\ntest=["x"]\n[train]\n',
-            "no strategy 'x'",
+            "Unknown strategy 'x'",
         ),
         (
             'task="p"\nbase_url="http://h/v1"\nout="o"\ntest=[]\nmore=1\n[train]\n',

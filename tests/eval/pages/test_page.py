@@ -13,7 +13,7 @@ import pytest
 from eval.pages import html
 from eval.samples import EvalSample, RunFolder
 from its.answers.algebra.workers import Workers
-from tests.conftest import command, require_or_skip
+from tests.conftest import process, require_or_skip
 from tests.eval.harness import its_eval
 
 NAMES = ("gsm8k-vote3-of-three-members", "gsm8k-none")
@@ -55,7 +55,7 @@ def page(runs: list[Path], tmp_path: Path) -> Path:
 
 
 def test_the_table_fits_a_terminal(runs: list[Path]) -> None:
-    shown = command("eval", "report", *runs, env={"PATH": "", "COLUMNS": "80"}).stdout
+    shown = process("eval", "report", *runs, env={"PATH": "", "COLUMNS": "80"}).stdout
     assert "gsm8k" in shown
     assert "pass@4" in shown
     assert "maj@4" in shown

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from its.answers import Comparison, compare, read, read_or_parse
 from its.answers.algebra.measure import measure
+from tests.conftest import longer
 
-EXAMPLES = 100
+pytestmark = pytest.mark.long
+EXAMPLES = longer(40, 400)
 Pairs: TypeAlias = st.SearchStrategy[tuple[str, str]]
 
 

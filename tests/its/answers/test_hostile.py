@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import random
 import resource
 from collections.abc import Iterator
@@ -13,11 +12,11 @@ import pytest
 from its.answers import Comparison, Kind, cluster, compare, kind_of, read, read_or_parse
 from its.answers.algebra.workers import VERDICT_SECONDS, Workers
 from its.types import Answer
+from tests.conftest import longer
 
 LINES = Path(__file__).with_name("hostile.jsonl").read_text("utf-8").splitlines()
 CORPUS: list[str] = [json.loads(line) for line in LINES]
-PAIRS = int(os.environ.get("ITS_RANDOM_PAIRS", "3000"))
-"""Random pairs of a test run."""
+PAIRS = longer(1000, 10_000)
 
 KINDS = ("math", "choice", "json", "text", "label", "tool")
 ATOMS = [
@@ -84,6 +83,7 @@ def test_hostile_answers_are_compared_with_each_other(workers: Workers) -> None:
         verdict(answer, other, workers)
 
 
+@pytest.mark.long
 def test_random_pairs(workers: Workers) -> None:
     draw = random.Random(34)
     texts: list[str] = []

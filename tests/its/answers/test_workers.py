@@ -18,7 +18,7 @@ from its.answers import Sample, Unread, cluster, parse
 from its.answers.algebra.measure import measure
 from its.answers.algebra.worker import MEMORY
 from its.answers.algebra.workers import Account, Workers
-from tests.conftest import ROOT
+from tests.conftest import ROOT, longer
 
 SLOW = r"\sin" * 9 + "(" * 9 + "x" + ")" * 9
 HOSTILE = [
@@ -221,9 +221,10 @@ MATH = st.lists(
 ).map("".join)
 
 
+@pytest.mark.long
 @given(st.lists(MATH | st.text(max_size=60), min_size=2, max_size=2))
 @settings(
-    max_examples=int(os.environ.get("ITS_HOSTILE", "300")),
+    max_examples=longer(200, 3000),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

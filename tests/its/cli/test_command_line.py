@@ -116,3 +116,15 @@ def test_a_missing_secret_ends_the_command(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(typer.Exit):
         CLI.secret("--api-key", "env:ITS_TEST_NOT_SET")
     assert ended(capsys) == "its-test: --api-key: env:ITS_TEST_NOT_SET is empty or not set\n"
+
+
+def test_a_line_in_a_log_is_what_was_said_and_loads_no_rich() -> None:
+    code = (
+        "import sys; from its.cli import CommandLine\n"
+        "CommandLine('its-x').say('[red] :cat: ' + 'long ' * 50, 'red')\n"
+        "assert 'rich' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert said.returncode == 0, said.stderr
+    assert said.stderr == f"its-x: [red] :cat: {'long ' * 50}\n"

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from proxy.config.load import load
 from proxy.config.settings import LogSettings
 from proxy.telemetry import logs
 from proxy.telemetry.metrics import Metrics
-from tests.conftest import MEMBERS, ROOT, Proxy
+from tests.conftest import MEMBERS, ROOT, Proxy, longer
 from tests.proxy.asking import ASK, CHAT, series, wait_until
 from tests.scripted import (
     CHUNKS,
@@ -329,9 +328,7 @@ def test_our_own_time_is_without_the_engines(
         assert 0 < float(overhead) <= row["seconds"] * 1000 - spoke
 
 
-EXAMPLES = int(os.environ.get("ITS_HOSTILE", "15"))
-
-
+@pytest.mark.long
 def test_what_the_description_promises_holds(start: Proxy, engine: Engine) -> None:
     """Whatever fits or does not fit the description: never a 500, always the error shape."""
     proxy = start(MEMBERS)
@@ -345,7 +342,7 @@ def test_what_the_description_promises_holds(start: Proxy, engine: Engine) -> No
     for found in schema.get_all_operations():
         assert isinstance(found, Ok)
 
-        @hypothesis_settings(max_examples=EXAMPLES, deadline=None, database=None)
+        @hypothesis_settings(max_examples=longer(6, 100), deadline=None, database=None)
         @given(found.ok().as_strategy())
         def try_one(case: Any) -> None:
             answer = case.call(base_url=str(proxy.base_url), timeout=20)

@@ -27,6 +27,7 @@ def manifest(folder: Path, trained: str) -> None:
 
 WRITES = "\n[personas.generate]\nengine = 'e'\nmodel = 'w'\n"
 
+OPTIONS = "[members.m]\nengine='e'\nmodel='m'\nstrategy='{}'\n[members.m.strategy_options]\n{}"
 BAD = [
     ("x = [", "", "is not TOML"),
     ("[server]\nhosst = 'x'", "server", "unknown field `hosst`"),
@@ -86,10 +87,23 @@ BAD = [
     ("[panels.p]\nmembers = ['s']\nsamples = 65", "panels.p.samples", "max_samples = 64"),
     ("[server]\ngraders = 0", "server.graders", "at least 1"),
     (
-        "[members.m]\nengine='e'\nmodel='m'\nstrategy='mixed'\nmix={none=1}",
-        "members.m.mix",
+        OPTIONS.format("mixed", "mix={none=1}"),
+        "members.m.strategy_options",
         "no 'none'",
     ),
+    (
+        OPTIONS.format("noise", "kinds='facts'"),
+        "members.m.strategy_options",
+        "Unknown option 'kinds' of the strategy 'noise'. Did you mean 'kind'?",
+    ),
+    (
+        "[members.m]\nengine='e'\nmodel='m'\nstrategy='simlar'",
+        "members.m.strategy",
+        "Unknown strategy 'simlar'. Did you mean 'similar'? Available: none, similar,",
+    ),
+    ("[members.m]\nengine='e'\nmodel='m'\nstrategy='examples'", "personas.examples", "members.m"),
+    ("[members.m]\nengine='e'\nmodel='m'\nstrategy='concepts'", "personas.concepts", "members.m"),
+    ("[personas]\nexamples = 'no.jsonl'", "personas.examples", "cannot read"),
     ("[members.m]\nengine='e'\nmodel='m'\nstrategy='retrieved'", "personas.notes", "members.m"),
     ("[personas]\nnotes = 'no.jsonl'", "personas.notes", "cannot read"),
     ("[personas]\nbank = 'no.jsonl'", "personas.bank", "cannot read"),

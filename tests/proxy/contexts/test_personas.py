@@ -22,7 +22,7 @@ from proxy.api.app import create_app
 from proxy.config.load import load
 from proxy.config.settings import StoreSettings
 from proxy.contexts.careful import CarefulStore
-from proxy.contexts.store import Stored, open_store
+from proxy.contexts.store import StoredPersona, open_store
 from proxy.contexts.writer import LEASE_SECONDS
 from proxy.state import Service
 from tests.conftest import MEMBERS, Proxy, command, require_or_skip
@@ -525,7 +525,7 @@ def test_what_two_proxies_wrote_while_the_store_was_away_becomes_one(
 
 def test_what_waits_for_the_store_is_kept_when_the_proxy_ends(tmp_path: Path) -> None:
     file = tmp_path / "p.db"
-    stored = Stored("You cook.", "generate", "cooking")
+    stored = StoredPersona("You cook.", "generate", "cooking")
 
     async def main() -> None:
         store = CarefulStore(open_store(StoreSettings(f"sqlite:{file}", 10)))
@@ -647,7 +647,8 @@ def test_metrics_count_sources_and_faults(writing: httpx.Client, engine: Engine)
 
 
 MIXED = (
-    MEMBERS + '[members.m]\nengine = "e"\nmodel = "m"\nstrategy = "mixed"\nmix = { random = 1 }\n'
+    MEMBERS + '[members.m]\nengine = "e"\nmodel = "m"\nstrategy = "mixed"\n'
+    "strategy_options = { mix = { random = 1 } }\n"
 )
 
 
@@ -664,7 +665,10 @@ def test_a_retrieving_member_is_given_its_notes(
         '{"text": "Draw the triangle first."}\n{"text": "Count lamps in pairs."}\n'
     )
     engine.scripts.update(m=says("7"), u=says("7"))
-    config = MIXED.replace('"mixed"', '"retrieved"') + '[personas]\nnotes = "notes.jsonl"\n'
+    config = (
+        MIXED.replace('"mixed"', '"retrieved"').replace("mix = { random = 1 }", "each = 1")
+        + '[personas]\nnotes = "notes.jsonl"\n'
+    )
     told = ask(start(config), "m", "How many lamps?").json()["input_time"]
     assert (told["persona"], told["source"]) == ("Count lamps in pairs.", "notes")
     overridden = ask(start(config), "u", "A triangle?", input_time={"strategy": "retrieved"})

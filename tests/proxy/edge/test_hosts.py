@@ -15,7 +15,7 @@ import pytest
 from proxy.api.endpoints import ENDPOINTS
 from tests.conftest import MEMBERS, Proxy
 from tests.proxy.asking import ASK, CHAT, JSON, serving, wait_until
-from tests.scripted import Engine, says
+from tests.scripted import NO_TLS, Engine, says
 
 SENT = {"model": "n", "messages": ASK}
 HOSTS = '[server]\nallowed_hosts = ["Panels.Example", "10.0.0.5", "fe80::1"]\n'
@@ -236,7 +236,10 @@ def config(tmp_path: Path, engine_url: str) -> Path:
 
 
 def test_insecure_is_served_under_any_name_but_not_to_any_page(config: Path) -> None:
-    with serving(config, "--insecure") as (_, url), httpx.Client(trust_env=False) as client:
+    with (
+        serving(config, "--insecure") as (_, url),
+        httpx.Client(trust_env=False, verify=NO_TLS) as client,
+    ):
         there, foreign = f"{url}/models", {"host": "evil.example"}
         assert client.get(there, headers=foreign).status_code == 200
         for origin in ("http://evil.example", "https://chat.example", "null"):
@@ -306,18 +309,18 @@ def test_keys_that_are_taken_away_leave_nobody_in(config: Path, keys: None) -> N
     config.write_text(bare + '[keys.all]\nsecret = "env:ITS_TEST_ALL"\n')
     with serving(config, "--host", "0.0.0.0") as (process, url):
         there = url.replace("0.0.0.0", "127.0.0.1") + "/models"
-        assert httpx.get(there, headers=ALL, trust_env=False).status_code == 200
+        assert httpx.get(there, headers=ALL, trust_env=False, verify=NO_TLS).status_code == 200
         config.write_text(bare)
         process.send_signal(signal.SIGHUP)
         assert process.stderr is not None
         said = iter(process.stderr.readline, "")
         assert any("only loopback is served" in line for line in said)
-        assert httpx.get(there, trust_env=False).status_code == 401
+        assert httpx.get(there, trust_env=False, verify=NO_TLS).status_code == 401
 
 
 def test_names_may_be_added_while_it_runs(config: Path) -> None:
     bare = config.read_text()
-    with serving(config) as (process, url), httpx.Client(trust_env=False) as client:
+    with serving(config) as (process, url), httpx.Client(trust_env=False, verify=NO_TLS) as client:
         there, headers = f"{url}/models", {"host": "panels.example"}
         assert client.get(there, headers=headers).status_code == 403
         config.write_text(HOSTS + bare)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from proxy.engines.stream_options import LEVELS, MOST_VAIN
 from tests.conftest import MEMBERS, Proxy
 from tests.proxy.asking import ASK, CHAT
-from tests.scripted import Body, Engine, Script, completion, fails, says, speaks
+from tests.scripted import NO_TLS, Body, Engine, Script, completion, fails, says, speaks
 
 EARLY = MEMBERS.replace("early_stop = false", "early_stop = true")
 PATIENT = "[server]\nretry_seconds = 1\n"
@@ -154,9 +155,12 @@ STUBBORN: list[Script] = [
 
 
 @pytest.fixture
-def sdk(start: Proxy) -> openai.OpenAI:
+def sdk(start: Proxy) -> Iterator[openai.OpenAI]:
     proxy = start("[server]\nretry_seconds = 3\n" + EARLY)
-    return openai.OpenAI(base_url=f"{proxy.base_url}/v1", api_key="none")
+    http = openai.DefaultHttpxClient(verify=NO_TLS)
+    url = f"{proxy.base_url}/v1"
+    with openai.OpenAI(base_url=url, api_key="none", http_client=http) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)

@@ -139,13 +139,13 @@ def test_a_client_that_still_sends_reads_its_answer(port: int) -> None:
         client.sendall(b"POST /early HTTP/1.1\r\n" + HOST + b"content-length: 999999999\r\n\r\n")
         started = time.monotonic()
         try:
-            while time.monotonic() - started < 20:
+            while time.monotonic() - started < 60:
                 client.sendall(b"x" * 1000)
                 time.sleep(0.05)
         except ConnectionError:
             pass
         assert time.monotonic() - started >= connection.LINGER_SECONDS * 0.9
-        assert time.monotonic() - started < 15, "it does not read on for ever"
+        assert time.monotonic() - started < 50, "it does not read on for ever"
 
 
 def test_an_answer_to_one_who_sends_is_not_lost(port: int) -> None:

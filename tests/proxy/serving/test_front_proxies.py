@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 
 from tests.conftest import MEMBERS, ROOT, require_or_skip
 from tests.proxy.asking import serving
-from tests.scripted import Body, Engine, completion
+from tests.scripted import NO_TLS, Body, Engine, completion
 
 ROUNDS = 20
 KEYS = """
@@ -158,6 +158,7 @@ def victim(port: int, secret: str) -> httpx.Response:
         json=sent,
         headers={"authorization": "Bearer victims"},
         trust_env=False,
+        verify=NO_TLS,
         timeout=10,
     )
 

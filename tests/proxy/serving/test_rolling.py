@@ -19,7 +19,7 @@ import pytest
 from starlette.responses import Response
 
 from tests.conftest import MEMBERS, PLAIN, ROOT
-from tests.scripted import Body, Engine, says_after, speaks
+from tests.scripted import NO_TLS, Body, Engine, says_after, speaks
 
 CLIENTS = 6
 ROUNDS = 2
@@ -83,7 +83,9 @@ class Load:
         for _ in range(50):
             served = self.proxies[next(self.turns) % len(self.proxies)]
             try:
-                answer = httpx.post(f"{served.url}/chat/completions", json=body, timeout=20)
+                answer = httpx.post(
+                    f"{served.url}/chat/completions", json=body, timeout=20, verify=NO_TLS
+                )
             except httpx.ConnectError:
                 time.sleep(0.02)
                 continue

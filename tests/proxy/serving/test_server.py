@@ -6,18 +6,23 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from proxy.serving.connection import KEEP_ALIVE_SECONDS
+from proxy.api.app import create_app
+from proxy.config.load import load
+from proxy.serving.connection import Connection
+from tests import scripted
 from tests.conftest import MEMBERS
 from tests.proxy.asking import ASK, JSON, serving, wait_until
-from tests.scripted import Engine, says, says_after, speaks, streams
+from tests.scripted import NO_TLS, Engine, says, says_after, speaks, streams
 
 FAST = "[server]\nread_seconds = 0.5\ndrain_seconds = 1\n"
 
@@ -31,16 +36,36 @@ def config(tmp_path: Path, engine_url: str) -> Path:
 
 def ask(url: str, model: str = "n", **more: Any) -> httpx.Response:
     sent = {"model": model, "messages": ASK, **more}
-    return httpx.post(f"{url}/chat/completions", json=sent, trust_env=False, timeout=30)
+    return httpx.post(
+        f"{url}/chat/completions", json=sent, trust_env=False, verify=NO_TLS, timeout=30
+    )
 
 
 # Clients that mean harm ---------------------------------------------------------------------
+HANGS_UP = 20
+"""Seconds until which a test waits for the proxy to hang up: more than it needs, less than 30."""
+
+
+@contextmanager
+def inside(config: Path) -> Iterator[str]:
+    """Serve `config` in this process, over the proxy's own protocol; yield its base URL."""
+    settings = load(config)
+    app, limits = create_app(settings), settings.limits
+    http = partial(Connection, app=app, seconds=limits.read_seconds, stalled=limits.seconds)
+    with scripted.serving(app, http) as address:
+        yield f"{address}/v1"
 
 
 def talk(url: str, *pieces: bytes, pause: float = 0.0) -> bytes:
-    """Send `pieces` over one connection; return all that comes until it closes."""
+    """Send `pieces` over one connection; return all that comes until it closes.
+
+    Raises:
+        TimeoutError: it was still open after `HANGS_UP` seconds of silence.
+    """
     address = httpx.URL(url)
-    with closing(socket.create_connection((address.host, address.port or 80), 10)) as connection:
+    with closing(
+        socket.create_connection((address.host, address.port or 80), HANGS_UP)
+    ) as connection:
         got = b""
         try:
             for piece in pieces:
@@ -59,19 +84,17 @@ POST = (
 
 
 def test_endless_headers_are_431(config: Path) -> None:
-    with serving(config) as (_, url):
+    with inside(config) as url:
         got = talk(url, POST, *[b"x-%d: %s\r\n" % (n, b"y" * 1000) for n in range(100)], pause=0)
         assert got.startswith(b"HTTP/1.1 431 ")
         assert json.loads(got.partition(b"\r\n\r\n")[2])["error"]["type"]
-        assert httpx.get(f"{url}/models", trust_env=False).status_code == 200
+        assert httpx.get(f"{url}/models", trust_env=False, verify=NO_TLS).status_code == 200
 
 
 @pytest.mark.parametrize("pieces", [[], [POST], [b"P"]])
 def test_who_says_nothing_is_hung_up_on(config: Path, pieces: list[bytes]) -> None:
-    with serving(config) as (_, url):
-        started = time.monotonic()
+    with inside(config) as url:
         assert talk(url, *pieces) == b""
-        assert time.monotonic() - started < 5
 
 
 ASKS = POST + b"content-length: 10\r\n\r\n"
@@ -81,17 +104,14 @@ KEY = '[keys.alice]\nsecret = "env:HOME"\n'
 @pytest.mark.parametrize("more", [b"x", b"x" * 10])
 def test_who_is_refused_early_is_hung_up_on_too(config: Path, more: bytes) -> None:
     config.write_text(config.read_text() + KEY)
-    with serving(config) as (_, url):
-        started = time.monotonic()
+    with inside(config) as url:
         assert talk(url, ASKS, more, pause=0.2).startswith(b"HTTP/1.1 401 ")
-        assert time.monotonic() - started < 4
 
 
 def test_a_line_end_behind_a_request_keeps_nothing_open(config: Path) -> None:
-    with serving(config) as (_, url):
-        started = time.monotonic()
-        talk(url, b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", b"\r\n", pause=0.2)
-        assert time.monotonic() - started < KEEP_ALIVE_SECONDS + 4
+    with inside(config) as url:
+        got = talk(url, b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", b"\r\n", pause=0.2)
+        assert got.startswith(b"HTTP/1.1 200 ")
 
 
 def test_who_reads_nothing_is_hung_up_on(config: Path, engine: Engine) -> None:
@@ -110,7 +130,7 @@ def test_who_reads_nothing_is_hung_up_on(config: Path, engine: Engine) -> None:
 
 
 def metrics(url: str) -> str:
-    return httpx.get(f"{url.removesuffix('/v1')}/metrics", trust_env=False).text
+    return httpx.get(f"{url.removesuffix('/v1')}/metrics", trust_env=False, verify=NO_TLS).text
 
 
 def test_a_body_that_stalls_is_408(config: Path) -> None:
@@ -121,7 +141,7 @@ def test_a_body_that_stalls_is_408(config: Path) -> None:
 
 
 def test_a_body_is_refused_by_its_length(config: Path, engine: Engine) -> None:
-    with serving(config) as (_, url):
+    with inside(config) as url:
         got = talk(url, POST + b"content-length: 10000000\r\n\r\n")
         assert got.startswith(b"HTTP/1.1 413 ")
         whole = httpx.post(
@@ -129,13 +149,14 @@ def test_a_body_is_refused_by_its_length(config: Path, engine: Engine) -> None:
             content=b"x" * 10_000_000,
             headers=JSON,
             trust_env=False,
+            verify=NO_TLS,
         )
         assert whole.status_code == 413
     assert engine.received == []
 
 
 def test_what_is_no_http_is_400(config: Path) -> None:
-    with serving(config) as (_, url):
+    with inside(config) as url:
         assert talk(url, b"\x16\x03\x01\x02\x00\x01\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
@@ -186,7 +207,7 @@ def test_sigterm_does_not_wait_for_ever(config: Path, engine: Engine) -> None:
 
 def refuses(url: str) -> bool:
     try:
-        httpx.get(f"{url}/models", trust_env=False, timeout=1)
+        httpx.get(f"{url}/models", trust_env=False, verify=NO_TLS, timeout=1)
     except (httpx.ConnectError, httpx.ReadError):  # reset: it waited in the queue
         return True
     except (httpx.TimeoutException, httpx.RemoteProtocolError):
@@ -196,7 +217,7 @@ def refuses(url: str) -> bool:
 
 
 def models(url: str) -> list[str]:
-    answer = httpx.get(f"{url}/models", trust_env=False)
+    answer = httpx.get(f"{url}/models", trust_env=False, verify=NO_TLS)
     return [card["id"] for card in answer.json()["data"]]
 
 

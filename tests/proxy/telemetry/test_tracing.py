@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.conftest import MEMBERS
 from tests.proxy.asking import ASK, serving
-from tests.scripted import Engine, fails, says
+from tests.scripted import NO_TLS, Engine, fails, says
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -65,6 +65,7 @@ def test_a_panels_spans_hang_below_the_clients(
             json={"model": "vote3", "messages": ASK},
             headers={"traceparent": f"00-{TRACE}-{PARENT}-01"},
             trust_env=False,
+            verify=NO_TLS,
             timeout=30,
         )
         assert answer.status_code == 200
@@ -93,7 +94,9 @@ def test_an_error_is_told_without_its_text(
     engine.scripts["s"] = fails(400, {"error": {"message": "what the question was"}})
     with serving(config) as (process, url):
         asked = {"model": "s", "messages": ASK}
-        httpx.post(f"{url}/chat/completions", json=asked, trust_env=False, timeout=30)
+        httpx.post(
+            f"{url}/chat/completions", json=asked, trust_env=False, verify=NO_TLS, timeout=30
+        )
         process.terminate()
         process.communicate(timeout=15)
     assert any(span.status.code == 2 for span in spans)

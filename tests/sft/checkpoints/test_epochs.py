@@ -73,7 +73,7 @@ def served(engine: Engine, engine_url: str) -> Iterator[list[str]]:
 
 
 def test_the_best_epoch_is_named(config: Path, served: list[str], engine: Engine) -> None:
-    ended = command("sft", "select", config, *served, timeout=120)
+    ended = command("sft", "select", config, *served)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.strip().splitlines()[-1] == str(config.with_name("run") / "checkpoint-8")
     assert "6 of 6" in ended.stderr

@@ -28,7 +28,7 @@ from tests.conftest import ROOT, command
 from tests.scripted import Engine, Waiting
 from tests.sft.writing.test_personas import writer
 
-NOTES = Notes.of([Note("Draw it."), Note("Count it twice.")], 1, "n" * 64)
+NOTES = Notes.of([Note("Draw it."), Note("Count it twice.")], "n" * 64)
 BOX = "**Final Answer**\n\\boxed{4}"
 
 
@@ -66,7 +66,7 @@ def asked(**changes: Any) -> BuildOptions:
 
 
 def contexts(strategy: str, seed: int = 0, placement: Placement = "before") -> ContextOptions:
-    shelf = strategies.Shelf(bank.load(), notes=NOTES)
+    shelf = strategies.Shelf(bank.load(), NOTES, NOTES, NOTES)
     return ContextOptions(strategy, Layout(placement), seed, shelf)
 
 
@@ -409,7 +409,11 @@ def test_the_record_is_the_manifest_s_train_part(save: Callable[..., Path], tmp_
     assert train.dataset.sha256 == hashlib.sha256(data).hexdigest()
     assert (train.dataset.rows, record.sources[0].rows) == (4, 4)
     make(tmp_path / "n", asked(source=str(save(rows))), "retrieved")
-    assert records.read(tmp_path / "n").train.strategy_options == {"notes_sha256": NOTES.sha256}
+    assert records.read(tmp_path / "n").train.strategy_options == {
+        "each": 1,
+        "longest": None,
+        "notes_sha256": NOTES.sha256,
+    }
 
 
 def test_a_public_set_that_changed_is_named(save: Callable[..., Path], tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def test_none_is_the_identity(rows: Path) -> None:
 
 def test_a_mix_and_notes_train_as_they_serve(tmp_path: Path) -> None:
     rows, notes = tmp_path / "rows.jsonl", tmp_path / "notes.jsonl"
-    rows.write_text("".join(json.dumps({"problem": f"Number {i}?"}) + "\n" for i in range(40)))
+    rows.write_text(
+        "".join(json.dumps({"problem": f"Draw or count {i}?"}) + "\n" for i in range(40))
+    )
     notes.write_text('{"text": "Draw it."}\n{"text": "Count it."}\n')
     how = ("--strategy", "mixed", "--mix", "similar=1,random=1")
     mixed = command("sft", "compose", rows, *how).stdout.splitlines()
@@ -64,7 +66,7 @@ def test_a_mix_and_notes_train_as_they_serve(tmp_path: Path) -> None:
     assert 8 <= drawn.count("random") <= 32
     how = ("--strategy", "retrieved", "--notes", str(notes))
     retrieved = command("sft", "compose", rows, *how).stdout.splitlines()
-    assert {json.loads(line)["persona"] for line in retrieved} <= {"Draw it.", "Count it."}
+    assert {json.loads(line)["persona"] for line in retrieved} == {"Draw it."}
 
 
 @pytest.mark.parametrize("strategy", ["similar", "unsimilar", "random"])

@@ -1,5 +1,6 @@
 """What is trained on is what was declared; runs go on after a failure."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from its import manifest
+from its.types import Layout
 from sft.data.build import build
 from sft.errors import DataError, TrainingError
 from sft.training import codesign
@@ -43,7 +45,11 @@ def test_data_as_declared_are_taken(data: Path) -> None:
     [
         (None, "input_time: is missing"),
         ({}, "input_time: Object missing required field `strategy`"),
-        ({"strategy": "sideways"}, "input_time: Invalid enum value 'sideways'"),
+        ({"strategy": "sideways"}, "input_time: Unknown strategy 'sideways'"),
+        ({"strategy": "random", "test_strategy": "x"}, "input_time: Unknown strategy 'x'"),
+        ({"strategy": "none", "system": 3}, "Expected `str | null`, got `int` - at `$.system`"),
+        ({"strategy": "none", "test": {"temperature": -1}}, "at `$.test.temperature`"),
+        ({"strategy": "none", "test": {"top_k": 1}}, "unknown field `top_k` - at `$.test`"),
         ({"strategy": "random", "strat": 1}, "unknown field `strat`"),
         ({"strategy": "random", "test_strategy": "none"}, "in both stages or in none"),
         ({"strategy": "none", "test_strategy": "random"}, "in both stages or in none"),
@@ -67,6 +73,56 @@ def test_other_data_is_refused(data: Path) -> None:
     (data.parent / "dataset.json").unlink()
     with pytest.raises(DataError, match="make the data set with `its-sft build`"):
         codesign.checked_data(data, wanted)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({}, None),
+        ({"system": "Be exact.", "instruction": "Box it's answer."}, None),
+        ({"system": None}, "system is none, and .* was built with `Be exact.`"),
+        ({"system": "Be brief."}, "say system: 'Be exact.'"),
+        ({"instruction": None}, "say instruction: 'Box it''s answer.'"),
+        ({"instruction_placement": "before"}, "say instruction_placement: after"),
+    ],
+)
+def test_system_text_and_instruction_are_those_of_the_data(
+    said: dict[str, str | None], told: str | None, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "2+2?", "answer": "4"}\n')
+    layout = Layout(system="Be exact.", instruction="Box it's answer.")
+    how = dataclasses.replace(contexts("none"), layout=layout)
+    assert build(asked(source=str(rows)), how, tmp_path / "data")
+    wanted = codesign.declared({"strategy": "none", **said})
+    data = tmp_path / "data" / "train.jsonl"
+    if told is None:
+        assert codesign.checked_data(data, wanted).train.system == "Be exact."
+    else:
+        with pytest.raises(TrainingError, match=told):
+            codesign.checked_data(data, wanted)
+
+
+def test_a_checkpoint_is_asked_as_its_base_unless_the_file_says_otherwise() -> None:
+    base = "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
+    plain = codesign.declared({"strategy": "random", "test_strategy": "similar"})
+    assert plain.asked(base) == manifest.Test("similar", 0.6, 0.95, 32_768, True)
+    assert plain.asked("mine") == manifest.Test("similar")
+    own = {"temperature": 0.1, "top_p": None, "thinking": False}
+    said = codesign.declared({"strategy": "random", "test": own})
+    assert said.asked(base) == manifest.Test("random", 0.1, None, 32_768, False)
+
+
+@pytest.mark.parametrize("name", ["system", "instruction"])
+def test_a_training_does_not_go_on_with_other_texts(name: str, tmp_path: Path) -> None:
+    def known(text: str | None) -> manifest.Manifest:
+        said: dict[str, Any] = {name: text}
+        return manifest.Manifest(manifest.SCHEMA, "b", manifest.Train("none", **said))
+
+    codesign.keep(known("Box it."), tmp_path)
+    codesign.check_resumed(tmp_path, known("Box it."))
+    with pytest.raises(TrainingError, match=r"was begun with the .* 'Box it.', and this training"):
+        codesign.check_resumed(tmp_path, known(None))
 
 
 def test_a_data_set_s_record_is_no_checkpoint_s(data: Path) -> None:

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from its.strategies import LETTERS
+from its.strategies import PAPER, STRATEGIES
 from sft.commands.data import SetOption
-from sft.data.sets import PUBLIC, SOURCES
+from sft.data.sets import BOXED, PUBLIC, SOURCES
 from sft.errors import TrainingError
 from sft.training.estimates import Estimate
 from sft.training.recipe_files import render
 from sft.training.recipes import Recipe, every, named, recipes
-from tests.conftest import ROOT, command
+from tests.conftest import ROOT, command, process
+
+LETTERS = [STRATEGIES[name].letter for name in PAPER]
 
 RECIPES = {recipe.name: recipe for recipe in recipes()}
 OTHERS = (
@@ -45,10 +47,10 @@ def test_what_was_asked_for_is_there() -> None:
     large = [
         f"{base}-ot-1k-{letter}"
         for base in ("qwen2.5-32b-instruct", "r1-distill-qwen-32b")
-        for letter in LETTERS.values()
+        for letter in LETTERS
     ]
     assert set(large) < set(RECIPES)
-    assert len(RECIPES) == 18
+    assert len(RECIPES) == 19
     kinds = {(r.set_name, r.strategy, r.variant, r.base_name) for r in RECIPES.values()}
     for wanted in (
         {"ot-15k"}, {"limo"}, {"mixed"}, {"lora", "qwen2.5-7b-instruct"}, {"smoke"},
@@ -91,9 +93,7 @@ def test_a_set_is_declared_once() -> None:
     for name, known in PUBLIC.items():
         assert name in SetOption.__members__
         assert known.source == SOURCES[known.source.name if known.source else ""]
-        assert {f"r1-distill-qwen-1.5b-{name}-{letter}" for letter in LETTERS.values()} < set(
-            every()
-        )
+        assert {f"r1-distill-qwen-1.5b-{name}-{letter}" for letter in LETTERS} < set(every())
     for path in (ROOT / "sft").rglob("*.py"):
         text = path.read_text("utf-8").partition("def recipes()")[0]  # it lists the files kept
         named_here = [name for name in PUBLIC if f'"{name}"' in text]
@@ -231,7 +231,7 @@ def test_the_command_lists_and_writes(tmp_path: Path) -> None:
     assert listed.returncode == 0
     assert "qwen2.5-32b-instruct-ot-1k-r " in listed.stdout
     nowhere = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    checked = command("sft", "recipes", "--check", env=nowhere)
+    checked = process("sft", "recipes", "--check", env=nowhere)
     assert checked.returncode == 2
     assert "needs axolotl: make train-env" in checked.stderr
 
@@ -252,3 +252,33 @@ def test_a_recipe_is_a_value() -> None:
     recipe: Recipe = RECIPES["smoke-cpu"]
     assert recipe == RECIPES["smoke-cpu"]
     assert recipe.data == "data/smoke-r"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "test"),
+    [
+        ("qwen2.5-32b-instruct-limo-r", 32,
+         {"temperature": 0.7, "top_p": 0.8, "max_tokens": 30_720}),
+        ("qwen2.5-32b-instruct-limo-v2-r", 64,
+         {"temperature": 0.7, "top_p": 0.8, "max_tokens": 30_720}),
+        ("r1-distill-qwen-1.5b-limo-r", 32,
+         {"temperature": 0.6, "top_p": 0.95, "max_tokens": 32_768, "thinking": False}),
+    ],
+)  # fmt: skip
+def test_limo_is_trained_as_its_authors_do(name: str, rows: int, test: dict[str, object]) -> None:
+    said = yaml.safe_load(render(named(name)))
+    block = said["input_time"]
+    assert block["system"] == BOXED
+    assert block["batch"] == rows
+    assert block["test"] == test
+    gpus = 8 if "32b" in name else 1
+    assert said["micro_batch_size"] * said["gradient_accumulation_steps"] * gpus == rows
+    assert said["num_epochs"] == 15
+
+
+def test_prompt_and_answer_stay_within_the_base_s_context() -> None:
+    for recipe in every().values():
+        test = yaml.safe_load(render(recipe))["input_time"].get("test", {})
+        wanted = {"Qwen2.5": 30_720, "DeepSeek": 32_768, "Qwen3": 32_768}
+        longest = [most for name, most in wanted.items() if f"/{name}" in recipe.base.repo]
+        assert [test["max_tokens"]] == longest if test else not longest

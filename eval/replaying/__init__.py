@@ -1,0 +1,1 @@
+"""Which method, for how much: methods driven from stored answers, and compared."""

@@ -1,0 +1,1 @@
+"""Data sets: draw rows, put contexts in, write them with their record."""

@@ -1,0 +1,1 @@
+"""Contexts of a whole data set, written by a model."""

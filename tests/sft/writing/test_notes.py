@@ -1,0 +1,116 @@
+"""`its-sft notes`: one call a row, resumable, and no note that holds its question."""
+
+import json
+from pathlib import Path
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from its import distil
+from tests.conftest import command
+from tests.scripted import Body, Engine, completion, fails
+
+ROWS = 12
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    file = tmp_path / "rows.jsonl"
+    solved = [
+        {"question": f"Ada has {n} cows and buys {n + 1} more. How many has she?", "answer": "sum"}
+        for n in range(20, 20 + ROWS)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in solved))
+    return file
+
+
+def writer(body: Body) -> Response:
+    question = body["messages"][-1]["content"].split("\n")[1]
+    if "20 cows" in question:
+        return JSONResponse(completion(f"How to solve {question}"))
+    return JSONResponse(completion(f"How to add cows: count the herd, part {ord(question[8])}."))
+
+
+def args(rows: Path, out: Path, url: str, *more: object) -> list[object]:
+    return ["notes", rows, "--engine", f"{url}/v1", "--model", "w", "--out", out, *more]
+
+
+def test_one_call_a_row_and_the_strategy_uses_them(
+    rows: Path, tmp_path: Path, engine: Engine, engine_url: str
+) -> None:
+    engine.scripts["w"] = writer
+    out = tmp_path / "notes.jsonl"
+    ended = command("sft", *args(rows, out, engine_url))
+    assert ended.returncode == 0, ended.stderr
+    assert f"{ROWS - 1} notes from {ROWS - 1} of {ROWS} rows" in ended.stderr
+    assert len([sent for sent in engine.received if "chat" in str(sent)]) >= ROWS
+    made = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(made) == ROWS - 1
+    assert all(set(row) == {"text", "question"} for row in made)
+    assert not out.with_name("notes.jsonl.part").exists()
+    how = ("--strategy", "procedures", "--notes", out)
+    composed = command("sft", "compose", rows, *how)
+    assert "Procedures that solved other problems:" in composed.stdout
+
+
+def test_stopped_it_goes_on(rows: Path, tmp_path: Path, engine: Engine, engine_url: str) -> None:
+    calls = 0
+
+    def half(body: Body) -> Response:
+        nonlocal calls
+        calls += 1
+        return fails(404, {"error": {"message": "gone"}})(body) if calls > 5 else writer(body)
+
+    out = tmp_path / "notes.jsonl"
+    engine.scripts["w"] = half
+    ended = command("sft", *args(rows, out, engine_url, "--max-concurrency", 1))
+    assert ended.returncode == 1
+    assert "the same command tries them again" in ended.stderr
+    assert not out.exists()
+    calls = -100
+    before = len(engine.received)
+    ended = command("sft", *args(rows, out, engine_url, "--max-concurrency", 1))
+    assert ended.returncode == 0, ended.stderr
+    asked = [sent for sent in list(engine.received)[before:]]
+    assert len(asked) <= ROWS - 5 + 1, "what was paid for is not asked again"
+    assert len(out.read_text().splitlines()) == ROWS - 1
+
+
+def test_rows_without_a_solution_are_told_before_the_first_call(
+    tmp_path: Path, engine: Engine, engine_url: str
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "Q?", "answer": "a"}\n{"question": "R?"}\n')
+    ended = command("sft", *args(rows, tmp_path / "out", engine_url))
+    assert ended.returncode == 2
+    assert "line 2: no solution in solution, answer" in ended.stderr
+    assert not engine.received
+
+
+def test_an_engine_that_is_not_there(rows: Path, tmp_path: Path) -> None:
+    ended = command("sft", *args(rows, tmp_path / "out", "http://127.0.0.1:9"))
+    assert ended.returncode == 1
+    assert "cannot be reached" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "expected"),
+    [
+        ("procedures", "<think>x</think>How to count: add\nthe parts.",
+         ["How to count: add the parts."]),
+        ("procedures", "How to find that it is 37.", []),
+        ("procedures", "The answer is what you add.", []),
+        ("procedures", "Short.", []),
+        ("procedures", "x" * 1_201, []),
+        ("concepts", "- Parity: compare odd and even.\nNo.\n2. Sums: pair the ends of a row.",
+         ["Parity: compare odd and even.", "Sums: pair the ends of a row."]),
+        ("concepts", "Parity helps here.", []),
+    ],
+)  # fmt: skip
+def test_what_is_kept_of_a_reply(kind: str, said: str, expected: list[str]) -> None:
+    assert distil.read(distil.KINDS[kind], said, "What is 37 less than?") == expected
+
+
+def test_a_question_cannot_close_its_tag() -> None:
+    shown = distil.messages("concepts", "a </question> b", "c < / solution > d")[-1]["content"]
+    assert shown.count("question>") == shown.count("solution>") == 2
