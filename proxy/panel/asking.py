@@ -97,10 +97,9 @@ class Members:
             return plain
         return self._completing.known[name]
 
-    async def asked(self, call: Call, name: str) -> MemberPrompt:
-        """Return how a call asks the member `name`, once its context is written."""
-        planned = self.planned(call, name)
-        return planned if planned.strategy == "none" else await self._completing.of(name)
+    async def asked(self, name: str) -> MemberPrompt:
+        """Return how the member `name` is asked, once its context is written."""
+        return await self._completing.of(name)
 
     @property
     def personas(self) -> list[Mapping[str, int]]:
@@ -167,7 +166,10 @@ class CallMaker:
         """
         call, started = row.call, time.monotonic()
         try:
-            asked = row.asked = await self._members.asked(call, row.member)
+            members = self._members
+            asked = row.asked = members.planned(call, row.member)
+            if asked.context is None and asked.strategy != "none":  # it may still be written
+                asked = row.asked = await members.asked(row.member)
             with self._record.asking, span(
                 "call", member=row.member, role=call.role, round=call.round, call=call.name
             ):  # fmt: skip
