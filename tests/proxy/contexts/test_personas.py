@@ -370,7 +370,7 @@ def test_the_bank_stands_in_for_as_long_as_the_writer_has_been_failing(
     ask(proxy, question="Refused?")
     engine.scripts["writer"] = fails(500)
     ask(proxy, question="Failed again?")
-    bounds = [(50, 61), (600, 620), (3500, 3601), (86_000, 86_401), (50, 61)]
+    bounds = [(40, 61), (590, 620), (3500, 3601), (86_000, 86_401), (40, 61)]
     found = kept(tmp_path / "personas.db")
     for (source, left), (least, most) in zip(found, bounds, strict=True):
         assert source == "bank"
