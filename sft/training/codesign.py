@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from its import manifest
+from its import manifest, strategies
 from its.manifest import CoDesign, Manifest, ManifestError, Train
 
 from ..data import record as records
@@ -29,6 +29,10 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     placement: str = "before"
     test_strategy: manifest.StrategyName | None = None
     batch: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in (self.strategy, self.test_strategy or self.strategy):
+            strategies.get(name)
 
 
 @dataclass(frozen=True, slots=True)

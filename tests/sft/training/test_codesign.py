@@ -43,7 +43,8 @@ def test_data_as_declared_are_taken(data: Path) -> None:
     [
         (None, "input_time: is missing"),
         ({}, "input_time: Object missing required field `strategy`"),
-        ({"strategy": "sideways"}, "input_time: Invalid enum value 'sideways'"),
+        ({"strategy": "simlar"}, "input_time: Unknown strategy 'simlar'. Did you mean 'similar'?"),
+        ({"strategy": "random", "test_strategy": "x"}, "input_time: Unknown strategy 'x'."),
         ({"strategy": "random", "strat": 1}, "unknown field `strat`"),
         ({"strategy": "random", "test_strategy": "none"}, "in both stages or in none"),
         ({"strategy": "none", "test_strategy": "random"}, "in both stages or in none"),
