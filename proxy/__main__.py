@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from .config.settings import Settings
 
-RULE = """
-A checkpoint trained with a context must be asked with one, of any kind; one trained without must be
-asked without. In one stage only, a context makes the answers worse (arXiv 2508.13654)."""
-
 CLI = CommandLine("its-proxy")
 EXAMPLE = "http://127.0.0.1:30000/v1"
 
@@ -216,26 +212,12 @@ def _ask(settings: "Settings") -> None:
 
 def _explain(config: Path) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    from its.manifest import CoDesign
-    from its.strategies import adds_context
+    from .tools import explain
 
-    settings = _load(config, refuse_mismatch=False)
-    table = Table(box=None, pad_edge=False)
-    for name in ("member", "trained with", "asked with", "context stands", "co-design"):
-        table.add_column(name)
-    for member in settings.members.values():
-        trained = member.manifest.train.strategy if member.manifest else "? (no manifest)"
-        asked = adds_context(member.strategy)
-        stands = f"{member.layout.placement} the question" if asked else "-"
-        told = member.own_co_design.value
-        if member.own_co_design is CoDesign.MISMATCH:
-            told += ", allowed" if member.allow_mismatch else ": refused"
-        table.add_row(member.name, trained, member.strategy, stands, told)
     console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(RULE, style="dim")
+    console.print(explain.table(_load(config, refuse_mismatch=False)))
+    console.print(explain.RULE, style="dim")
 
 
 def _model_file(name: str) -> Path:
