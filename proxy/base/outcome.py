@@ -57,7 +57,7 @@ Failing: TypeAlias = Literal[
 class FailedCall:
     """Why a call returned nothing; `cause` is the engine's error behind it."""
 
-    kind: str
+    kind: Failing
     detail: str
     status: int | None = None
     cause: Exception | None = None

@@ -658,6 +658,14 @@ def test_a_mixed_member_says_what_was_drawn(engine: Engine, start: Proxy) -> Non
     assert (told["strategy"], told["drawn"], told["source"]) == ("mixed", "random", "bank")
 
 
+def test_nothing_is_drawn_where_the_client_gives_the_persona(engine: Engine, start: Proxy) -> None:
+    engine.scripts["m"] = says("7")
+    extras = {"input_time": {"persona": "You are a sailor."}}
+    told = ask(start(MIXED), "m", **extras).json()["input_time"]
+    assert (told["strategy"], told["source"]) == ("mixed", "client")
+    assert "drawn" not in told
+
+
 def test_a_retrieving_member_is_given_its_notes(
     engine: Engine, start: Proxy, tmp_path: Path
 ) -> None:
