@@ -24,6 +24,8 @@ def checked(text: str, folder: Path) -> str:
         ("/run/secrets/its_metrics_key", str(folder / "metrics_key")),
         ("/run/secrets/its/user", str(folder / "key")),
         ("/run/secrets/its/metrics", str(folder / "metrics_key")),
+        # Its name is one of the cluster's; tests of the store run a real Redis.
+        ("redis://redis:6379/0", f"sqlite:{folder / 'personas.db'}"),
     ):
         text = text.replace(there, here)
     # `check` opens the store, and this Redis is in the cluster.
