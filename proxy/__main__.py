@@ -261,8 +261,8 @@ def _warn(settings: "Settings") -> None:
     bare = [member.name for member in settings.members.values() if member.manifest is None]
     if bare:
         CLI.say(
-            f"Warning: {', '.join(bare)}: no manifest (`input_time.json`), so the proxy cannot check"
-            " how they were trained. Set `members.NAME.manifest`."
+            f"Warning: {', '.join(bare)}: no manifest (`input_time.json`), so the proxy cannot"
+            " check how they were trained. Set `members.NAME.manifest`."
         )
     for member in settings.members.values():
         if member.manifest and (told := other_version(member.manifest)):
