@@ -205,7 +205,7 @@ def test_a_race_inside_another_method_may_have_one_member_of_its_own(tmp_path: A
 def test_a_panel_of_judges_is_shown_what_each_of_them_can_read(
     start: Proxy, engine: Engine
 ) -> None:
-    engine.scripts.update(CASES["best_of"].scripts | {"s": says("word " * 20_000)})
+    engine.scripts.update({**CASES["best_of"].scripts, "s": says("word " * 20_000)})
     judges = f"{Y}context_tokens = 3000\n[panels.judges]\nmembers = ['n', 'y']\n"
     engine.scripts["y"] = engine.scripts["n"]
     ask(start(MEMBERS + judges + JUDGED + 'judge = "judges"\n'))
