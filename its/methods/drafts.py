@@ -30,6 +30,7 @@ _CONTROL = re.compile(
     r"<(?=[|｜/]?[A-Za-z_▁][\w▁ -]{0,40}[|｜]>|[|｜][A-Za-z_/▁])"
     r"|<(?=/?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|start_of_image|tool_call|tool_response"
     r"|think|thinking)>)"
+    r"|<(?=sop>|/?seed:\w{1,40}>|\[\w{1,40}\]>)|[\[\]](?=~!?b[\[\]]|e~\[|gMASK\])"
     r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK)\])"
     r"|<(?=<SYS>>)|◁(?=/?think▷)",
     re.IGNORECASE,

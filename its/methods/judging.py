@@ -24,7 +24,7 @@ HIGHEST = 10
 SAMPLED = 0.7
 """The temperature of a judge that is asked several times: at 0 it would say the same each time."""
 
-_EDGE = r"[\s*_`#>-]*"
+_EDGE = r"[\s*_`#-]*"  # no `>`: a line that is quoted may be a draft's
 _NUMBER = r"(?:\\boxed\{)?\s*(\d{1,2}(?:\.\d+)?)\s*\}?(?:\s*/\s*10)?"
 _SCORE = re.compile(rf"{_EDGE}score\s*(\d*){_EDGE}[:=]{_EDGE}{_NUMBER}[\s*_`.]*", re.IGNORECASE)
 _BETTER = re.compile(

@@ -143,7 +143,20 @@ def named(options: Any) -> list[tuple[str, str]]:
 def needs_of(options: Any, *own: Need) -> frozenset[Need]:
     """Return a method's own needs with those of the methods nested in its options."""
     inner = [nested(table) for _, table in _tables(options)]
-    return frozenset(own).union(*(one.method.needs(one.options) for one in inner))
+    needs = (
+        one.method.needs(one.options) - ({"one_member"} if one.members else set()) for one in inner
+    )
+    return frozenset(own).union(*needs)
+
+
+def with_members(options: Any) -> list[tuple[str, Nested]]:
+    """Return the nested methods that have members of their own, with the keys of their tables."""
+    found: list[tuple[str, Nested]] = []
+    for key, table in _tables(options):
+        inner = nested(table)
+        found += [(key, inner)] if inner.members else []
+        found += [(f"{key}.{under}", one) for under, one in with_members(inner.options)]
+    return found
 
 
 def pairs(written: Sequence[str]) -> dict[str, Any]:

@@ -28,6 +28,11 @@ class Options(Voting, frozen=True, kw_only=True):
     opens: str = "<think>\n"
     closes: Name = "\n</think>\n\n"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.closes.strip():
+            raise ValueError("`closes` is blank: it is the mark that ends the model's thinking")
+
 
 class ThinkingBudget:
     options = Options

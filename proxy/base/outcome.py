@@ -12,6 +12,9 @@ from .prompt import MemberPrompt
 
 TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
+MOST = 1 << 53
+"""No count of tokens is larger; JSON's numbers are exact up to here."""
+
 
 @dataclass(slots=True)
 class Spent:
@@ -144,4 +147,5 @@ class PanelOutcome:
 
 
 def _number(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    """Return an engine's count; 0 for what cannot be one: a counter of ours only grows."""
+    return value if isinstance(value, int) and value is not True and 0 <= value <= MOST else 0

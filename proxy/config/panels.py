@@ -6,7 +6,8 @@ from typing import Any
 
 from its.answers import KINDS
 from its.methods import Case, Method, MethodError, find
-from its.methods.options import NAMING, OptionError, named, nested, parse
+from its.methods.drafts import CONTEXT_TOKENS
+from its.methods.options import NAMING, OptionError, named, nested, parse, with_members
 from its.strategies import adds_context
 
 from .checks import Checks
@@ -36,7 +37,7 @@ class PanelResolver(Checks):
         drafting, roles = self._roles(at, name, table, options)
         everyone = tuple(dict.fromkeys([*table.members, *drafting, *roles]))
         case = self._case(table, options, everyone)
-        self._check_needs(at, table, method, options, everyone)
+        self._check_needs(at, table, method, options)
         panel = Panel(
             name=name,
             members=tuple(table.members),
@@ -141,6 +142,10 @@ class PanelResolver(Checks):
         """Return what the cases of all requests share."""
         contexts = {name: self._members[name].context_tokens for name in everyone}
         names = {name for _, name in named(options)}
+        panels = {name: self._panels[name] for name in names if name in self._panels}
+        for name, behind in panels.items():  # each is asked in turn: all must be able to read it
+            known = [contexts[member] or CONTEXT_TOKENS for member in behind]
+            contexts[name] = min(known)
         return Case(
             members=tuple(table.members),
             samples=table.samples,
@@ -149,7 +154,7 @@ class PanelResolver(Checks):
             early_stop=table.early_stop,
             quorum=table.quorum,
             context_tokens={n: tokens for n, tokens in contexts.items() if tokens is not None},
-            panels={name: self._panels[name] for name in names if name in self._panels},
+            panels=panels,
         )
 
     def _most_calls(self, at: str, table: PanelTable, method: Method, case: Case) -> int:
@@ -163,17 +168,20 @@ class PanelResolver(Checks):
             )
         return most
 
-    def _check_needs(
-        self, at: str, table: PanelTable, method: Method, options: Any, everyone: tuple[str, ...]
-    ) -> None:
+    def _check_needs(self, at: str, table: PanelTable, method: Method, options: Any) -> None:
         """Refuse what can be known without asking the engines."""
-        needs = method.needs(options)
-        if "one_member" in needs and len(table.members) > 1:
-            raise self.fail(
-                f"{at}.members",
-                f"the method {table.method!r} is for samples of one member: across different models"
-                " the first to finish is often wrong. Name one member, and set `samples`",
-            )
+        asking = [(f"{at}.members", table.members, table.method, method.needs(options))]
+        for key, one in with_members(options):
+            where = f"{at}.options.{key}.members"
+            asking.append((where, list(one.members or ()), one.name, one.method.needs(one.options)))
+        for where, members, name, needs in asking:
+            if "one_member" in needs and len(set(members)) > 1:
+                raise self.fail(
+                    where,
+                    f"the method {name!r} (or one inside it) is for samples of one member: across"
+                    " different models the first to finish is often wrong. Name one member, and"
+                    " set `samples`",
+                )
 
     def _check_allowed(self, at: str, table: PanelTable, method: Method) -> None:
         """Refuse an entry of `allow_options` that no request can set, or that none may."""

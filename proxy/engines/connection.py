@@ -45,6 +45,8 @@ class EngineConnection(asyncio.Protocol):
         self._heard = 0.0
         self._paused = self._hold_back = self._reusable = False
         self.idle_since = 0.0
+        self.streamed = False
+        """Whether its last answer came in chunks, as a stream does."""
         self._poll: select.poll | None = None
         self._full = self._uploading = False
 
@@ -134,6 +136,7 @@ class EngineConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.streamed = response is not None and b"transfer-encoding" in response.headers
         unspoiled = self.usable and self._reusable and not self._uploading
         if response is not None and response.complete and unspoiled:
             self._pool.keep(self)

@@ -22,6 +22,10 @@ IDLE_SECONDS = 2.0
 uvicorn (SGLang, vLLM) and llama.cpp close one, because a request that crosses such a closing is
 lost: it is never sent twice (see `Pool.send`)."""
 
+SETTLE_SECONDS = 0.01
+"""How long a connection rests after a stream, until one was seen to outlive it. llama.cpp says
+`keep-alive` and closes all the same, in the moment that the next call takes the connection."""
+
 
 class Pool:
     """Connections to one server. `base_url` gives scheme, host and port; its path is not used."""
@@ -35,6 +39,7 @@ class Pool:
         self._head = f"HTTP/1.1\r\nhost: {parts.netloc}\r\naccept-encoding: identity\r\n".encode()
         self._idle: list[EngineConnection] = []
         self._open: set[EngineConnection] = set()
+        self._outlives_streams = False
 
     async def send(
         self,
@@ -97,14 +102,21 @@ class Pool:
 
     def _reuse(self) -> EngineConnection | None:
         """Return the connection that was used last, if it is fresh; the older ones are closed."""
-        while self._idle:
-            connection = self._idle.pop()
+        now, settling = time.monotonic(), list[EngineConnection]()
+        found = None
+        while self._idle and found is None:
             # The last one used is the likeliest to be open still.
-            fresh = time.monotonic() - connection.idle_since < IDLE_SECONDS
-            if fresh and connection.usable and connection.silent:
-                return connection
-            connection.abort()
-        return None
+            connection = self._idle.pop()
+            rested = now - connection.idle_since
+            if not (rested < IDLE_SECONDS and connection.usable and connection.silent):
+                connection.abort()
+            elif connection.streamed and rested < SETTLE_SECONDS and not self._outlives_streams:
+                settling.append(connection)
+            else:
+                found = connection
+                self._outlives_streams |= connection.streamed
+        self._idle += reversed(settling)
+        return found
 
     async def _connect(self) -> EngineConnection:
         loop = asyncio.get_running_loop()

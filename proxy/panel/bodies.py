@@ -6,11 +6,13 @@ from typing import Any, TypeAlias
 import msgspec
 
 from its import prompts, seeds
+from its.methods.drafts import limited
 from its.methods.seam import Call
 from its.types import Message
 
 from ..base.prompt import MemberPrompt
-from ..base.sampling import defaults
+from ..base.sampling import LONGEST_ANSWER, defaults
+from ..config.settings import Member
 from ..engines.stream_options import LEVELS
 from ..wire.request import ChatRequest
 
@@ -39,6 +41,7 @@ class PanelBodies:
         A call that may be cancelled is streamed, because only a stream says what it has cost by
         then. `level` is its `stream_options` (an index of `LEVELS`); `None`: it is not streamed.
         """
+        call = self._fitting(asked.member, call)
         own: dict[str, Any] = {"stream": level is not None}
         if level is not None and LEVELS[level] is not None:
             own["stream_options"] = LEVELS[level]
@@ -53,6 +56,15 @@ class PanelBodies:
             own |= CONTINUES
         return self._head(asked, call), b"," + msgspec.json.encode(own)[1:]
 
+    def _fitting(self, member: Member, call: Call) -> Call:
+        """Return `call`, whose own messages may leave less room than the client asks for."""
+        if call.messages is None or member.context_tokens is None:
+            return call
+        body = {**self._request.body, **call.params}
+        body |= defaults(member, body)
+        wanted = [body[name] for name in LONGEST_ANSWER["chat"] if isinstance(body.get(name), int)]
+        return limited(call, member.context_tokens, max(wanted, default=None))
+
     def _head(self, asked: MemberPrompt, call: Call) -> bytes:
         """Return what calls of a member with the same messages and parameters share."""
         messages = None if call.messages is None else id(call.messages)
@@ -65,7 +77,9 @@ class PanelBodies:
 
     def _encode(self, asked: MemberPrompt, call: Call) -> bytes:
         """Return a JSON object without its closing brace."""
-        left_out = OF_A_CALL | call.params.keys() | (CONTINUES.keys() if call.prefix else set())
+        # A client that has its own last turn continued does not mean a later turn of ours.
+        ours = call.prefix or call.messages is not None
+        left_out = OF_A_CALL | call.params.keys() | (CONTINUES.keys() if ours else set())
         body = self._request.body
         given = {**body, **defaults(asked.member, {**body, **call.params})}
         kept = {k: v for k, v in given.items() if k not in left_out}

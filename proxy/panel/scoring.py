@@ -5,7 +5,7 @@ body has the fields of all of them, as each ignores the others'. What an engine 
 remembered, so that it is asked once.
 """
 
-import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -105,4 +105,6 @@ def number_in(body: Any) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Tell whether a float holds `value`; JSON's integers may be larger."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) <= sys.float_info.max

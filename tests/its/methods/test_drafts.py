@@ -16,6 +16,7 @@ from tests.its.methods.driving import QUESTION, case, reply_to
 AT = case("synthesize")[1]
 CONTROL = [
     *("<|im_end|>", "<|im_start|>system", "<|eot_id|>", "<|start_header_id|>", "</s>", "<s>"),
+    *("[gMASK]", "<sop>", "]~b]ai", "]~!b[", "[e~[", "<seed:think>", "<[BOS_never_used]>"),
     *("[INST]", "[/INST]", "<<SYS>>", "<start_of_turn>user", "<end_of_turn>", "<eos>", "<bos>"),
     *("<｜User｜>", "<｜end▁of▁sentence｜>", "</think>", "<think>", "<|channel|>final<|message|>"),
     *("<|turn>", "<turn|>", "[SYSTEM_PROMPT]", "◁/think▷", "<tool_call>", "<|IM_END|>"),
@@ -134,6 +135,7 @@ JUDGE = Call("j", "judge-0-0", role="judge")
         ("Score: 9\nbut I am not sure", None),
         ('The draft says "Score: 10".', None),
         ("> Score: 3 because", None),
+        ("The draft ends with:\n> Score: 10", None),
         ("Score 2: 9", None),
         ("", None),
         ("Score: 1" + "0" * 5_000, None),

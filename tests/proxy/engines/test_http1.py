@@ -90,6 +90,7 @@ async def test_a_connection_is_used_again_while_it_is_fresh(
         pool = Pool(f"http://127.0.0.1:{port}")
         for _ in range(3):
             assert await ask(pool) == (200, b"ok")
+            await asyncio.sleep(2 * http1.SETTLE_SECONDS)
         assert connections == 1
         await asyncio.sleep(0.05)  # the server has closed it by now
         assert await ask(pool) == (200, b"ok")
@@ -97,6 +98,38 @@ async def test_a_connection_is_used_again_while_it_is_fresh(
         monkeypatch.setattr(http1, "IDLE_SECONDS", 0.0)
         assert await ask(pool) == (200, b"ok")
         assert connections == 3
+        pool.close()
+
+
+async def test_a_server_that_closes_after_a_stream_loses_no_request() -> None:
+    """As llama.cpp does: the end is under way when the next request takes the connection."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answers(CHUNKED)(reader, writer)
+        await asyncio.sleep(0.002)
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        for _ in range(5):
+            assert await ask(pool) == (200, b"ok")
+        pool.close()
+
+
+async def test_a_server_that_keeps_streams_open_is_known_by_the_first() -> None:
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await answers(*[CHUNKED] * 9)(reader, writer)
+
+    async with serving(talk) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        await ask(pool)
+        await asyncio.sleep(2 * http1.SETTLE_SECONDS)
+        for _ in range(5):
+            assert await ask(pool) == (200, b"ok")
+        assert connections == 1
         pool.close()
 
 

@@ -83,6 +83,37 @@ def test_a_body_is_made_when_its_call_has_a_slot(
     assert at_once[-1] == 3
 
 
+WRITES = """
+[panels.p]
+members = ["s"]
+method = "synthesize"
+[panels.p.options]
+writer = "n"
+"""
+
+
+def test_a_call_with_more_to_read_writes_no_more_than_fits(start: Proxy, engine: Engine) -> None:
+    """Engines refuse a request whose prompt and longest answer exceed the context."""
+    engine.scripts.update({"s": says("word " * 2000), "n": says("written")})
+    proxy = start(MEMBERS.replace('model = "n"', 'model = "n"\ncontext_tokens = 4096') + WRITES)
+    ask(proxy, model="p", max_tokens=4000)
+    assert engine.bodies("s")[0]["max_tokens"] == 4000
+    written = engine.bodies("n")[0]
+    read = sum(len(message["content"]) for message in written["messages"]) // 4
+    assert 2048 <= written["max_tokens"] < 4096 - read
+
+
+def test_the_clients_last_turn_is_continued_only_where_it_is_the_last(
+    start: Proxy, engine: Engine
+) -> None:
+    engine.scripts.update({"s": says("draft"), "n": says("written")})
+    started = [*ASK, {"role": "assistant", "content": "They are"}]
+    continues = {"continue_final_message": True, "add_generation_prompt": False}
+    ask(start(MEMBERS + WRITES), model="p", messages=started, **continues)
+    assert continues.items() <= engine.bodies("s")[0].items()
+    assert not continues.keys() & engine.bodies("n")[0].keys()
+
+
 LIMITED = MEMBERS + "max_samples = 6\nmax_calls = 15\n"
 REFUSED = [(7, "max_samples is 6. Ask for at most 5"), (6, "max_calls is 15. Ask for at most 5")]
 

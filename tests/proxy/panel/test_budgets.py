@@ -159,6 +159,17 @@ WRONG = [
     (P + "max_calls = 3\nsamples = 2", "panels.p.max_calls", "make 4 calls"),
     (judged("max_calls = 3"), "panels.p.max_calls", "4 calls"),
     (P + 'method = "first_finish"', "panels.p.members", "one member"),
+    (
+        f'{P}method = "layers"\n{OPTIONS}'
+        'layers = [{ method = "first_finish", members = ["s", "u"] }]',
+        "panels.p.options.layers[0].members",
+        "one member",
+    ),
+    (
+        f'{P}method = "thinking_budget"\n{OPTIONS}closes = " "',
+        "panels.p.options",
+        "`closes` is blank",
+    ),
     (P + "max_cost = 1.0", "panels.p.max_cost", "members.s.price"),
     (P + "max_cost = -1.0", "panels.p.max_cost", "above 0"),
     (P + "max_tokens_total = 0", "panels.p.max_tokens_total", "at least 1"),
@@ -181,6 +192,26 @@ def test_what_is_wrong_with_a_panel_is_named(tmp_path: Any, text: str, key: str,
         load(file)
     assert f": {key}: " in str(caught.value)
     assert told in str(caught.value)
+
+
+def test_a_race_inside_another_method_may_have_one_member_of_its_own(tmp_path: Any) -> None:
+    file = tmp_path / "panels.toml"
+    race = 'threshold = 0.5\nbelow = { method = "first_finish", members = ["n"], samples = 2 }'
+    text = (MEMBERS + P + OPTIONS + race).replace("{engine}", "http://127.0.0.1:9")
+    file.write_text(text, "utf-8")
+    assert load(file).panels["p"].most_calls == 4
+
+
+def test_a_panel_of_judges_is_shown_what_each_of_them_can_read(
+    start: Proxy, engine: Engine
+) -> None:
+    engine.scripts.update({**CASES["best_of"].scripts, "s": says("word " * 20_000)})
+    judges = f"{Y}context_tokens = 3000\n[panels.judges]\nmembers = ['n', 'y']\n"
+    engine.scripts["y"] = engine.scripts["n"]
+    ask(start(MEMBERS + judges + JUDGED + 'judge = "judges"\n'))
+    asked = [body["messages"][-1]["content"] for body in engine.bodies("n") + engine.bodies("y")]
+    assert len(asked) == 2
+    assert max(map(len, asked)) < 3 * 3000
 
 
 def test_models_tell_method_options_and_worst_case(start: Proxy) -> None:
@@ -261,9 +292,10 @@ def test_an_engine_may_have_another_path(start: Proxy, engine: Engine) -> None:
     assert set(paths) == {"/v1/score"}, "it is remembered"
 
 
-def test_what_is_no_score_is_a_failure(start: Proxy, engine: Engine) -> None:
+@pytest.mark.parametrize("score", ["good", True, [1, 2, 3], 10**400], ids=range(4))
+def test_what_is_no_score_is_a_failure(start: Proxy, engine: Engine, score: Any) -> None:
     engine.scripts.update(CASES["best_of"].scripts)
-    engine.scripts["w"] = lambda _: JSONResponse({"data": [{"score": "good"}]})
+    engine.scripts["w"] = lambda _: JSONResponse({"data": [{"score": score}]})
     found = ask(start(scored_panel())).json()["input_time"]
     assert {c["outcome"] for c in found["calls"] if c["role"] == "score"} == {"failed"}
     assert found["decided"] is False

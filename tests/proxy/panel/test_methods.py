@@ -208,6 +208,25 @@ def test_an_engine_may_return_the_prefix_too(start: Proxy, engine: Engine) -> No
     assert answer.json()["choices"][0]["message"]["content"] == thought + boxed(2)
 
 
+ODD_NUMBERS = [
+    {"logprobs": {"content": [{"logprob": 10**400}, {"logprob": "x"}, None]}},
+    {"usage": {"prompt_tokens": -(10**400), "completion_tokens": -3, "total_tokens": 10**400}},
+    {"usage": {"prompt_tokens": True, "completion_tokens": 1.5, "total_tokens": None}},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_NUMBERS, ids=range(3))
+def test_numbers_of_an_engine_that_are_none(start: Proxy, engine: Engine, odd: Any) -> None:
+    case = CASES["weighted"]
+    body = completion(boxed(1))
+    body["choices"][0] |= {"logprobs": odd.get("logprobs")}
+    body |= {"usage": odd["usage"]} if "usage" in odd else {}
+    engine.scripts.update(dict.fromkeys("sur", lambda _: JSONResponse(body)))
+    answer = ask(start(case.config("weighted")))
+    assert told(answer)["votes"][0]["votes"] == 3
+    assert answer.json()["usage"]["completion_tokens"] in (0, 15)
+
+
 def test_logprobs_that_the_method_asked_for_are_not_the_clients(
     start: Proxy, engine: Engine
 ) -> None:
