@@ -171,7 +171,11 @@ def finish(
     record = _record(spec, selection, _personas(spec.contexts, personas, said), train, held)
     _write_overlaps(spec.part / records.CONTAMINATED, raw, selection)
     records.write(record, spec.part)
-    told = [*notices, *_constant(record.train.personas, train.rows)]
+    told = [
+        *notices,
+        *_of_the_bank(spec.contexts.strategy, said),
+        *_constant(record.train.personas, train.rows),
+    ]
     (spec.part / records.CARD).write_text(card(record, selection, lengths, told), "utf-8")
     # Without its mark, a part that a kill leaves here is no begun build: nobody goes on with it.
     (spec.part / records.MARK).unlink()
@@ -271,6 +275,16 @@ def _personas(
         model=", ".join(sorted(written.models)),
         prompt_sha256=", ".join(sorted(written.prompts)),
     )
+
+
+def _of_the_bank(strategy: str, said: Counter[tuple[str, str]]) -> Iterator[str]:
+    """Yield a warning where a strategy that retrieves found nothing for some rows."""
+    by_bank = sum(number for (source, _), number in said.items() if source == "bank")
+    if by_bank and strategies.get(strategy).needs:
+        yield (
+            f"{by_bank:,} of {said.total():,} rows have a persona of the bank: no note of --notes"
+            " fits them that is short enough and made from another question"
+        )
 
 
 def _constant(personas: manifest.Personas, rows: int) -> Iterator[str]:
