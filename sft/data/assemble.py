@@ -271,7 +271,6 @@ def _personas(
         return found
     return msgspec.structs.replace(
         found,
-        source="generate",
         model=", ".join(sorted(written.models)),
         prompt_sha256=", ".join(sorted(written.prompts)),
     )
