@@ -252,7 +252,11 @@ def other_version(manifest: Manifest) -> str | None:
 
 
 def check(manifest: Manifest | None, strategy: str, layout: Layout | None = None) -> CoDesign:
-    """Say whether asking with `strategy` (and `layout`) fits how the checkpoint was trained."""
+    """Say whether asking with `strategy` (and `layout`) fits how the checkpoint was trained.
+
+    Raises:
+        UnknownStrategy: there is no such strategy; never without a manifest.
+    """
     if manifest is None:
         return CoDesign.UNVERIFIED
     trained, asked = manifest.train.has_context, strategies.adds_context(strategy)

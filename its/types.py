@@ -34,8 +34,9 @@ class Layout:
 class Context:
     """The text put beside a question, and where it came from.
 
-    `source` says who gave it: the `bank`, a model that wrote it (`generate`), the user's `notes`,
-    or the `client`. `domain` is `None` where the text has none, as a client's own.
+    `source` says who gave it: a model that wrote it (`generate`), the `client`, or what a strategy
+    picked it from (`its.strategies.Pick.source`: the `bank`, the user's `notes`, ...). `domain` is
+    `None` where the text has none, as a client's own.
     """
 
     persona: str

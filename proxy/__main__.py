@@ -17,11 +17,7 @@ from .tools.catalogue import DEFAULT, MODELS
 if TYPE_CHECKING:
     import socket
 
-    from .config.settings import Member, Settings
-
-RULE = """
-A checkpoint trained with a context must be asked with one, of any kind; one trained without must be
-asked without. In one stage only, a context makes the answers worse (arXiv 2508.13654)."""
+    from .config.settings import Settings
 
 CLI = CommandLine("its-proxy")
 EXAMPLE = "http://127.0.0.1:30000/v1"
@@ -216,43 +212,16 @@ def _ask(settings: "Settings") -> None:
 
 def _explain(config: Path) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    from its.manifest import CoDesign
-    from its.strategies import adds_context
+    from .tools import explain
 
-    settings = _load(config, refuse_mismatch=False)
-    table = Table(box=None, pad_edge=False)
-    for name in ("member", "trained with", "asked with", "context stands", "co-design"):
-        table.add_column(name)
-    for member in settings.members.values():
-        trained = member.manifest.train.strategy if member.manifest else "? (no manifest)"
-        asked = adds_context(member.strategy)
-        stands = f"{member.layout.placement} the question" if asked else "-"
-        told = member.own_co_design.value
-        if member.own_co_design is CoDesign.MISMATCH:
-            told += ", allowed" if member.allow_mismatch else ": refused"
-        table.add_row(member.name, trained, member.strategy, stands, told)
     console = Console(soft_wrap=True)
-    console.print(table)
+    settings = _load(config, refuse_mismatch=False)
+    console.print(explain.table(settings))
     for member in settings.members.values():
-        for what, text in _added(member):
+        for what, text in explain.added(member):
             console.print(f"{member.name}: adds {what}: {text}", markup=False, highlight=False)
-    console.print(RULE, style="dim")
-
-
-def _added(member: "Member") -> list[tuple[str, str]]:
-    """Say what the proxy adds to a question besides the context."""
-    from .base.sampling import defaults
-
-    layout = member.layout
-    texts = [
-        ("the system text", layout.system),
-        (f"the instruction, {layout.instruction_placement} the question", layout.instruction),
-        ("sampling, where a request leaves it open",
-         ", ".join(f"{name} {value}" for name, value in defaults(member, {}).items())),
-    ]  # fmt: skip
-    return [(what, text) for what, text in texts if text]
+    console.print(explain.RULE, style="dim")
 
 
 def _model_file(name: str) -> Path:
@@ -291,7 +260,10 @@ def _warn(settings: "Settings") -> None:
 
     bare = [member.name for member in settings.members.values() if member.manifest is None]
     if bare:
-        CLI.say(f"no manifest, so nobody can check how they were trained: {', '.join(bare)}")
+        CLI.say(
+            f"Warning: {', '.join(bare)}: no manifest (`input_time.json`), so the proxy cannot"
+            " check how they were trained. Set `members.NAME.manifest`."
+        )
     for member in settings.members.values():
         if member.manifest and (told := other_version(member.manifest)):
             CLI.say(f"{member.name} {told}")

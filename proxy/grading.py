@@ -146,7 +146,7 @@ class _Evaluator:
         self._workers, self._turns, self._last = graders.workers, graders.turns, last
         self.account = Account()
         self._asked: dict[tuple[str, bool], Future[Evaluated]] = {}
-        self._step = _Step(0.0)
+        self._begun: _Step | None = None
         self._ended = False
 
     def close(self) -> None:
@@ -157,7 +157,15 @@ class _Evaluator:
 
     def begin(self, answers: Sequence[Answer | None]) -> None:
         """Begin a step over `answers`, with a budget of its own."""
-        self._step = _Step(time.thread_time(), answers)
+        self._begun = _Step(time.thread_time(), answers)
+
+    @property
+    def _step(self) -> _Step:
+        """The step that runs; what compares outside of one has a budget of its own."""
+        if self._begun is None:
+            self.begin(())
+        assert self._begun is not None
+        return self._begun
 
     def over(self) -> bool:
         """Tell whether nothing more may be compared; asked in the thread of the step."""

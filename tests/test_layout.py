@@ -122,6 +122,34 @@ def test_the_core_is_pure() -> None:
         assert "worker import" not in path.read_text("utf-8"), path
 
 
+MOST_AT_THE_TOP = 8
+"""Files at the top of `proxy/`."""
+
+LONGEST_MODULE, LONGEST_FUNCTION, LONG_FUNCTION = 300, 50, 25
+"""Lines of a module, of a function's body, and of nine whole functions in ten."""
+
+
+def test_the_top_of_the_proxy_is_small() -> None:
+    found = list((ROOT / "proxy").glob("*.py"))
+    assert len(found) <= MOST_AT_THE_TOP, found
+
+
+def test_modules_and_functions_are_short() -> None:
+    """A command's signature does not count: its options are its help."""
+    lengths = []
+    for path in (path for package in PACKAGES for path in modules(package)):
+        text = path.read_text("utf-8")
+        lines = len(text.splitlines())
+        assert lines <= LONGEST_MODULE, f"{path} has {lines} lines"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                last = node.end_lineno or node.lineno
+                body = last - node.body[0].lineno + 1
+                assert body <= LONGEST_FUNCTION, f"{path}:{node.lineno} {node.name}: {body} lines"
+                lengths.append(last - node.lineno + 1)
+    assert sorted(lengths)[len(lengths) * 9 // 10] <= LONG_FUNCTION
+
+
 CLI = ROOT / "its" / "cli"
 TERMINAL = {"typer", "rich"}
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from its.personas import bank
+from its.strategies import Shelf, choose
 from proxy.config.load import load
 from tests.conftest import ROOT, command
 from tests.scripted import Engine, says
@@ -48,6 +50,20 @@ def test_the_configuration(tmp_path: Path) -> None:
     settings = load(file)
     assert settings.panels["vote3"].members == ("ot1k-s", "ot1k-u", "ot1k-r")
     assert command("proxy", "check", "--config", file).returncode == 0
+
+
+def test_the_contexts_of_three_members() -> None:
+    asked = re.search(r'here "([^"]+)":', README)
+    assert asked
+    question = asked[1].replace("\n", " ")
+    rows = re.findall(r"^\| `(ot1k-\w)` \| (.+) \|$", README, re.MULTILINE)
+    assert len(rows) == 3
+    shelf = Shelf(bank.load())
+    for member, text in rows:
+        strategy = {"s": "similar", "u": "unsimilar", "r": "random"}[member[-1]]
+        pick = choose(strategy, question, shelf=shelf, seed=0, member=member)
+        assert pick
+        assert pick.text == text
 
 
 @pytest.mark.parametrize("line", lines_of_commands())

@@ -81,9 +81,10 @@ class _Steps:
         own = self.places.bank(checkpoint.kind) if checkpoint.has_context else None
         bank = ("--bank", own) if own else ()
         words = _python(
-            # The harness asks the base so, which has no manifest; all rows of the matrix are alike.
-            "sft", "build", *rows, "--instruction", INSTRUCTION, *bank, "--rows", data.rows,
+            "sft", "build", *rows, *bank, "--rows", data.rows,
             "--strategy", checkpoint.strategy, "--out", place,
+            # So the harness asks the base, which has no manifest: all rows of a matrix are alike.
+            "--instruction", INSTRUCTION,
         )  # fmt: skip
         return ExperimentStep(
             "build", f"build-{checkpoint.data}", (words,), keep=(place / "dataset.json",)
@@ -144,8 +145,9 @@ class _Steps:
         panels = {VOTE: False, EARLY: True}
         config = place / "panels.toml"
         greedy = ("--temperature", 0)
-        top_p = () if self.plan.measure.top_p is None else ("--top-p", self.plan.measure.top_p)
-        drawn = ("--temperature", vote.temperature, *top_p, "--samples", vote.samples)
+        # Said in any case: a manifest's recommendation must not decide over the plan.
+        top_p = 1 if self.plan.measure.top_p is None else self.plan.measure.top_p
+        drawn = ("--temperature", vote.temperature, "--top-p", top_p, "--samples", vote.samples)
         runs = (("greedy", VOTE, greedy), ("early", EARLY, greedy), ("drawn", VOTE, drawn))
         return ExperimentStep(
             "vote", f"vote-{kind}",

@@ -98,7 +98,8 @@ def search(
     """Replay every candidate, and choose among them on halves of the problems.
 
     Raises:
-        EvalError: the problems do not have the same members, or nothing is within the budget.
+        EvalError: there are fewer than four problems, they do not have the same members, or nothing
+            is within the budget.
     """
     if len(problems) < 4:
         raise EvalError(f"{len(problems)} problems are too few to choose on one half of them")

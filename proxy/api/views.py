@@ -169,7 +169,11 @@ async def http_error(request: Request, error: Exception) -> Response:
         allow = (error.headers or {}).get("allow", "")
         refusal = asgi.method_not_allowed(method, path, allow)
     else:
-        refusal = ApiError(f"there is nothing at {path[:100]}", 404, code="not_found")
+        refusal = ApiError(
+            f"No such path: {path[:100]}. The API is under /v1: a client's base_url ends in /v1.",
+            404,
+            code="not_found",
+        )
     return await api_error(request, refusal)
 
 

@@ -57,7 +57,7 @@ Failing: TypeAlias = Literal[
 class FailedCall:
     """Why a call returned nothing; `cause` is the engine's error behind it."""
 
-    kind: str
+    kind: Failing
     detail: str
     status: int | None = None
     cause: Exception | None = None
@@ -76,8 +76,9 @@ class CompletedCall:
 class Row:
     """One call of a panel to `member`: how it was asked, and how it ended.
 
-    `asked` is `None` until it is asked. `outcome` is `ok`, `failed`, `late`, or `cancelled`, which
-    is what nobody waited for any more. `voices`: the quorum counts it.
+    `asked` is `None` until it starts, and without a context that is not written yet. `outcome` is
+    `ok`, `failed`, `late`, or `cancelled`, which is what nobody waited for any more. `voices`: the
+    quorum counts it.
     """
 
     call: Call

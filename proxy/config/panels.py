@@ -7,6 +7,7 @@ from typing import Any
 from its.answers import KINDS
 from its.methods import Case, Method, MethodError, find
 from its.methods.options import NAMING, OptionError, named, nested, parse
+from its.strategies import adds_context
 
 from .checks import Checks
 from .settings import Member, Panel
@@ -125,7 +126,7 @@ class PanelResolver(Checks):
 
     def _serves(self, at: str, role: str, member: Member) -> None:
         """Refuse a judge, writer or scorer that would be asked with a context."""
-        if member.strategy != "none":
+        if adds_context(member.strategy):
             raise self.fail(
                 at,
                 f"the member {member.name!r} has the strategy {member.strategy!r}. A {role} reads"

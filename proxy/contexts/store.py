@@ -149,9 +149,12 @@ class SqliteStore:
         return work(self._db, *args)
 
     def _connect(self) -> sqlite3.Connection:
+        # `isolation_level=None`: each statement commits by itself. Python's own transactions would
+        # hold the lock of the file until the next commit, and other proxies would find it busy.
         db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode = WAL")
+            # With a write-ahead log, a power cut can lose the last personas, not harm the file.
             db.execute("PRAGMA synchronous = NORMAL")
             db.executescript(_SCHEMA)
         except sqlite3.Error:
@@ -168,8 +171,10 @@ class SqliteStore:
     def _keep(
         self, db: sqlite3.Connection, key: str, stored: StoredPersona, seconds: float | None
     ) -> StoredPersona:
+        # `time.time`: the file outlives this process, and `monotonic` means nothing in another.
         now = time.time()
         until = None if seconds is None else now + seconds
+        # What is kept for good has no `until`: the comparison is NULL then, and the first stays.
         db.execute(
             "INSERT INTO personas(key, body, until) VALUES(?, ?, ?) ON CONFLICT(key) DO UPDATE"
             " SET body = excluded.body, until = excluded.until WHERE personas.until < ?",
@@ -188,6 +193,7 @@ class SqliteStore:
 
     def _lease(self, db: sqlite3.Connection, key: str, seconds: float) -> bool:
         now = time.time()
+        # One statement looks and takes: between two, another process could take the lease as well.
         done = db.execute(
             "INSERT INTO leases VALUES(?, ?, ?) ON CONFLICT(key) DO UPDATE"
             " SET owner = excluded.owner, until = excluded.until WHERE leases.until < ?",
@@ -202,6 +208,7 @@ class SqliteStore:
         )
 
     def _release(self, db: sqlite3.Connection, key: str) -> None:
+        # Only our own: if it ran out meanwhile, another process writes under it now.
         db.execute("DELETE FROM leases WHERE key = ? AND owner = ?", [key, self._owner])
 
     def _close(self) -> None:
@@ -222,6 +229,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 class RedisStore:
     """A Redis server that several machines share."""
 
+    # Scripts, because Redis runs one as a whole: between a `get` and a `del` of ours the lease
+    # could run out, and what we delete would be another machine's.
     _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
     _RENEW = (
         "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('pexpire', KEYS[1], ARGV[2]) end"

@@ -197,6 +197,7 @@ class Writer:
         """Hold a lease until the block ends."""
 
         async def renew() -> None:
+            # Without it, a text that takes longer than the lease would be written twice.
             while True:
                 await asyncio.sleep(LEASE_SECONDS / RENEWALS)
                 await self._store.renew(key, LEASE_SECONDS)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base.errors import UpstreamError
+from ..base.outcome import Failing
 from . import refusals
 from .limits import Retries
 
@@ -18,7 +19,7 @@ RETRIED_STATUS = frozenset({429, 502, 503, 504})
 
 
 class EngineError(Exception):
-    """An engine call that failed: `kind` is one of `base.outcome.Failing`.
+    """An engine call that failed.
 
     `told` is the engine's own `code`, `type` and `param`, `passed` the headers of its refusal
     that the client gets too. `blames_options`: it refused because of `stream_options`.
@@ -26,7 +27,7 @@ class EngineError(Exception):
 
     def __init__(
         self,
-        kind: str,
+        kind: Failing,
         detail: str,
         status: int | None = None,
         *,

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from its.sse import looks_like_events
 
@@ -11,9 +11,11 @@ MOST_BODY = 64 * 1024 * 1024
 
 
 class HttpError(Exception):
-    """The exchange failed; `kind` is `refused`, `timeout`, `protocol` or `broken`."""
+    """The exchange failed."""
 
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(
+        self, kind: Literal["refused", "timeout", "protocol", "broken"], detail: str
+    ) -> None:
         super().__init__(detail)
         self.kind = kind
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from its import prompts
 from its.methods.seam import Call, Reply
+from its.strategies import adds_context
 from its.types import Message
 
 from ..base import guards
@@ -72,7 +73,7 @@ class Members:
         }
         plain = asked
         if request.override is not NO_OVERRIDE:
-            plain = {m.name: plan(m, NO_OVERRIDE) for m in members if m.strategy == "none"}
+            plain = {m.name: plan(m, NO_OVERRIDE) for m in members if not adds_context(m.strategy)}
         completing = await contexts.complete_all(asked, question)
         return cls(completing, plain, panel.case.panels)
 
@@ -93,14 +94,13 @@ class Members:
     def planned(self, call: Call, name: str) -> MemberPrompt:
         """Return how a call asks the member `name`; the context may not be there yet."""
         plain = self._plain.get(name) if call.role != "answer" else None
-        if plain is not None and plain.strategy == "none":
+        if plain is not None and not adds_context(plain.strategy):
             return plain
         return self._completing.known[name]
 
-    async def asked(self, call: Call, name: str) -> MemberPrompt:
-        """Return how a call asks the member `name`, once its context is written."""
-        planned = self.planned(call, name)
-        return planned if planned.strategy == "none" else await self._completing.of(name)
+    async def asked(self, name: str) -> MemberPrompt:
+        """Return how the member `name` is asked, once its context is written."""
+        return await self._completing.of(name)
 
     @property
     def personas(self) -> list[Mapping[str, int]]:
@@ -120,7 +120,7 @@ def check(call: Call, asked: MemberPrompt, messages: Sequence[Message]) -> None:
             context; or a parameter is one that only the driver sets, or that the member guards.
     """
     own = call.messages
-    if own is not None and asked.strategy != "none" and _opening(own) != _opening(messages):
+    if own is not None and adds_context(asked.strategy) and _opening(own) != _opening(messages):
         raise MethodFault(
             f"the call {call.name!r} to {call.member!r}, which is asked with a context, changes the"
             " first user message"
@@ -167,7 +167,10 @@ class CallMaker:
         """
         call, started = row.call, time.monotonic()
         try:
-            asked = row.asked = await self._members.asked(call, row.member)
+            members = self._members
+            asked = row.asked = members.planned(call, row.member)
+            if asked.context is None and adds_context(asked.strategy):  # it may still be written
+                asked = row.asked = await members.asked(row.member)
             with self._record.asking, span(
                 "call", member=row.member, role=call.role, round=call.round, call=call.name
             ):  # fmt: skip

@@ -25,7 +25,7 @@ HEAD = (
     "",
 )
 NO_MANIFEST = (
-    "No manifest could be read, so nobody can check how it was trained. Name it:",
+    "No manifest could be read, so the proxy cannot check how it was trained. Name it:",
     'manifest = "path/to/the/checkpoint"',
 )
 

@@ -26,7 +26,7 @@ def describe(asked: MemberPrompt) -> dict[str, Any]:
         "co_design": asked.co_design.value,
         "persona_usage": asked.usage,
     }
-    if context and asked.strategy == "mixed":
+    if context and context.strategy != asked.strategy:  # a strategy that draws among others
         described["drawn"] = context.strategy
     return described
 

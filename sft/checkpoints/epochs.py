@@ -84,6 +84,7 @@ def held_out(run: TrainingRun, file: Path | None, epochs: Iterable[Epoch]) -> Pa
 
     Raises:
         CheckpointError: there is none, or it is of other data.
+        DataError: the data set's record beside it is missing or broken.
     """
     if file is None and run.data is not None:
         file = run.data / records.HELD_OUT

@@ -16,7 +16,7 @@ from its.manifest import Manifest
 from ..errors import CheckpointError
 
 NAME = "README.md"
-OURS = "<!-- WrittenPersona by `its-sft card` from input_time.json. -->"
+OURS = "<!-- Written by `its-sft card` from input_time.json. -->"
 AXOLOTL = "generated automatically according to the information the Trainer had access to"
 CONFIG = re.compile(r"<details><summary>See axolotl config</summary>.*?</details>", re.DOTALL)
 

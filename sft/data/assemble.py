@@ -103,7 +103,7 @@ def _check_place(spec: BuildSpec) -> None:
 def begin(spec: BuildSpec, selection: Selection) -> Path | None:
     """Make the folder that the set is built in, or go on in that of the same build.
 
-    PersonaFile that another build has begun to write are put aside; their new place is returned.
+    Personas that another build has begun to write are put aside; their new place is returned.
     """
     aside, mark = None, spec.part / records.MARK
     if spec.part.exists() and (not mark.exists() or mark.read_bytes() != spec.identity(selection)):

@@ -139,7 +139,7 @@ def select(
     smaller set is the head of a larger one. `fits` tells whether a row is short enough.
 
     Raises:
-        DataError: a row is bad, or there are not enough.
+        DataError: a row is bad and bad rows are not to be skipped, or there are not enough.
     """
     found = _Pass(raw, wanted)
     for number, fields in raw:

@@ -35,7 +35,7 @@ def faults(path: Path) -> list[str]:
     _quiet()
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return [f"cannot be read: {error}"]
     if not isinstance(content, dict):
         return ["is no mapping of keys"]

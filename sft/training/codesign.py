@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from its import manifest
+from its import manifest, strategies
 from its.manifest import CoDesign, Manifest, ManifestError, Test, Train
 from its.sampling import recommended
 from its.types import Placement
@@ -55,6 +55,10 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             strategy=self.test_strategy or self.strategy,
             **{name: value for name, value in said.items() if value is not msgspec.UNSET},
         )
+
+    def __post_init__(self) -> None:
+        for name in (self.strategy, self.test_strategy or self.strategy):
+            strategies.get(name)
 
 
 @dataclass(frozen=True, slots=True)

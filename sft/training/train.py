@@ -55,6 +55,7 @@ def merge(config: Path, console: Console) -> Path:
 
     Raises:
         AxolotlError: there is no adapter, or merging failed.
+        ManifestError: the adapter's manifest is broken.
     """
     content = _content(config)
     output = Path(str(content["output_dir"]))
@@ -75,6 +76,7 @@ def merge_into(config: Path, adapter: Path, folder: Path, console: Console) -> P
 
     Raises:
         AxolotlError: merging failed.
+        ManifestError: the adapter's manifest is missing or broken.
     """
     words = [f"--lora-model-dir={adapter}", _base_of(adapter), f"--output-dir={folder}"]
     _run(["merge-lora", str(config), *words], "", console)
@@ -122,7 +124,7 @@ def _content(config: Path) -> dict[str, object]:
         content = yaml.safe_load(config.read_text("utf-8"))
         if not isinstance(content.get("output_dir"), str):
             raise AxolotlError(f"{config}: output_dir: is missing")
-    except (OSError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, AttributeError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise AxolotlError(f"{config}: {error}") from error
     return dict(content)
 

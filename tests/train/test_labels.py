@@ -86,7 +86,8 @@ def test_no_setting_is_changed_before_a_row_is_shown(
     [
         ({"base_model": "no/where"}, "base_model: no tokenizer 'no/where'"),
         ({"tokenizer_config": "no/where"}, "tokenizer_config: no tokenizer 'no/where'"),
-        ({"input_time": {"strategy": "sideways"}}, "refused: input_time: Invalid enum value"),
+        ({"input_time": {"strategy": "sideways"}},
+         "refused: input_time: Unknown strategy 'sideways'"),
         ({"chat_template": "jinja", "chat_template_jinja": "{{ raise_exception('no!') }}"},
          "its chat template refuses the row: no!"),
     ],

@@ -158,7 +158,3 @@ def words(text: str) -> Words | None:
 
 def is_words(text: str) -> bool:
     return _WORDS.fullmatch(text) is not None
-
-
-def is_letter(text: str) -> bool:
-    return _LETTER.fullmatch(text) is not None

@@ -84,7 +84,6 @@ class Unit:
         return self.dimensions[0][0] if alone else ""
 
 
-DEGREE = Unit((("degree", 1),), Fraction(1))
 _TEMPERATURES = {"degree", "celsius", "fahrenheit", "kelvin"}
 
 

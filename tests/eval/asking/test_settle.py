@@ -47,7 +47,7 @@ def asks(start: Proxy, engine: Engine, tmp_path: Path) -> Any:
         url = str(start(config).base_url).rstrip("/")
         ended = its_eval_run(*run_args(tmp_path, url, model), *args)
         assert ended.returncode == status, ended.stdout + ended.stderr
-        return ended.stdout + ended.stderr
+        return " ".join((ended.stdout + ended.stderr).split())
 
     return run
 

@@ -23,6 +23,7 @@ from eval.codesign.plan import read_experiment
 from eval.codesign.step import Command
 from eval.codesign.steps import steps
 from eval.errors import EvalError
+from its.personas import bank
 from proxy.config.tables import EngineTable
 from tests.conftest import PLAIN, ROOT, process
 from tests.eval.harness import its_eval
@@ -416,7 +417,7 @@ def test_problems_are_right_and_disjoint(tmp_path: Path) -> None:
     problems.write(again, 300, 200, seed=0)
     assert (again / "test.jsonl").read_bytes() == (tmp_path / "test.jsonl").read_bytes()
     people = (tmp_path / "numbers.jsonl").read_text().splitlines()
-    assert len(people) == 440
+    assert len(people) == len(bank.load().personas)
     assert all(any(c.isdigit() for c in json.loads(line)["persona"]) for line in people)
 
 

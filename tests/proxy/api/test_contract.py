@@ -11,6 +11,7 @@ import pytest
 from its import manifest
 from its.manifest import Manifest, Train
 from its.manifest import Test as Asked
+from proxy.config.checks import ConfigError
 from tests.conftest import MEMBERS, Proxy
 from tests.proxy.asking import CHAT
 from tests.scripted import Engine, says
@@ -275,5 +276,5 @@ def test_the_dry_run_shows_the_sampling(start: Proxy, write: Any) -> None:
 
 
 def test_defaults_need_a_manifest(start: Proxy) -> None:
-    with pytest.raises(ValueError, match=r"members\.n\.defaults: needs a manifest"):
+    with pytest.raises(ConfigError, match=r"members\.n\.defaults: needs a manifest"):
         start(MEMBERS.replace('strategy = "none"', 'strategy = "none"\ndefaults = true'))

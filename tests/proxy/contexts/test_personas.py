@@ -370,7 +370,7 @@ def test_the_bank_stands_in_for_as_long_as_the_writer_has_been_failing(
     ask(proxy, question="Refused?")
     engine.scripts["writer"] = fails(500)
     ask(proxy, question="Failed again?")
-    bounds = [(50, 61), (600, 620), (3500, 3601), (86_000, 86_401), (50, 61)]
+    bounds = [(40, 61), (590, 620), (3500, 3601), (86_000, 86_401), (40, 61)]
     found = kept(tmp_path / "personas.db")
     for (source, left), (least, most) in zip(found, bounds, strict=True):
         assert source == "bank"
@@ -656,6 +656,14 @@ def test_a_mixed_member_says_what_was_drawn(engine: Engine, start: Proxy) -> Non
     engine.scripts["m"] = says("7")
     told = ask(start(MIXED), "m").json()["input_time"]
     assert (told["strategy"], told["drawn"], told["source"]) == ("mixed", "random", "bank")
+
+
+def test_nothing_is_drawn_where_the_client_gives_the_persona(engine: Engine, start: Proxy) -> None:
+    engine.scripts["m"] = says("7")
+    extras = {"input_time": {"persona": "You are a sailor."}}
+    told = ask(start(MIXED), "m", **extras).json()["input_time"]
+    assert (told["strategy"], told["source"]) == ("mixed", "client")
+    assert "drawn" not in told
 
 
 def test_a_retrieving_member_is_given_its_notes(

@@ -80,7 +80,7 @@ def test_an_engine_without_manifests_is_told_so(engine_url: str, tmp_path: Path)
     with serving(Starlette(routes=[Route("/v1/models", lambda _: JSONResponse(cards))])) as url:
         ended = command("proxy", "init", "--engine", url, "--out", out)
     assert ended.returncode == 0, ended.stderr
-    assert "nobody can check how it was trained" in out.read_text()
+    assert "the proxy cannot check how it was trained" in out.read_text()
     assert load(out).members["m"].strategy == "none"
 
 

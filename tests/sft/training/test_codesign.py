@@ -45,8 +45,8 @@ def test_data_as_declared_are_taken(data: Path) -> None:
     [
         (None, "input_time: is missing"),
         ({}, "input_time: Object missing required field `strategy`"),
-        ({"strategy": "sideways"}, "input_time: Unknown strategy 'sideways'"),
-        ({"strategy": "random", "test_strategy": "x"}, "input_time: Unknown strategy 'x'"),
+        ({"strategy": "simlar"}, "input_time: Unknown strategy 'simlar'. Did you mean 'similar'?"),
+        ({"strategy": "random", "test_strategy": "x"}, "input_time: Unknown strategy 'x'."),
         ({"strategy": "none", "system": 3}, "Expected `str | null`, got `int` - at `$.system`"),
         ({"strategy": "none", "test": {"temperature": -1}}, "at `$.test.temperature`"),
         ({"strategy": "none", "test": {"top_k": 1}}, "unknown field `top_k` - at `$.test`"),
