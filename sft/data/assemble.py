@@ -25,14 +25,11 @@ from ..writing.journal import PersonaFile
 from . import record as records
 from .card import Lengths, card
 from .compose import ContextOptions, compose
-from .notices import Notices
+from .notices import Notices, constant, of_the_bank
 from .raw import Bad, Raw, digest
 from .record import DatasetRecord, Origin
 from .select import RowSpec, Selection
 from .tokens import TokenCounter
-
-LEAST_EFFECTIVE = 0.05
-"""Effective contexts a row below which a build warns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +170,8 @@ def finish(
     records.write(record, spec.part)
     told = [
         *notices,
-        *_of_the_bank(spec.contexts.strategy, said),
-        *_constant(record.train.personas, train.rows),
+        *of_the_bank(spec.contexts.strategy, said),
+        *constant(record.train.personas, train.rows),
     ]
     (spec.part / records.CARD).write_text(card(record, selection, lengths, told), "utf-8")
     # Without its mark, a part that a kill leaves here is no begun build: nobody goes on with it.
@@ -274,27 +271,6 @@ def _personas(
         model=", ".join(sorted(written.models)),
         prompt_sha256=", ".join(sorted(written.prompts)),
     )
-
-
-def _of_the_bank(strategy: str, said: Counter[tuple[str, str]]) -> Iterator[str]:
-    """Yield a warning where a strategy that retrieves found nothing for some rows."""
-    by_bank = sum(number for (source, _), number in said.items() if source == "bank")
-    if by_bank and strategies.get(strategy).needs:
-        yield (
-            f"{by_bank:,} of {said.total():,} rows have a persona of the bank: no note of --notes"
-            " fits them that is short enough and made from another question"
-        )
-
-
-def _constant(personas: manifest.Personas, rows: int) -> Iterator[str]:
-    """Yield a warning where contexts hardly vary: a checkpoint learns to read over a constant."""
-    if personas.effective is not None and personas.effective < LEAST_EFFECTIVE * rows:
-        yield (
-            f"{personas.distinct:,} different contexts ({personas.effective:,.1f} effective) for"
-            f" {rows:,} rows, which is less than {LEAST_EFFECTIVE:.0%}. To vary them more, give a"
-            " larger --bank, have a model write them (--personas generate), or take another"
-            " --strategy"
-        )
 
 
 def _write_overlaps(path: Path, raw: Raw, selection: Selection) -> None:
