@@ -5,9 +5,10 @@ import re
 from .words import LONGEST_READ
 
 _ASKS_FOR_A_NUMBER = re.compile(
-    r"\b(how (many|much|long|far|old|tall|fast)|find|compute|calculate|determine|evaluate|solve"
+    r"\b(how (many|much|long|far|old|tall|fast|heavy|high|deep|wide|likely)"
+    r"|find|compute|calculate|determine|evaluate|solve"
     r"|number of|sum of|product of|value of|what (is|are|was) (the|\(?-?\d+)"
-    r"|what (percent|fraction|time)"
+    r"|what (percent(age)?|fraction|time|year)"
     r"|remainder|probability|total)\b",
     re.IGNORECASE,
 )

@@ -65,7 +65,8 @@ def read(kind: NoteKind, said: str, question: str) -> list[str]:
     _, closed, after = said.rpartition("</think>")
     spoken = (after if closed else said.partition("<think>")[0]).strip()
     if kind == "procedures":
-        found = [" ".join(spoken.split())]
+        steps = [_BULLET.sub("", line) for line in spoken.splitlines()]  # they stand in a list
+        found = [" ".join(" ".join(steps).split())]
     else:
         lines = [line for line in spoken.splitlines() if _BULLET.match(line)]
         found = [" ".join(_BULLET.sub("", line).split()) for line in lines][:MOST_CONCEPTS]

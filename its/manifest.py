@@ -135,9 +135,9 @@ class Test(msgspec.Struct, frozen=True):
     __test__ = False  # not a test class of pytest's
 
     strategy: StrategyName | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     thinking: bool | None = None
 
     def __post_init__(self) -> None:

@@ -2,6 +2,8 @@
 
 import re
 
+from .numbers import NUMBER_WORDS
+
 TITLE = "Key conditions:"
 LONGEST = 600
 """Characters of one condition."""
@@ -11,17 +13,12 @@ MOST = 12
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)])\s+")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
-_WORD = re.compile(r"[^\W\d_]+")
+_ONE = re.compile(r"\bone\b")
+"""`NUMBER_WORDS` begins with two."""
 _SOLVES = re.compile(
     r"\\boxed|\banswer\b|\bsolution\b|\btherefore\b|\bthus\b|\bhence\b|\bso we\b"
     r"|<\|?/?[a-z]|\bas an ai\b|\bi cannot\b|\bi can't\b",
     re.IGNORECASE,
-)
-_NUMBER_WORDS = frozenset(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"  # noqa: SIM905
-    " sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety"
-    " hundred thousand million billion half third quarter fifth double triple twice thrice dozen"
-    " halves thirds quarters".split()
 )
 
 
@@ -52,6 +49,7 @@ def numbers(text: str) -> set[str]:
     """Return every number in `text`: digits (without commas), number words, and other signs of
     numbers such as "½". A dash is part of none."""
     digits = {found.replace(",", "") for found in _DIGITS.findall(text)}
-    words = {word for word in _WORD.findall(text.lower()) if word in _NUMBER_WORDS}
+    words = {word.lower() for word in NUMBER_WORDS.findall(text)} | set(_ONE.findall(text.lower()))
+    words -= {"percent"}  # "50 percent" is no other number than "50%"
     signs = {sign for sign in text if sign.isnumeric() and not sign.isdecimal()}
     return digits | words | signs

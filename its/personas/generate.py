@@ -44,6 +44,9 @@ class WriterReply:
     usage: Mapping[str, int]
 
 
+Reply = WriterReply
+"""The former name, by which scripts outside of this repository know it."""
+
 AskWriter: TypeAlias = Callable[[Sequence[Message], int], Awaitable[WriterReply]]
 """Asks a model, with a sampling seed."""
 

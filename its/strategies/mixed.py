@@ -40,7 +40,9 @@ def mix_fault(mix: Mapping[str, float]) -> str | None:
             return f"no {name!r} in a mix; there are: {', '.join(MIXABLE)}"
         if not 0 <= share < float("inf"):
             return f"the share of {name!r} must be 0 or more"
+    if sum(mix.values()) == float("inf"):
+        return "its shares are too large to be added; 1 and 2 do as well"
     return None if sum(mix.values()) > 0 else "needs a share above 0"
 
 
-STRATEGY = Strategy("mixed", "mixed", pick, Mix, prompts=tuple(MIXABLE))
+STRATEGY = Strategy("mixed", "mixed", pick, Mix, prompts=tuple(MIXABLE), version=2)

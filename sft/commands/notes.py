@@ -65,7 +65,10 @@ def notes(
             CLI.fail(f"the engine at {engine} {error}", 1)
         if summary.failed:
             CLI.fail(f"{summary.failed:,} calls failed; the same command tries them again", 1)
+        if not summary.notes:
+            CLI.fail(f"no text of {summary.rows:,} rows kept to the rules: ask another --model", 1)
+        broke = summary.rows > summary.fruitful
         CLI.say(
-            f"{out}: {summary.notes:,} notes from {summary.fruitful:,} of {summary.rows:,} rows;"
-            " the other rows' texts broke the rules"
+            f"{out}: {summary.notes:,} notes from {summary.fruitful:,} of {summary.rows:,} rows"
+            + ("; the other rows' texts broke the rules" if broke else "")
         )

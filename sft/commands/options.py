@@ -125,6 +125,8 @@ def contexts_of(
         CLI.fail(f"--notes: the strategy {strategy!r} retrieves nothing")
     given = options_of(options or ())
     if mix is not None:
+        if "mix" in given:
+            CLI.fail("give one of --mix and --strategy-option mix=...")
         given["mix"] = mix_of(mix)
     people = bank.read(personas) if personas else bank.load()
     files = {need: notes_.load(notes) for need in by.needs if notes}

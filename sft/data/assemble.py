@@ -25,14 +25,11 @@ from ..writing.journal import PersonaFile
 from . import record as records
 from .card import Lengths, card
 from .compose import ContextOptions, compose
-from .notices import Notices
+from .notices import Notices, constant, of_the_bank
 from .raw import Bad, Raw, digest
 from .record import DatasetRecord, Origin
 from .select import RowSpec, Selection
 from .tokens import TokenCounter
-
-LEAST_EFFECTIVE = 0.05
-"""Effective contexts a row below which a build warns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +168,11 @@ def finish(
     record = _record(spec, selection, _personas(spec.contexts, personas, said), train, held)
     _write_overlaps(spec.part / records.CONTAMINATED, raw, selection)
     records.write(record, spec.part)
-    told = [*notices, *_constant(record.train.personas, train.rows)]
+    told = [
+        *notices,
+        *of_the_bank(spec.contexts.strategy, said),
+        *constant(record.train.personas, train.rows),
+    ]
     (spec.part / records.CARD).write_text(card(record, selection, lengths, told), "utf-8")
     # Without its mark, a part that a kill leaves here is no begun build: nobody goes on with it.
     (spec.part / records.MARK).unlink()
@@ -267,21 +268,9 @@ def _personas(
         return found
     return msgspec.structs.replace(
         found,
-        source="generate",
         model=", ".join(sorted(written.models)),
         prompt_sha256=", ".join(sorted(written.prompts)),
     )
-
-
-def _constant(personas: manifest.Personas, rows: int) -> Iterator[str]:
-    """Yield a warning where contexts hardly vary: a checkpoint learns to read over a constant."""
-    if personas.effective is not None and personas.effective < LEAST_EFFECTIVE * rows:
-        yield (
-            f"{personas.distinct:,} different contexts ({personas.effective:,.1f} effective) for"
-            f" {rows:,} rows, which is less than {LEAST_EFFECTIVE:.0%}. To vary them more, give a"
-            " larger --bank, have a model write them (--personas generate), or take another"
-            " --strategy"
-        )
 
 
 def _write_overlaps(path: Path, raw: Raw, selection: Selection) -> None:

@@ -5,12 +5,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from its import strategies
+from its.manifest import Personas
 from its.overlap import normal
 
 from .raw import digest
 
 SHOWN = 3
 """Rows that are named for each notice; the rest is counted."""
+
+LEAST_EFFECTIVE = 0.05
+"""Effective contexts a row below which a build warns."""
 
 HASHES = re.compile(r"^####[^\S\n]*[^#\s][^\n]*\s*\Z", re.MULTILINE)
 MARKS = re.compile(r"<\|[A-Za-z_][\w .:-]*\|>|<｜[^<>｜]{1,40}｜>|\[/?INST\]|</?s>")
@@ -66,3 +71,24 @@ def _pattern(special: frozenset[str]) -> re.Pattern[str]:
 
 
 MEANT = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>"})
+
+
+def of_the_bank(strategy: str, said: Counter[tuple[str, str]]) -> Iterator[str]:
+    """Yield a warning where a strategy that retrieves found nothing for some rows."""
+    by_bank = sum(number for (source, _), number in said.items() if source == "bank")
+    if by_bank and strategies.get(strategy).needs:
+        yield (
+            f"{by_bank:,} of {said.total():,} rows have a persona of the bank: no note of --notes"
+            " fits them that is short enough and made from another question"
+        )
+
+
+def constant(personas: Personas, rows: int) -> Iterator[str]:
+    """Yield a warning where contexts hardly vary: a checkpoint learns to read over a constant."""
+    if personas.effective is not None and personas.effective < LEAST_EFFECTIVE * rows:
+        yield (
+            f"{personas.distinct:,} different contexts ({personas.effective:,.1f} effective) for"
+            f" {rows:,} rows, which is less than {LEAST_EFFECTIVE:.0%}. To vary them more, give a"
+            " larger --bank, have a model write them (--personas generate), or take another"
+            " --strategy"
+        )

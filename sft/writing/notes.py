@@ -54,12 +54,18 @@ def distil_all(
     """Write the notes of FILE's rows to `out` (JSONL of `text` and `question`).
 
     Raises:
-        DataError: a row has no question or solution, or another run is at work on `out`.
+        DataError: a row has no question or solution, `out` is there already, or another run is at
+            work on it.
         EngineGone: the engine cannot be reached.
     """
     part = out.with_name(f"{out.name}.part")
     try:
         with FileLock(f"{part}.lock", timeout=0):
+            if out.exists():
+                raise DataError(
+                    f"{out} is there already, and what it holds was paid for; nothing was asked."
+                    " Take it away, or name another --out"
+                )
             return _run(_Job(kind, engine, seed), file, out, part)
     except Timeout:
         raise DataError(f"{out}: another run is at work on it") from None
@@ -103,11 +109,11 @@ def _run(job: _Job, file: Path, out: Path, part: Path) -> NotesSummary:
 
         failed = asyncio.run(_ask_all(job, list(todo.values()), keep, advance)) if todo else 0
     every = list(done.values())
-    if not failed:
+    notes = sum(len(each.notes) for each in every)
+    if notes and not failed:
         _finish(every, out)
         part.unlink()
-    fruitful = sum(bool(each.notes) for each in every)
-    return NotesSummary(len(every), fruitful, sum(len(each.notes) for each in every), failed)
+    return NotesSummary(len(every), sum(bool(each.notes) for each in every), notes, failed)
 
 
 async def _ask_all(

@@ -104,7 +104,7 @@ def _print_summary(console: Console, summary: Summary, kept: Path) -> None:
     for name, rows in (
         ("written at the first try", summary.first),
         ("written when asked again", summary.later),
-        ("refused three times: our bank's", summary.bank),
+        ("refused three times: not a model's", summary.bank),
         ("failed", len(summary.failed)),
     ):
         table.add_row(name, f"{rows:,}", f"{rows / max(summary.done, 1):.1%}")

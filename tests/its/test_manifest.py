@@ -82,6 +82,15 @@ def test_a_broken_manifest_names_its_file(tmp_path: Path, text: str, reason: str
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "asked", [{"temperature": -0.1}, {"top_p": 0}, {"top_p": 1.5}, {"max_tokens": 0}]
+)
+def test_sampling_that_no_engine_takes_is_refused(tmp_path: Path, asked: dict[str, float]) -> None:
+    """The proxy would send it with every request that is silent about it."""
+    with pytest.raises(ManifestError, match=f"test.{next(iter(asked))}"):
+        read(write_text(tmp_path, "similar", test=asked))
+
+
 def test_a_missing_manifest(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="No such file"):
         read(tmp_path / "nothing.json")

@@ -46,6 +46,8 @@ def test_personas_are_specific_and_share_no_run_of_five_words() -> None:
         ("A farmer has 12 cows and buys 5 more. How many cows does he have?", True),
         ("What is 37 + 48?", True),
         ("9 × 12 = ?", True),
+        ("Of 40 flowers, 10 are roses. What percentage of them is that?", True),
+        ("A bag has 5 red and 3 blue candies. How likely is a blue one?", True),
         ("9 x 12", True),
         ("What is 144 divided by 12?", True),
         ("The fair of 2024-05-01 sold 5x7 prints.", False),

@@ -99,6 +99,7 @@ def test_a_mix_draws_in_its_proportions() -> None:
         ({"similar": -1, "random": 2}, "must be 0 or more"),
         ({"similar": 0}, "needs a share above 0"),
         ({}, "needs a share above 0"),
+        ({"similar": 1e308, "random": 1e308}, "too large"),
     ],
 )
 def test_a_mix_that_cannot_be(mix: dict[str, float], wrong: str) -> None:

@@ -80,3 +80,4 @@ def test_who_asks_for_no_number_gets_no_mathematician() -> None:
 
 def test_the_version_tells_the_new_draw() -> None:
     assert get("similar").version == 2
+    assert get("mixed").version == 2, "it draws `similar` too"

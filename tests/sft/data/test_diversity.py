@@ -136,6 +136,7 @@ def test_a_row_whose_notes_are_all_its_own_says_that_the_bank_served(
     how = ("--strategy", strategy, "--notes", notes)
     ended = command("sft", "build", "--source", rows, *how, "--out", tmp_path / "d")
     assert ended.returncode == 0, ended.stderr
+    assert "1 of 2 rows have a persona of the bank" in ended.stderr
     built = map(json.loads, (tmp_path / "d" / "train.jsonl").read_text().splitlines())
     (need,) = get(strategy).needs
     assert {row["question"]: row["source"] for row in built} == {asked[0]: "bank", asked[1]: need}

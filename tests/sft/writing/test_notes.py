@@ -48,6 +48,11 @@ def test_one_call_a_row_and_the_strategy_uses_them(
     assert len(made) == ROWS - 1
     assert all(set(row) == {"text", "question"} for row in made)
     assert not out.with_name("notes.jsonl.part").exists()
+    before, kept = len(engine.received), out.read_bytes()
+    again = command("sft", *args(rows, out, engine_url))
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+    assert (len(engine.received), out.read_bytes()) == (before, kept), "it was paid for"
     how = ("--strategy", "procedures", "--notes", out)
     composed = command("sft", "compose", rows, *how)
     assert "Procedures that solved other problems:" in composed.stdout
@@ -76,6 +81,20 @@ def test_stopped_it_goes_on(rows: Path, tmp_path: Path, engine: Engine, engine_u
     assert len(out.read_text().splitlines()) == ROWS - 1
 
 
+def test_a_model_whose_texts_all_break_the_rules(
+    rows: Path, tmp_path: Path, engine: Engine, engine_url: str
+) -> None:
+    """An empty file would be refused where it is used."""
+    engine.scripts["w"] = lambda body: JSONResponse(completion("The answer is 7."))
+    out = tmp_path / "notes.jsonl"
+    for _ in range(2):
+        ended = command("sft", *args(rows, out, engine_url))
+        assert ended.returncode == 1
+        assert f"no text of {ROWS} rows kept to the rules" in ended.stderr
+        assert not out.exists()
+    assert len(engine.received) <= ROWS + 1, "nor is it asked again"
+
+
 def test_rows_without_a_solution_are_told_before_the_first_call(
     tmp_path: Path, engine: Engine, engine_url: str
 ) -> None:
@@ -98,6 +117,7 @@ def test_an_engine_that_is_not_there(rows: Path, tmp_path: Path) -> None:
     [
         ("procedures", "<think>x</think>How to count: add\nthe parts.",
          ["How to count: add the parts."]),
+        ("procedures", "- To count:\n1. add the parts.", ["To count: add the parts."]),
         ("procedures", "How to find that it is 37.", []),
         ("procedures", "The answer is what you add.", []),
         ("procedures", "Short.", []),

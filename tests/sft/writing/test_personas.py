@@ -378,6 +378,10 @@ def test_an_engine_that_is_gone_ends_it(
         (["--strategy", "none"], "leaves nothing to write"),
         (["--strategy", "retrieved"], "needs --notes"),
         (["--strategy", "mixed", "--mix", "none=1"], "no 'none' in a mix"),
+        (
+            ["--strategy", "mixed", "--mix", "random=1", "--strategy-option", 'mix={"random":1}'],
+            "give one of --mix and --strategy-option",
+        ),
         (["--strategy", "mixed", "--mix", "x"], "is not NAME=SHARE"),
         (["--extra", "[]"], "must be a JSON object"),
         (["--extra", '{"a": {"b": [1, NaN]}}'], "--extra: a.b.1 must be a finite number"),
