@@ -5,6 +5,7 @@ manifests, holds every member to the co-design rule, and returns `Settings`.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from its import strategies
 from its.finite import not_finite
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
 from its.strategies import Options, StrategyOptionError, UnknownStrategy
+from its.suggest import unknown
 from its.types import Layout
 
 from .checks import Checks, ConfigError
@@ -41,6 +43,7 @@ from .tables import (
     PanelTable,
     PriceTable,
     ServerTable,
+    keys_at,
 )
 
 MOST_GRADERS = 4
@@ -71,7 +74,10 @@ def _parse(path: Path) -> ConfigFile:
         return msgspec.convert(raw, ConfigFile)
     except msgspec.ValidationError as error:
         reason, _, at = str(error).partition(" - at `$")
-        raise ConfigError(path, _key(raw, at.rstrip("`")), reason) from error
+        at = at.rstrip("`")
+        if found := re.fullmatch(r"Object contains unknown field `(.*)`", reason, re.DOTALL):
+            reason = unknown("key", found[1], keys_at(at))
+        raise ConfigError(path, _key(raw, at), reason) from error
 
 
 def _key(raw: Mapping[str, Any], at: str) -> str:

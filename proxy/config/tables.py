@@ -1,6 +1,8 @@
 """The tables of `panels.toml` as they are written; docs/config.md says what each key means."""
 
-from typing import Any, Literal
+import re
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -123,3 +125,13 @@ class ConfigFile(ConfigTable, frozen=True):
     keys: dict[str, KeyTable] = {}
     panels: dict[str, PanelTable] = {}
     personas: PersonasTable = PersonasTable()
+
+
+def keys_at(path: str) -> tuple[str, ...]:
+    """Return the keys that the table at msgspec's `path` may have, such as `.engines[...]`."""
+    kind: Any = ConfigFile
+    for name in re.findall(r"\.(\w+)|\[", path):
+        kind = get_type_hints(kind)[name] if name else get_args(kind)[-1]
+        if get_origin(kind) in (Union, UnionType):  # a table that may be left out
+            kind = get_args(kind)[0]
+    return tuple(kind.__struct_fields__)

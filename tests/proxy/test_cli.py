@@ -125,7 +125,8 @@ def test_explain_shows_what_else_is_added(config: Path) -> None:
 
 @pytest.mark.parametrize("action", ["check", "serve"])
 @pytest.mark.parametrize(
-    ("text", "reason"), [("x = [", "is not TOML"), ("typo = 1", "unknown field `typo`")]
+    ("text", "reason"),
+    [("x = [", "is not TOML"), ("typo = 1", "Unknown key 'typo'. Available: engines,")],
 )
 def test_a_bad_configuration_is_one_line(
     tmp_path: Path, action: str, text: str, reason: str

@@ -30,7 +30,7 @@ WRITES = "\n[personas.generate]\nengine = 'e'\nmodel = 'w'\n"
 OPTIONS = "[members.m]\nengine='e'\nmodel='m'\nstrategy='{}'\n[members.m.strategy_options]\n{}"
 BAD = [
     ("x = [", "", "is not TOML"),
-    ("[server]\nhosst = 'x'", "server", "unknown field `hosst`"),
+    ("[server]\nhosst = 'x'", "server", "Did you mean 'host'? Available: host, port,"),
     ("[server]\nport = 'x'", "server.port", "Expected `int`"),
     ("[server]\nmax_seconds = nan", "server.max_seconds", "finite"),
     ("[server]\nread_seconds = inf", "server.read_seconds", "finite"),
@@ -38,7 +38,13 @@ BAD = [
     (f"{WRITES}temperature = nan", "personas.generate.temperature", "finite"),
     (f"{WRITES}extra = {{ a = [0, inf] }}", "personas.generate.extra.a.1", "finite"),
     (f"{WRITES}max_wait_s = 0", "personas.generate.max_wait_s", "must be above 0"),
-    ("extra = 1", "", "unknown field `extra`"),
+    (
+        "[members.o]\nengine = 'e'\nmodel = 'o'\nstraegy_options = {}",
+        "members.o",
+        "Unknown key 'straegy_options'. Did you mean 'strategy_options'?",
+    ),
+    ("[personas.generate]\nmodle = 'x'", "personas.generate", "Did you mean 'model'?"),
+    ("extra = 1", "", "Unknown key 'extra'. Available: engines,"),
     ("[engines.f]\nbase_url = 'ftp://x'", "engines.f.base_url", "must be http"),
     ("[engines.f]\nbase_url = 'http://u:p@x/v1'", "engines.f.base_url", "must be http"),
     ("[engines.f]\nbase_url = 'http://['", "engines.f.base_url", "has no valid host"),
@@ -50,7 +56,7 @@ BAD = [
     ("[engines.f]\nbase_url = ''", "engines.f.base_url", "must begin with http"),
     ("[server]\nport = 70000", "server.port", "must be 0 to 65535"),
     ("[server]\nport = -1", "server.port", "must be 0 to 65535"),
-    ("[server]\nworkers = 2", "server", "unknown field `workers`"),
+    ("[server]\nworkers = 2", "server", "Unknown key 'workers'."),
     ("[server]\nallowed_hosts = ['a.example:8000']", "server.allowed_hosts", "without a port"),
     ("[server]\nallowed_hosts = ['*']", "server.allowed_hosts", "--insecure"),
     ("[server]\nallowed_hosts = ['http://a.example']", "server.allowed_hosts", "is no host"),
