@@ -25,7 +25,7 @@ from sft.data.raw import Bad
 from sft.data.sets import SETS, SOURCES
 from sft.errors import DataError
 from tests.conftest import ROOT, command
-from tests.scripted import Engine, Waiting
+from tests.scripted import Engine, Waiting, fails
 from tests.sft.writing.test_personas import writer
 
 NOTES = Notes.of([Note("Draw it."), Note("Count it twice.")], "n" * 64)
@@ -426,7 +426,7 @@ def test_a_public_set_that_changed_is_named(save: Callable[..., Path], tmp_path:
 
 
 def test_killed_it_leaves_no_half_set(save: Callable[..., Path], tmp_path: Path) -> None:
-    file = save([{"question": f"Q{i}?", "solution": "s" * 300} for i in range(20_000)])
+    file = save([{"question": f"Q{i}?", "solution": "s" * 300} for i in range(6_000)])
     out = tmp_path / "d"
     args = ["build", "--source", file, "--strategy", "similar", "--out", out]
     line = [sys.executable, "-m", "sft", *map(str, args)]
@@ -440,7 +440,7 @@ def test_killed_it_leaves_no_half_set(save: Callable[..., Path], tmp_path: Path)
     assert not out.exists()
     ended = command("sft", *args)
     assert ended.returncode == 0, ended.stderr
-    assert len(read(out / "train.jsonl")) == 20_000
+    assert len(read(out / "train.jsonl")) == 6_000
     assert not (tmp_path / "d.part").exists()
 
 
@@ -527,6 +527,7 @@ def test_a_model_writes_the_personas_and_a_kill_loses_none(
     how = ("--personas", "generate", "--engine", f"{engine_url}/v1", "--model", "w")
     args = ["build", "--source", file, "--strategy", "random", "--out", out, *how]
     engine.scripts["w"] = lambda body: Waiting(0.1, writer(body))
+    engine.scripts["v"] = fails(400)
     line = [sys.executable, "-m", "sft", *map(str, args)]
     running = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.DEVNULL)
     journal = tmp_path / "d.part" / "personas.jsonl.part"
