@@ -234,7 +234,7 @@ def test_the_demo_leaves_nothing_behind(model: Path, tmp_path: Path, sent: signa
         assert line, "the demo ended early"
     proxies = children(demo.pid)
     started = [*proxies, *(engine for pid in proxies for engine in children(pid))]
-    assert len(started) == 2
+    assert len(started) >= 2, "a proxy, its engine and, by now or soon, a grader"
     # A terminal sends Ctrl-C to the whole group; a supervisor's SIGTERM reaches the demo alone.
     os.killpg(demo.pid, sent) if sent == signal.SIGINT else demo.send_signal(sent)
     assert demo.wait(20) == 130

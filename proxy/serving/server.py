@@ -78,12 +78,12 @@ class ProxyServer(uvicorn.Server):
         if self._hung_up:  # the file may have changed since it was read
             self._hang_up()
         if not self.should_exit:
+            print(self._announcement, flush=True)
             self._service.warm_up()
             # What is there now stays. The garbage collector, which a request's values set off
             # again and again, would go through all of it: a fifth of a request's CPU time.
             gc.collect()
             gc.freeze()
-            print(self._announcement, flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections, and end when those that there are have been served."""
