@@ -33,5 +33,5 @@ def first_seen(name: str, sha256: str) -> str | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, json.dumps({**seen, name: sha256}, indent=2) + "\n")
     except OSError:
-        pass
+        pass  # it only saves work: without it the next process finds out again
     return None

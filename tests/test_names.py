@@ -16,6 +16,7 @@ MAKERS = {"Enum", "StrEnum", "IntEnum", "Flag", "NamedTuple", "namedtuple", "New
 
 ALLOWED: dict[str, str] = {
     "Comparer": "each of the two Protocols is the part of the grader that its module uses",
+    "Reply": "what came back from a call: from a panel's member, or from the writer of personas",
     "Options": "each method has its own beside it, and the table holds them by the method's name",
 }
 """Names that stand twice, each with the reason."""

@@ -162,7 +162,7 @@ def asked(program: Program, reply_to: Callable[[Call], Reply]) -> Mapping[str, C
                 break
             calls = program.send(reply_to(waiting.popleft()))
     except StopIteration:
-        pass
+        pass  # the program has ended: its calls are what counts here, not its verdict
     finally:
         program.close()
     return made

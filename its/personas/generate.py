@@ -37,17 +37,14 @@ TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 @dataclass(frozen=True, slots=True)
-class WriterReply:
+class Reply:
     """What a model said, and what the engine counted for it."""
 
     text: str
     usage: Mapping[str, int]
 
 
-Reply = WriterReply
-"""The former name, by which scripts outside of this repository know it."""
-
-AskWriter: TypeAlias = Callable[[Sequence[Message], int], Awaitable[WriterReply]]
+AskWriter: TypeAlias = Callable[[Sequence[Message], int], Awaitable[Reply]]
 """Asks a model, with a sampling seed."""
 
 
@@ -105,7 +102,7 @@ def _judged(said: str, question: str, by: Prompt, domain: Domain | None) -> tupl
     return text, fault(text, question, by, domain)
 
 
-def reply(raw: bytes) -> WriterReply:
+def reply(raw: bytes) -> Reply:
     """Read a chat completion as an engine sent it.
 
     Raises:
@@ -117,7 +114,7 @@ def reply(raw: bytes) -> WriterReply:
     except (msgspec.MsgspecError, IndexError) as error:
         raise ValueError("sent something else than a chat completion") from error
     usage = {name: n for name, n in (body.usage or {}).items() if name in TOKENS and type(n) is int}
-    return WriterReply(content or "", usage)
+    return Reply(content or "", usage)
 
 
 def tidy(text: str) -> str:

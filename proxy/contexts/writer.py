@@ -17,7 +17,7 @@ import msgspec
 
 from its import seeds
 from its.personas.bank import Bank
-from its.personas.generate import TOKENS, WriterReply, reply, write
+from its.personas.generate import TOKENS, Reply, reply, write
 from its.personas.prompts import LOOKED_AT, load
 from its.strategies import Pick
 from its.types import Message
@@ -214,7 +214,7 @@ class Writer:
         pick, member = order.pick, order.member
         assert pick.prompt is not None
 
-        async def ask(messages: Sequence[Message], sampling_seed: int) -> WriterReply:
+        async def ask(messages: Sequence[Message], sampling_seed: int) -> Reply:
             reply = await self._ask(member, messages, sampling_seed, budget)
             for name in TOKENS:
                 usage[name] = usage.get(name, 0) + reply.usage.get(name, 0)
@@ -244,7 +244,7 @@ class Writer:
 
     async def _ask(
         self, member: Member, messages: Sequence[Message], seed: int, budget: WriterBudget
-    ) -> WriterReply:
+    ) -> Reply:
         own = self._by.engine == SELF
         engine = self._engines[member.engine if own else self._by.engine]
         body = {"model": self._by.model or member.model, "messages": messages, "seed": seed}

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from its import seeds, strategies
-from its.personas.generate import AskWriter, WriterReply, Written, reply, write
+from its.personas.generate import AskWriter, Reply, Written, reply, write
 from its.personas.prompts import load
 from its.personas.twins import Twins
 from its.strategies import Options, Shelf
@@ -136,7 +136,7 @@ class EngineClient:
         except httpx.TransportError:
             return  # it is there, and busy; the first question will tell
 
-    async def ask(self, messages: Sequence[Message], seed: int) -> WriterReply:
+    async def ask(self, messages: Sequence[Message], seed: int) -> Reply:
         """Return one reply, tried again while the engine is busy or away.
 
         Raises:
@@ -251,7 +251,7 @@ def check_writable(job: WritingJob) -> None:
         raise DataError("the strategy leaves nothing to write; `its-sft compose` is all it needs")
 
 
-def _reply(raw: bytes) -> WriterReply:
+def _reply(raw: bytes) -> Reply:
     try:
         return reply(raw)
     except ValueError as error:

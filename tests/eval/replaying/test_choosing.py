@@ -17,7 +17,6 @@ from its.answers.algebra.workers import Workers
 from its.methods.options import parse
 from its.methods.table import find
 from proxy.config.load import load
-from proxy.config.tables import PanelTable
 from tests.conftest import PLAIN
 from tests.eval.harness import its_eval
 from tests.eval.replaying.stores import outputs, run
@@ -263,8 +262,7 @@ def test_a_block_says_all_of_a_plan(
     assert samples <= table.get("max_samples", 64)
     assert samples * len(members) <= table.get("max_calls", 192)
     assert set(table) <= {"members", "samples", "max_samples", "max_calls", "method"}
-    if "options" in PanelTable.__struct_fields__:  # as soon as the proxy drives all methods
-        file = tmp_path / "panels.toml"
-        file.write_text(CONFIG + text, "utf-8")
-        panel = load(file).panels["the panel"]
-        assert (panel.members, panel.method, panel.samples) == (members, name, samples)
+    file = tmp_path / "panels.toml"
+    file.write_text(CONFIG + text, "utf-8")
+    panel = load(file).panels["the panel"]
+    assert (panel.members, panel.method, panel.samples) == (members, name, samples)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from its.personas.conditions import fault, numbers, tidy
-from its.personas.generate import ATTEMPTS, WriterReply, Written, write
+from its.personas.generate import ATTEMPTS, Reply, Written, write
 from its.personas.prompts import load
 from its.types import Message
 
@@ -61,9 +61,9 @@ def test_numbers() -> None:
 def run(said: Sequence[str]) -> tuple[Written, list[Sequence[Message]]]:
     asked: list[Sequence[Message]] = []
 
-    async def ask(messages: Sequence[Message], seed: int) -> WriterReply:
+    async def ask(messages: Sequence[Message], seed: int) -> Reply:
         asked.append(messages)
-        return WriterReply(said[len(asked) - 1], {"total_tokens": 1})
+        return Reply(said[len(asked) - 1], {"total_tokens": 1})
 
     written = asyncio.run(write("conditions", ASKED, None, ask=ask, seed=0))
     return written, asked

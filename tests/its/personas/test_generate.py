@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from its.notes import Note, Notes
 from its.personas.bank import load as load_bank
-from its.personas.generate import ATTEMPTS, WriterReply, Written, tidy, write
+from its.personas.generate import ATTEMPTS, Reply, Written, tidy, write
 from its.personas.prompts import LONGEST_SHOWN, LOOKED_AT, load, redact
 from its.personas.twins import Twins
 from its.personas.validate import LONGEST_CHARACTERS, fault
@@ -35,11 +35,11 @@ def run(prompt: str, replies: Sequence[str], seed: int = 1) -> tuple[Written, li
     asked: list[list[Message]] = []
     seeds: set[int] = set()
 
-    async def ask(messages: Sequence[Message], seed: int) -> WriterReply:
+    async def ask(messages: Sequence[Message], seed: int) -> Reply:
         asked.append(list(messages))
         seeds.add(seed)
         usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-        return WriterReply(replies[len(asked) - 1], usage)
+        return Reply(replies[len(asked) - 1], usage)
 
     domain = COOKING if prompt != "similar" else WORDS
     written = asyncio.run(write(prompt, QUESTION, domain, ask=ask, seed=seed))
@@ -130,10 +130,10 @@ def test_each_question_has_a_request_of_its_own() -> None:
     """A writer that is asked the same, seed included, writes the same: one person a domain."""
     asked, seeds = [], []
 
-    async def ask(messages: Sequence[Message], seed: int) -> WriterReply:
+    async def ask(messages: Sequence[Message], seed: int) -> Reply:
         asked.append(str(messages))
         seeds.append(seed)
-        return WriterReply(GOOD, {})
+        return Reply(GOOD, {})
 
     for number in range(200):
         asyncio.run(write("random", f"Is it {number}?", COOKING, ask=ask, seed=1))
@@ -146,8 +146,8 @@ def test_near_twins_are_refused_within_a_set() -> None:
     texts = [GOOD, GOOD.replace("stir", "warm"), "You bake bread in a hut and sing to the oven."]
     assert [twins.add(text) for text in texts] == [True, False, True]
 
-    async def ask(messages: Sequence[Message], seed: int) -> WriterReply:
-        return WriterReply(GOOD, {})
+    async def ask(messages: Sequence[Message], seed: int) -> Reply:
+        return Reply(GOOD, {})
 
     written = asyncio.run(write("random", "?", COOKING, ask=ask, seed=1, twins=twins))
     assert written.persona is None
