@@ -95,11 +95,19 @@ def _with_instructions(composed: Composed, prompt: MemberPrompt) -> Composed:
     def fields() -> Mapping[str, Any]:
         body = composed.fields()
         said = said_before(body, "responses") or ()
-        if any(each.get("role") in prompts.SYSTEM_ROLES for each in said):
+        if any(_is_system(each) for each in said):
             return body
-        return {**body, "instructions": system}
+        given = body["input"]
+        if isinstance(given, list):  # a template would write an empty one as one more turn
+            given = [item for item in given if not prompts.is_empty_system(item)]
+        return {**body, "input": given, "instructions": system}
 
     return composed._replace(fields=fields, prompt=prompt)
+
+
+def _is_system(item: Mapping[str, Any]) -> bool:
+    """Tell whether an item has a system text; an empty one says nothing (`its.prompts`)."""
+    return item.get("role") in prompts.SYSTEM_ROLES and not prompts.is_empty_system(item)
 
 
 EARLIER = ("previous_response_id", "conversation", "previous_input_messages", "prompt")

@@ -180,6 +180,26 @@ def test_responses_carry_them_too(
     assert len(arrived["input"]) == len(given) + (len(SAY) + 2 if isinstance(given, str) else 0)
 
 
+@pytest.mark.parametrize("empty", ["", " ", None])
+def test_an_empty_system_text_is_none_wherever_it_stands(
+    start: Proxy, engine: Engine, write: Any, empty: str | None
+) -> None:
+    """`instructions`, a system item and a system message: the checkpoint's own takes its place."""
+    proxy = start(write(system=SYSTEM))
+    engine.scripts["n"] = says("7")
+    said = {"role": "system", "content": empty or ""}
+    assert post(proxy, messages=[said, user("3+4?")]).status_code == 200
+    assert engine.bodies("n")[0]["messages"] == [OURS, user("3+4?")]
+    for more in ({"input": "3+4?", "instructions": empty}, {"input": [said, user("3+4?")]}):
+        assert post(proxy, "/v1/responses", **more).status_code == 200
+    text, items = engine.bodies("n")[1:]
+    assert (text["instructions"], text["input"]) == (SYSTEM, "3+4?")
+    assert (items["instructions"], items["input"]) == (SYSTEM, [user("3+4?")])
+    assert post(proxy, COMPOSE, messages=[said, user("?")]).json()["messages"][0] == OURS
+    assert post(proxy, "/tokenize", messages=[said, user("?")]).status_code == 200
+    assert engine.bodies("n")[-1]["messages"] == [OURS, user("?")]
+
+
 def test_a_system_item_of_a_response_is_enough(start: Proxy, engine: Engine, write: Any) -> None:
     proxy = start(write(system=SYSTEM))
     engine.scripts["n"] = says("7")
