@@ -85,6 +85,11 @@ class Strategy(Generic[O]):
     prompts: Sequence[str] = ()
     version: int = 1
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of its options."""
+        return self.options.__struct_fields__
+
     def read(self, given: Mapping[str, Any]) -> O:
         """Return `given` as this strategy's options; texts, as a command line has them, convert.
 

@@ -205,9 +205,9 @@ def test_the_system_text_stands_first_unless_it_is_there() -> None:
 def test_an_empty_system_text_says_nothing(role: str, empty: Any) -> None:
     layout, said = Layout(system=SYSTEM), {"role": role, "content": empty}
     chat, ours = user("2+2?"), {"role": "system", "content": SYSTEM}
-    for given in ([said, *chat], [*chat, said], [said, ours, *chat], [ours, said, *chat]):
-        assert not other_system(given, layout)
-        assert compose(given, None, layout) == [ours, *chat]
+    for messages in ([said, *chat], [*chat, said], [said, ours, *chat], [ours, said, *chat]):
+        assert not other_system(messages, layout)
+        assert compose(messages, None, layout) == [ours, *chat]
     assert other_system([said, {"role": "system", "content": "Be brief."}, *chat], layout)
     assert compose([said, *chat], None, Layout()) == [said, *chat], "nothing is trained in"
 
