@@ -5,6 +5,7 @@ same type"): a checkpoint trained with a context is asked with one, and one trai
 asked without. A context in one stage only degrades the result.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,9 @@ from .types import Layout, Placement
 
 SCHEMA = 2
 NAME = "input_time.json"
+SHOWN = 12
+"""Characters of a hash that a message shows."""
+
 MERGED = "merged"
 """The folder that Axolotl merges an adapter into."""
 
@@ -121,6 +125,15 @@ class Train(msgspec.Struct, frozen=True):
     def has_context(self) -> bool:
         """Whether a context stood beside the questions."""
         return strategies.adds_context(self.strategy)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The SHA-256 of what the contexts were chosen from, by name: `bank`, `notes`, ..."""
+        options, end = self.strategy_options, strategies.SHA256
+        names = strategies.get(self.strategy).needs
+        found: dict[str, Any] = {name: options.get(f"{name}{end}") for name in names}
+        found["bank"] = self.personas.bank_sha256
+        return {name: sha256 for name, sha256 in found.items() if isinstance(sha256, str)}
 
     @property
     def options(self) -> strategies.Options:
@@ -236,19 +249,26 @@ def schema() -> dict[str, Any]:
     }
 
 
-def other_version(manifest: Manifest) -> str | None:
-    """Say that the training's strategy was another version than ours; `None` if it was not.
+def other_contexts(manifest: Manifest, served: Mapping[str, str]) -> list[str]:
+    """Say why the same questions get other contexts than in training; nothing if they do not.
 
-    It is no mismatch: a checkpoint that was trained with a context may be asked with any context.
+    `served` has the SHA-256 of what is served, by name (`bank`, `notes`, ...). It is no mismatch: a
+    checkpoint that was trained with a context may be asked with any context.
     """
-    train = manifest.train
+    train, told = manifest.train, list[str]()
     ours = strategies.get(train.strategy).version
-    if train.strategy_version == ours:
-        return None
-    return (
-        f"was trained with version {train.strategy_version} of the strategy {train.strategy!r}, and"
-        f" this is version {ours}: it chooses other contexts for the same questions"
-    )
+    if train.strategy_version != ours:
+        told.append(
+            f"was trained with version {train.strategy_version} of the strategy"
+            f" {train.strategy!r}, and this is version {ours}"
+        )
+    for name, trained in train.files.items():
+        if name in served and served[name] != trained:
+            told.append(
+                f"was trained with contexts from another {name} file ({trained[:SHOWN]}...) than"
+                f" `personas.{name}` ({served[name][:SHOWN]}...)"
+            )
+    return told
 
 
 def check(manifest: Manifest | None, strategy: str, layout: Layout | None = None) -> CoDesign:

@@ -74,8 +74,8 @@ def diversity(
         if notes is not None and not any(strategies.get(name).needs for name in names):
             CLI.fail(f"--notes: none of {', '.join(names)} retrieves anything")
         for name in names:
-            file = notes if strategies.get(name).needs else None
-            how = contexts_of(name, seed=seed, options=options[name], notes=file, personas=bank)
+            shown = notes if strategies.get(name).needs else None
+            how = contexts_of(name, seed=seed, options=options[name], notes=shown, personas=bank)
             lines.append(Measured(questions, how.shelf, seed, MEMBER).line(name, how.options))
         paired = None
         if "similar" in names:
