@@ -280,5 +280,12 @@ def check(manifest: Manifest | None, strategy: str, layout: Layout | None = None
     if manifest is None:
         return CoDesign.UNVERIFIED
     trained, asked = manifest.train.has_context, strategies.adds_context(strategy)
-    same_place = not asked or layout is None or layout == manifest.layout
-    return CoDesign.VERIFIED if trained == asked and same_place else CoDesign.MISMATCH
+    same = layout is None or _what_counts(layout, asked) == _what_counts(manifest.layout, asked)
+    return CoDesign.VERIFIED if trained == asked and same else CoDesign.MISMATCH
+
+
+def _what_counts(layout: Layout, context: bool) -> tuple[str | None, ...]:
+    """Return the parts of `layout` that shape a prompt, with a `context` in it or without."""
+    where = layout.instruction_placement if layout.instruction else None
+    around = (layout.placement, layout.separator) if context else ()
+    return (layout.system, layout.instruction, where, *around)

@@ -16,6 +16,9 @@ from ..tasks.hub import NAMES
 
 CLI = CommandLine("its-eval")
 
+MOST_SHOWN = 500
+"""Characters of a failed call's reason that are printed; the run's folder has all of it."""
+
 if TYPE_CHECKING:
     from ..figures.figures import Prices
 
@@ -164,7 +167,8 @@ def run(
         missing = f"No log-probabilities came: the server ignores `logprobs` for {model}."
         Console(stderr=True).print(missing, style="yellow", markup=False)
     if failed := folder.failed():
-        raise EvalError(f"{failed} calls failed; the same command asks them again", 1)
+        reason = next(sample.error for sample in answered if sample.error)[:MOST_SHOWN]
+        raise EvalError(f"{failed} calls failed; the same command asks them again. {reason}", 1)
 
 
 def _prices(text: str | None) -> "Prices | None":

@@ -31,6 +31,9 @@ MEMORY = 32 << 20
 
 FOREVER = float("inf")
 
+SHOWN = 100
+"""Characters of an instruction that an error repeats."""
+
 MemoryKey: TypeAlias = bytes
 """A SHA-256 of what decides a context: a long question takes no more memory than a short one."""
 
@@ -86,7 +89,7 @@ class ContextChooser:
         by = _strategy(strategy)
         layout, co_design = member.layout, member.own_co_design
         if override is not NO_OVERRIDE:
-            layout = replace(layout, placement=override.placement or layout.placement)
+            layout = _overridden(layout, override)
             co_design = _checked_co_design(member, strategy, layout)
         seed = self.seed if override.seed is None else override.seed
         asked = MemberPrompt(member, strategy, layout, seed, None, co_design)
@@ -201,6 +204,15 @@ def _strategy(name: str) -> Strategy[Any]:
         raise BadRequest(str(error), param="input_time.strategy") from error
 
 
+def _overridden(layout: Layout, override: Override) -> Layout:
+    layout = replace(layout, placement=override.placement or layout.placement)
+    if override.instruction is None:
+        return layout
+    return replace(
+        layout, instruction=override.instruction if override.instruction.strip() else None
+    )
+
+
 def _key(strategy: str, seed: int, member: str, question: str) -> MemoryKey:
     parts = msgspec.json.encode([strategy, seed, member])
     return hashlib.sha256(parts + question.encode("utf-8", "surrogatepass")).digest()
@@ -210,11 +222,19 @@ def _checked_co_design(member: Member, strategy: str, layout: Layout) -> CoDesig
     verdict = member.co_design(strategy, layout)
     if verdict is CoDesign.MISMATCH and not member.allow_mismatch and member.manifest:
         train = member.manifest.train
+        trained = f"{train.strategy!r} contexts {train.placement} the question"
+        asked = f"strategy {strategy!r}, placement {layout.placement!r}"
+        if layout.instruction != train.instruction:
+            trained += f" and {_told(train.instruction)}"
+            asked += f", {_told(layout.instruction)}"
         raise BadRequest(
-            f"the model {member.name!r} was trained with {train.strategy!r} contexts"
-            f" {train.placement} the question; strategy {strategy!r}, placement"
-            f" {layout.placement!r} would break its co-design",
+            f"the model {member.name!r} was trained with {trained}; {asked} would break its"
+            " co-design. Its operator can allow it with allow_mismatch = true",
             param="input_time",
             code="co_design_mismatch",
         )
     return verdict
+
+
+def _told(instruction: str | None) -> str:
+    return f"the instruction {instruction[:SHOWN]!r}" if instruction else "no instruction"
