@@ -16,6 +16,9 @@ TEXT_PARTS = frozenset({"text", "input_text"})
 SYSTEM_ROLES = frozenset({"system", "developer"})
 """OpenAI's newer name for the system role is `developer`."""
 
+LATER_ROLES = frozenset({"user", "tool", "function"})
+"""Who speaks for the client: itself, and the tools that it runs."""
+
 BLANK_LINE = "\n\n"
 """Joins an instruction to its question."""
 
@@ -35,6 +38,22 @@ def question(messages: Sequence[Message]) -> str | None:
     """
     index = opening(messages)
     return None if index is None else text_of(messages[index])
+
+
+def goes_on(messages: Sequence[Message]) -> bool:
+    """Tell whether a chat goes on: whether the client has said more since its opening question.
+
+    An answer's beginning that the engine is to continue is no turn of the client. The items of
+    OpenAI's Responses API have a type in place of a role, such as `function_call_output`.
+    """
+    index = opening(messages)
+    if index is None:
+        return False
+    later = messages[index + 1 :]
+    return any(
+        each.get("role") in LATER_ROLES or str(each.get("type", "")).endswith("_output")
+        for each in later
+    )
 
 
 def text_of(message: Message) -> str:

@@ -22,6 +22,7 @@ from .config.settings import (
     StoreSettings,
 )
 from .contexts.careful import CarefulStore
+from .contexts.chats import Chats
 from .contexts.personas import ContextChooser
 from .contexts.store import open_store
 from .contexts.writer import Writer
@@ -95,6 +96,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
         self._graders = Graders(settings.graders)
+        self._chats = Chats()
         self._keys: dict[tuple[str, int], Slots] = {}
         self._tokens: dict[tuple[str, int], TokenRate] = {}
         self._running: dict[EngineSettings, Engine] = {}
@@ -213,8 +215,8 @@ class Service:
         writer = None
         if settings.generator and engines:
             store = self._store(settings.store) if settings.store else None
-            writer = Writer(settings, engines, store, shelf.bank, self.metrics)
-        return ContextChooser(shelf, settings.seed, writer, self.metrics)
+            writer = Writer(settings, engines, store, self.metrics)
+        return ContextChooser(shelf, settings.seed, writer, self.metrics, self._chats)
 
     def _store(self, settings: StoreSettings) -> CarefulStore:
         if settings not in self._stores:

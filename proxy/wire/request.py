@@ -81,6 +81,11 @@ class ChatRequest(Request):
         """The opening question; `None` where there is no user message."""
         return prompts.question(self.messages)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the chat goes on after its opening question."""
+        return prompts.goes_on(self.messages)
+
 
 def parse(raw: bytes, limits: Limits) -> ChatRequest:
     """Read a chat completion request.
