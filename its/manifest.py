@@ -18,9 +18,6 @@ from .types import Layout, Placement
 
 SCHEMA = 2
 NAME = "input_time.json"
-SHOWN = 12
-"""Characters of a hash that a message shows."""
-
 MERGED = "merged"
 """The folder that Axolotl merges an adapter into."""
 
@@ -263,10 +260,12 @@ def other_contexts(manifest: Manifest, served: Mapping[str, str]) -> list[str]:
             f" {train.strategy!r}, and this is version {ours}"
         )
     for name, trained in train.files.items():
-        if name in served and served[name] != trained:
+        now = served.get(name, trained)
+        if now != trained:
+            shown = trained[: strategies.SHOWN], now[: strategies.SHOWN]
             told.append(
-                f"was trained with contexts from another {name} file ({trained[:SHOWN]}...) than"
-                f" `personas.{name}` ({served[name][:SHOWN]}...)"
+                f"was trained with contexts from another {name} file ({shown[0]}...) than"
+                f" `personas.{name}` ({shown[1]}...)"
             )
     return told
 

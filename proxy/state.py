@@ -21,6 +21,7 @@ from .config.settings import (
     Settings,
     StoreSettings,
 )
+from .contexts.candidates import CandidateFiles
 from .contexts.careful import CarefulStore
 from .contexts.chats import Chats
 from .contexts.personas import ContextChooser
@@ -49,6 +50,7 @@ class Generation:
     metrics: Metrics
     readiness: Readiness
     tokens: Mapping[str, TokenRate]
+    candidates: CandidateFiles
     running: int = 0
 
     def retries(self, record: Record, seconds: float | None = None) -> Retries:
@@ -97,6 +99,7 @@ class Service:
         self.metrics = Metrics()
         self._graders = Graders(settings.graders)
         self._chats = Chats()
+        self._candidates = CandidateFiles()
         self._keys: dict[tuple[str, int], Slots] = {}
         self._tokens: dict[tuple[str, int], TokenRate] = {}
         self._running: dict[EngineSettings, Engine] = {}
@@ -178,6 +181,7 @@ class Service:
             for store in self._stores.values():
                 await store.close()
             self._stores.clear()
+        await self._candidates.close()
         await self._graders.close()
 
     def _generation(self, settings: Settings, engines: Mapping[str, Engine]) -> Generation:
@@ -193,7 +197,7 @@ class Service:
             if client.tokens_per_minute is not None
         }
         ready = Readiness(engines)
-        shared = self._graders, keys, self.metrics, ready, rates
+        shared = self._graders, keys, self.metrics, ready, rates, self._candidates
         return Generation(settings, contexts, engines, *shared)
 
     def _token_rate(self, name: str, limit: int) -> TokenRate:

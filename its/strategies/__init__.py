@@ -25,7 +25,7 @@ from . import (
     unsimilar,
 )
 from .mixed import EVEN, MIXABLE, mix_fault
-from .strategy import SHA256, Options, Pick, Shelf, ShelfFile, Strategy, StrategyOptionError
+from .strategy import SHA256, SHOWN, Options, Pick, Shelf, ShelfFile, Strategy, StrategyOptionError
 
 STRATEGIES: dict[str, Strategy[Any]] = {
     "none": none.STRATEGY,
@@ -53,6 +53,7 @@ __all__ = [
     "MIXABLE",
     "PAPER",
     "SHA256",
+    "SHOWN",
     "STRATEGIES",
     "Options",
     "Pick",
