@@ -93,24 +93,31 @@ def settle(spec: "RunSpec", card: Mapping[str, Any] | None) -> Settled:
     members: Sequence[Mapping[str, Any]] = []
     if card is not None:
         members = card.get("members") or [card]
-    given = spec.sampling
-    said: dict[str, Any] = {name: getattr(given, name) for name in OPTIONS if name != "thinking"}
-    open_ = [name for name, value in said.items() if value is None]
-    if THINKING not in (given.extra.get(TEMPLATE_KWARGS) or {}):
-        open_.append("thinking")
-    recommended = _recommended(members, open_) if spec.recommended else {}
-    found: dict[str, Any] = {"temperature": TEMPERATURE, "top_p": None, "max_tokens": None,
-                             "thinking": None}  # fmt: skip
-    said_by = dict.fromkeys(found, HARNESS)
-    for by, values in ((MANIFEST, recommended), (COMMAND, said)):
-        values = {name: value for name, value in values.items() if value is not None}
-        found |= values
-        said_by |= dict.fromkeys(values, by)
+    found, said_by = _sampling(spec, members)
     instruction, said_by["instruction"] = _instruction(spec, members)
     in_place = None
     if said_by["instruction"] == COMMAND and any(each.get("instruction") for each in members):
         instruction, in_place = "", instruction  # added to the question, it would stand beside it
     return Settled(**found, instruction=instruction, in_place=in_place, said_by=said_by)
+
+
+def _sampling(
+    spec: "RunSpec", members: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values by name, and who said each: the command, else the members' manifests."""
+    given = spec.sampling
+    said: dict[str, Any] = {name: getattr(given, name) for name in OPTIONS if name != "thinking"}
+    kwargs = given.extra.get(TEMPLATE_KWARGS)
+    said["thinking"] = kwargs.get(THINKING) if isinstance(kwargs, Mapping) else None
+    left = [name for name, value in said.items() if value is None]
+    recommended = _recommended(members, left) if spec.recommended else {}
+    found: dict[str, Any] = {**dict.fromkeys(OPTIONS), "temperature": TEMPERATURE}
+    said_by = dict.fromkeys(OPTIONS, HARNESS)
+    for by, values in ((MANIFEST, recommended), (COMMAND, said)):
+        known = {name: value for name, value in values.items() if value is not None}
+        found |= known
+        said_by |= dict.fromkeys(known, by)
+    return found, said_by
 
 
 def _recommended(members: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
