@@ -31,6 +31,7 @@ from .engines.limits import Retries, Slots
 from .engines.readiness import Readiness
 from .engines.tokens import TokenRate
 from .grading import Graders
+from .page.store import Verdicts
 from .telemetry.metrics import Metrics
 
 _LOG = logging.getLogger("its.proxy")
@@ -48,6 +49,7 @@ class Generation:
     metrics: Metrics
     readiness: Readiness
     tokens: Mapping[str, TokenRate]
+    verdicts: Verdicts
     running: int = 0
 
     def retries(self, record: Record, seconds: float | None = None) -> Retries:
@@ -90,10 +92,14 @@ class Generation:
 
 
 class Service:
-    """Holds the generation in use; opens its engines and closes them when nobody needs them."""
+    """Holds the generation in use; opens its engines and closes them when nobody needs them.
 
-    def __init__(self, settings: Settings) -> None:
+    `insecure`: without keys, more than this machine may reach it.
+    """
+
+    def __init__(self, settings: Settings, *, insecure: bool = False) -> None:
         self.metrics = Metrics()
+        self.verdicts = Verdicts(settings, insecure=insecure)
         self._graders = Graders(settings.graders)
         self._keys: dict[tuple[str, int], Slots] = {}
         self._tokens: dict[tuple[str, int], TokenRate] = {}
@@ -157,6 +163,7 @@ class Service:
                 await self._close_unused()
                 raise
             old, self._now = self._now, generation
+            self.verdicts.configure(settings)
             generation.readiness.report()
             await generation.contexts.open()
             self._retired.append(old)
@@ -192,7 +199,7 @@ class Service:
         }
         ready = Readiness(engines)
         shared = self._graders, keys, self.metrics, ready, rates
-        return Generation(settings, contexts, engines, *shared)
+        return Generation(settings, contexts, engines, *shared, self.verdicts)
 
     def _token_rate(self, name: str, limit: int) -> TokenRate:
         """Return what a key has spent; as long as its limit is the same, a reload keeps it."""

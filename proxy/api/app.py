@@ -30,7 +30,7 @@ def create_app(
 
     With `insecure` and without keys, it is served under any host name.
     """
-    service = service or Service(settings)
+    service = service or Service(settings, insecure=insecure)
     # Around Starlette, not inside: its own outer layers cost what half a relay costs.
     auth = Auth(RelayRouter(_starlette(service)), settings.cors_origins, insecure=insecure)
     app: ASGIApp = Edge(auth, service)

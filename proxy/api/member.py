@@ -14,6 +14,7 @@ from ..base import asgi, sampling
 from ..base.errors import UNREADABLE
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
+from ..base.told import Told
 from ..config.settings import Member
 from ..engines.engine import Body, Engine
 from ..engines.errors import EngineError
@@ -47,6 +48,8 @@ async def serve(
         composed, remember = await _compose(endpoint, member, request, generation, record)
     if composed.prompt is not None:
         record.strategy = composed.prompt.strategy
+        record.told = Told(member, request.body.get("messages") or (), record.seconds)
+        record.told.prompt = composed.prompt
 
     def body() -> tuple[bytes]:
         return (msgspec.json.encode({**composed.fields(), "model": member.model}),)
@@ -59,7 +62,12 @@ async def serve(
                 return
             raw, rate_limits = await _whole(endpoint, engine, body, composed, record, retries)
     except EngineError as error:
-        raise error.for_client() from error
+        failure = error.for_client()
+        if record.told is not None:
+            record.told.error = failure
+        raise failure from error
+    if record.told is not None:
+        record.told.raw = raw
     if remember is not None:
         remember(_object(raw).get("id"))
     if composed.input_time is not None and raw.lstrip().startswith(b"{"):

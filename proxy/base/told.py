@@ -1,0 +1,41 @@
+"""What a request asked and what came of it, for whoever looks at it: the page, `/verdicts`."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from its.methods.seam import Case
+from its.types import Message
+
+from ..config.settings import Member, Panel
+from .errors import ApiError
+from .outcome import PanelOutcome, Row
+from .prompt import MemberPrompt
+
+
+@dataclass(slots=True, eq=False)
+class Told:
+    """One request to a member or a panel. It holds references only: to make one costs little.
+
+    `rows` are a panel's calls by name, and grow while it runs. `case` is what its method got. A
+    member's request has `prompt`, and `raw` once its whole answer is there (a stream has none).
+    `began` is monotonic, `offset` the seconds from the arrival of the request to then.
+    """
+
+    target: Member | Panel
+    messages: Sequence[Message]
+    offset: float
+    case: Case | None = None
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    prompt: MemberPrompt | None = None
+    raw: bytes | None = None
+    outcome: PanelOutcome | None = None
+    error: ApiError | None = None
+    began: float = field(default_factory=time.monotonic)
+    end: Any = None
+    """How it ended (`page.facts.End`), once it has."""
+
+    def since(self, moment: float) -> float:
+        """Return the seconds from the arrival of the request to a monotonic moment."""
+        return moment - self.began + self.offset

@@ -1,0 +1,191 @@
+"""The verdicts that are kept in memory, and the requests that run: by key and request id."""
+
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..base.record import Record
+from ..base.told import Told
+from ..config.settings import Settings
+from .facts import End, facts, packed, texts, unpacked
+
+KEPT = 200
+"""Verdicts that are kept where the configuration names no number, on a loopback without keys."""
+
+MOST_TEXT = 64 * 1_000_000
+"""Bytes of all kept texts."""
+
+EACH = 2_000
+"""Bytes that a kept call needs beside its texts."""
+
+NOT_KEPT = "No verdicts are kept. Set server.keep_verdicts to the number that should be."
+DROPPED = f"The texts of all kept verdicts have {MOST_TEXT // 1_000_000} MB; these were dropped."
+TURNED_OFF = "Texts are not kept: the configuration has server.keep_texts = false."
+WITH_KEYS = "Texts are not kept, because this proxy has keys. Set server.keep_texts = true."
+OPEN = "Texts are not kept, as not only this machine is served. Set server.keep_texts = true."
+
+Owner: TypeAlias = str
+"""The name of the key that asked; `""` where there are no keys."""
+
+Key: TypeAlias = tuple[Owner, str]
+
+
+@dataclass(slots=True, eq=False)
+class Kept:
+    """A request that ended: with its texts (`told`), or as `plain` facts, packed."""
+
+    end: End
+    told: Told | None
+    plain: bytes = b""
+    size: int = 0
+    why: str | None = None
+
+    def seen(self) -> dict[str, Any]:
+        """Return all that is known of it, as JSON."""
+        if self.told is None:
+            return {**unpacked(self.plain), "texts": False, "why_no_texts": self.why}
+        return {**texts(self.end, self.told), "texts": True, "why_no_texts": None}
+
+    def drop(self, why: str | None) -> int:
+        """Let go of the texts; return how many bytes they had."""
+        freed, self.size = self.size, 0
+        if self.told is not None:
+            self.plain, self.told, self.why = packed(facts(self.end, self.told)), None, why
+        return freed
+
+
+class Verdicts:
+    """The last requests, newest last; `insecure` says that anybody may reach a proxy without keys.
+
+    `server.keep_verdicts` and `server.keep_texts` decide. Where they say nothing, a loopback
+    without keys keeps 200 with their texts, and everybody else keeps none.
+    """
+
+    def __init__(self, settings: Settings, *, insecure: bool = False) -> None:
+        self._kept: OrderedDict[Key, Kept] = OrderedDict()
+        self._running: dict[Key, Told] = {}
+        self._expected: dict[Key, int] = {}
+        self._insecure = insecure
+        self._size = 0
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Go by `settings` from now on; what they do not allow any more is dropped."""
+        page, keys = settings.page, bool(settings.clients)
+        private = not keys and not self._insecure
+        usual = KEPT if private and page.shown else 0
+        self.most = usual if page.keep_verdicts is None else page.keep_verdicts
+        self.shown = page.shown
+        self.with_texts = private if page.keep_texts is None else page.keep_texts
+        self.why: str | None = None
+        if not self.with_texts:
+            self.why = TURNED_OFF if page.keep_texts is False else WITH_KEYS if keys else OPEN
+            for kept in self._kept.values():
+                self._size -= kept.drop(self.why)
+        self._shrink()
+
+    def begin(self, record: Record, told: Told) -> bool:
+        """Note that a panel begins to answer; tell whether somebody waits to look at it."""
+        if not (self.shown or self.most):
+            return False
+        record.told, key = told, key_of(record)
+        self._running[key] = told
+        return key in self._expected
+
+    def end(self, record: Record, told: Told, status: int, seconds: float) -> None:
+        """Note that a request ended, and keep it."""
+        key = key_of(record)
+        if self._running.get(key) is told:
+            del self._running[key]
+        end = told.end = End.of(record, status, seconds)
+        if self.most:
+            self._keep(key, end, told)
+
+    def _keep(self, key: Key, end: End, told: Told) -> None:
+        if (before := self._kept.pop(key, None)) is not None:
+            self._size -= before.size
+        if self.with_texts:
+            kept = Kept(end, told, size=_stripped(told))
+            self._size += kept.size
+        else:
+            kept = Kept(end, None, packed(facts(end, told)), why=self.why)
+        self._kept[key] = kept
+        if len(self._kept) > self.most or self._size > MOST_TEXT:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        while len(self._kept) > self.most:
+            _, kept = self._kept.popitem(last=False)
+            self._size -= kept.size
+        if self._size > MOST_TEXT:
+            for kept in self._kept.values():  # the oldest first
+                self._size -= kept.drop(DROPPED)
+                if self._size <= MOST_TEXT:
+                    return
+
+    def of(self, owner: Owner) -> list[Kept]:
+        """Return what is kept of an owner's requests, newest first."""
+        return [kept for (own, _), kept in reversed(self._kept.items()) if own == owner]
+
+    def get(self, owner: Owner, request_id: str) -> Kept | None:
+        """Return one of an owner's requests."""
+        return self._kept.get((owner, request_id))
+
+    def running(self, key: Key) -> Told | None:
+        """Return a request that runs."""
+        return self._running.get(key)
+
+    def expect(self, key: Key) -> None:
+        """Say that somebody looks at this request, or will when it begins."""
+        self._expected[key] = self._expected.get(key, 0) + 1
+
+    def leave(self, key: Key) -> None:
+        """Say that somebody looks no more."""
+        left = self._expected[key] - 1
+        if left:
+            self._expected[key] = left
+        else:
+            del self._expected[key]
+
+    @property
+    def lookers(self) -> int:
+        """How many look at requests that run."""
+        return sum(self._expected.values())
+
+
+def key_of(record: Record) -> Key:
+    """Return by what a request is found again: whose it is, and its id."""
+    client = record.client
+    return client.name if client is not None else "", record.request_id.decode()
+
+
+def _stripped(told: Told) -> int:
+    """Drop what nobody will look at (raw choices, log-probabilities); return the bytes of texts."""
+    size = EACH + _bytes(told.messages) + len(told.raw or b"")
+    own: set[int] = set()
+    for row in told.rows.values():
+        row.completed, call = None, row.call
+        size += EACH
+        if (reply := row.reply) is not None:
+            size += sys.getsizeof(reply.text) + sys.getsizeof(reply.raw) + _bytes(reply.message)
+        if row.spent.said is not None:  # cut short: the pieces need many times the text's memory
+            said = {name: ["".join(pieces)] for name, pieces in row.spent.said.items()}
+            row.spent.said = said
+            size += _bytes(said)
+        if call.messages is not None and id(call.messages) not in own:
+            own.add(id(call.messages))
+            size += _bytes(call.messages)
+    return size
+
+
+def _bytes(value: Any) -> int:
+    """Return about how many bytes a JSON value needs; texts exactly."""
+    if isinstance(value, str):
+        return sys.getsizeof(value)
+    if isinstance(value, Mapping):
+        return 64 + sum([_bytes(each) for each in value.values()])
+    if isinstance(value, Sequence):
+        return 56 + sum([_bytes(each) for each in value])
+    return 28
