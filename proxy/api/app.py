@@ -19,7 +19,7 @@ from ..edge.auth import Auth
 from ..edge.middleware import Edge
 from ..state import Service
 from ..telemetry import tracing
-from . import views
+from . import page, views
 from .router import RelayRouter
 
 
@@ -82,6 +82,7 @@ def _starlette(service: Service) -> Starlette:
             Route("/ready", views.ready),
             Route("/metrics", views.metrics),
             Route("/openapi.json", views.openapi),
+            *page.routes(),
         ],
         exception_handlers={HTTPException: views.http_error, ApiError: views.api_error},
         lifespan=lifespan,

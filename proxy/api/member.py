@@ -1,6 +1,6 @@
 """One member's answer, on any endpoint: composed, asked for, and passed on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,12 +9,13 @@ import msgspec
 
 from its.manifest import CoDesign
 from its.sse import Reader
+from its.types import Message
 
 from ..base import asgi, sampling
 from ..base.errors import UNREADABLE
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
-from ..base.told import Told
+from ..base.told import NO_ROWS, Told
 from ..config.settings import Member
 from ..engines.engine import Body, Engine
 from ..engines.errors import EngineError
@@ -48,8 +49,9 @@ async def serve(
         composed, remember = await _compose(endpoint, member, request, generation, record)
     if composed.prompt is not None:
         record.strategy = composed.prompt.strategy
-        record.told = Told(member, request.body.get("messages") or (), record.seconds)
-        record.told.prompt = composed.prompt
+        if endpoint.kind != "tokenize":
+            asked = _messages(request)
+            record.told = Told(member, asked, record.seconds, NO_ROWS, None, composed.prompt)
 
     def body() -> tuple[bytes]:
         return (msgspec.json.encode({**composed.fields(), "model": member.model}),)
@@ -75,6 +77,15 @@ async def serve(
     logs.body(record, "response", raw)
     own = render.headers(composed.prompt, record) if composed.prompt else []
     await asgi.respond(record.send, raw, [*rate_limits, *own])
+
+
+def _messages(request: Request) -> Sequence[Message]:
+    """Return what is asked as messages, also where the endpoint has it in another field."""
+    body = request.body
+    asked = body.get("messages") or body.get("input") or body.get("prompt") or ()
+    if isinstance(asked, str):
+        return ({"role": "user", "content": asked},)
+    return [each for each in asked if isinstance(each, dict)]
 
 
 async def _compose(

@@ -1,8 +1,7 @@
 """What a request asked and what came of it, for whoever looks at it: the page, `/verdicts`."""
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from its.methods.seam import Case
@@ -12,6 +11,8 @@ from ..config.settings import Member, Panel
 from .errors import ApiError
 from .outcome import PanelOutcome, Row
 from .prompt import MemberPrompt
+
+NO_ROWS: Mapping[str, Row] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -26,13 +27,13 @@ class Told:
     target: Member | Panel
     messages: Sequence[Message]
     offset: float
+    rows: Mapping[str, Row]
     case: Case | None = None
-    rows: Mapping[str, Row] = field(default_factory=dict)
     prompt: MemberPrompt | None = None
     raw: bytes | None = None
     outcome: PanelOutcome | None = None
     error: ApiError | None = None
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
     end: Any = None
     """How it ended (`page.facts.End`), once it has."""
 

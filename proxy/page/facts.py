@@ -3,11 +3,9 @@
 Facts hold nothing that a client or a model wrote: no question, answer, persona, or error text.
 """
 
-import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +13,6 @@ from its.types import Message
 
 from ..base.outcome import Row
 from ..base.prompt import MemberPrompt
-from ..base.record import Record
 from ..base.told import Told
 from ..config.settings import Panel
 from . import prompts
@@ -30,8 +27,7 @@ MOST_CONTENT = 400_000
 """Characters of one text that is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """How a request ended. `at` is when it came (seconds since 1970)."""
 
     request_id: str
@@ -43,14 +39,6 @@ class End:
     cause: str
     error: str
     streamed: bool
-
-    @classmethod
-    def of(cls, record: Record, status: int, seconds: float) -> "End":
-        """Return the end of the request behind `record`."""
-        return cls(
-            record.request_id.decode(), record.model, time.time() - seconds, seconds,
-            record.first_byte, status, record.cause, record.error, record.streamed,
-        )  # fmt: skip
 
 
 def packed(told: Mapping[str, Any]) -> bytes:
@@ -107,10 +95,10 @@ def _call(row: Row, told: Told) -> dict[str, Any]:
         **_asked(row.asked),
         "outcome": row.outcome,
         "error": row.failed.kind if row.failed else None,
-        "start": told.since(started),
-        "sent": [told.since(moment) for moment in row.sent],
-        "first": None if spent.first is None else told.since(spent.first),
-        "end": told.since(started) + row.seconds,
+        "start": round(told.since(started), 5),  # short, as a panel may have 192 of these
+        "sent": [round(told.since(moment), 5) for moment in row.sent],
+        "first": None if spent.first is None else round(told.since(spent.first), 5),
+        "end": round(told.since(started) + row.seconds, 5),
         "prompt_tokens": spent.prompt_tokens,
         "tokens": spent.completion_tokens,
         "estimated": spent.estimated,

@@ -1,10 +1,14 @@
 """The verdicts that are kept in memory, and the requests that run: by key and request id."""
 
-import sys
+import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Any, TypeAlias
+
+from its.types import Message
 
 from ..base.record import Record
 from ..base.told import Told
@@ -16,6 +20,9 @@ KEPT = 200
 
 MOST_TEXT = 64 * 1_000_000
 """Bytes of all kept texts."""
+
+ENDING_SECONDS = 0.1
+"""How long to look for a request: its client has the last byte before it has ended here."""
 
 EACH = 2_000
 """Bytes that a kept call needs beside its texts."""
@@ -38,15 +45,19 @@ class Kept:
 
     end: End
     told: Told | None
-    plain: bytes = b""
-    size: int = 0
-    why: str | None = None
+    plain: bytes
+    size: int
+    why: str | None
 
     def seen(self) -> dict[str, Any]:
         """Return all that is known of it, as JSON."""
         if self.told is None:
             return {**unpacked(self.plain), "texts": False, "why_no_texts": self.why}
         return {**texts(self.end, self.told), "texts": True, "why_no_texts": None}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of it without any text."""
+        return unpacked(self.plain) if self.told is None else facts(self.end, self.told)
 
     def drop(self, why: str | None) -> int:
         """Let go of the texts; return how many bytes they had."""
@@ -90,29 +101,35 @@ class Verdicts:
         """Note that a panel begins to answer; tell whether somebody waits to look at it."""
         if not (self.shown or self.most):
             return False
+        told.began = time.monotonic()
         record.told, key = told, key_of(record)
         self._running[key] = told
         return key in self._expected
 
     def end(self, record: Record, told: Told, status: int, seconds: float) -> None:
         """Note that a request ended, and keep it."""
+        # This runs at the end of every request, so it only takes references, where it can.
         key = key_of(record)
-        if self._running.get(key) is told:
+        if told.rows and self._running.get(key) is told:
             del self._running[key]
-        end = told.end = End.of(record, status, seconds)
+        end = told.end = End(
+            key[1], record.model, time.time() - seconds, seconds, record.first_byte, status,
+            record.cause, record.error, record.streamed,
+        )  # fmt: skip
         if self.most:
             self._keep(key, end, told)
 
     def _keep(self, key: Key, end: End, told: Told) -> None:
-        if (before := self._kept.pop(key, None)) is not None:
-            self._size -= before.size
+        kept_all = self._kept
+        if key in kept_all:
+            self._size -= kept_all.pop(key).size
         if self.with_texts:
-            kept = Kept(end, told, size=_stripped(told))
-            self._size += kept.size
+            size = _stripped(told)
+            kept_all[key] = Kept(end, told, b"", size, None)
+            self._size += size
         else:
-            kept = Kept(end, None, packed(facts(end, told)), why=self.why)
-        self._kept[key] = kept
-        if len(self._kept) > self.most or self._size > MOST_TEXT:
+            kept_all[key] = Kept(end, None, packed(facts(end, told)), 0, self.why)
+        if len(kept_all) > self.most or self._size > MOST_TEXT:
             self._shrink()
 
     def _shrink(self) -> None:
@@ -132,6 +149,13 @@ class Verdicts:
     def get(self, owner: Owner, request_id: str) -> Kept | None:
         """Return one of an owner's requests."""
         return self._kept.get((owner, request_id))
+
+    async def found(self, key: Key) -> Kept | None:
+        """Return a request; wait a moment for one whose answer has just been sent."""
+        until = time.monotonic() + ENDING_SECONDS
+        while (kept := self._kept.get(key)) is None and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)  # no event: requests would have to set one
+        return kept
 
     def running(self, key: Key) -> Told | None:
         """Return a request that runs."""
@@ -163,27 +187,38 @@ def key_of(record: Record) -> Key:
 
 def _stripped(told: Told) -> int:
     """Drop what nobody will look at (raw choices, log-probabilities); return the bytes of texts."""
-    size = EACH + _bytes(told.messages) + len(told.raw or b"")
+    size = EACH + _of_messages(told.messages) + len(told.raw or b"")
+    if not told.rows:
+        return size
     own: set[int] = set()
     for row in told.rows.values():
         row.completed, call = None, row.call
         size += EACH
         if (reply := row.reply) is not None:
-            size += sys.getsizeof(reply.text) + sys.getsizeof(reply.raw) + _bytes(reply.message)
+            size += getsizeof(reply.text) + getsizeof(reply.raw) + _of_messages((reply.message,))
         if row.spent.said is not None:  # cut short: the pieces need many times the text's memory
             said = {name: ["".join(pieces)] for name, pieces in row.spent.said.items()}
             row.spent.said = said
             size += _bytes(said)
         if call.messages is not None and id(call.messages) not in own:
             own.add(id(call.messages))
-            size += _bytes(call.messages)
+            size += _of_messages(call.messages)
+    return size
+
+
+def _of_messages(messages: Sequence[Message]) -> int:
+    """Return about how many bytes messages need."""
+    size = 0
+    for message in messages:
+        for value in message.values():
+            size += getsizeof(value) if type(value) is str else _bytes(value)
     return size
 
 
 def _bytes(value: Any) -> int:
     """Return about how many bytes a JSON value needs; texts exactly."""
     if isinstance(value, str):
-        return sys.getsizeof(value)
+        return getsizeof(value)
     if isinstance(value, Mapping):
         return 64 + sum([_bytes(each) for each in value.values()])
     if isinstance(value, Sequence):

@@ -70,7 +70,7 @@ async def drive(
     reader = ReplyReader(answers.kind_of(request.body, panel.answers, panel.json_keys))
     asking = CallMaker(request, generation, record, members, reader, grading, retries, live)
     driven = _Drive(panel, case, members, asking, grading, live, deadline)
-    told = Told(panel, request.messages, record.seconds, case, driven.calls.rows)
+    told = Told(panel, request.messages, record.seconds, driven.calls.rows, case)
     driven.looked_at = generation.verdicts.begin(record, told)
     try:
         outcome = told.outcome = await driven.run()
@@ -195,9 +195,8 @@ class _Drive:
         asked = [self._checked(call) for call in calls]
         if self._live is not None and not running.rows:
             self._live.begin(list(calls))
-        several = len(calls) > 1 or running.number > 0
-        streamed = (self._panel.early_stop and several) or self._spending is not None
-        streamed |= self.looked_at
+        stoppable = self._panel.early_stop and (len(calls) > 1 or running.number > 0)
+        streamed = stoppable or self._spending is not None or self.looked_at
         for call, member in zip(calls, asked, strict=True):
             running.start(call, member, streamed)
 
