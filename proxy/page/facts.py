@@ -221,7 +221,7 @@ def _said_by_member(told: Told) -> dict[str, Any]:
         "answer": None,
         "detail": told.error.message if told.error else None,
     }
-    return {**found, **of_message(_message(told.raw)), **_usage(told.raw)}
+    return {**found, **of_message(_message(told.raw)), **usage(told.raw)}
 
 
 def _body(raw: bytes | None) -> Mapping[str, Any]:
@@ -241,7 +241,8 @@ def _message(raw: bytes | None) -> Message:
     return {"content": choice.get("text")} if isinstance(choice, dict) else {}
 
 
-def _usage(raw: bytes | None) -> dict[str, Any]:
-    usage = _body(raw).get("usage")
-    counts = usage if isinstance(usage, dict) else {}
+def usage(raw: bytes | None) -> dict[str, Any]:
+    """Return the tokens that an engine counted of a whole answer."""
+    found = _body(raw).get("usage")
+    counts = found if isinstance(found, dict) else {}
     return {"prompt_tokens": counts.get("prompt_tokens"), "tokens": counts.get("completion_tokens")}

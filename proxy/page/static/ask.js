@@ -3,10 +3,15 @@
 import { h, fill, copyButton, notice, plural, say, seconds, visible } from "./dom.js";
 import { events, get, newId, pathOf, send } from "./api.js";
 import { Card, colourOf } from "./calls.js";
-import { answer } from "./math.js";
+import { answer, rich } from "./math.js";
 import { line, tally, verdictLine } from "./tally.js";
 import { curl, python } from "./snippets.js";
 
+const EXAMPLES = [
+  "How many positive integers below 100 are divisible by 3 or 7?",
+  "If $x + \\frac{1}{x} = 3$, what is $x^3 + \\frac{1}{x^3}$?",
+  "A box has 4 red and 6 blue balls. Two are drawn without replacement. What is the probability that both are red?",
+];
 const STRATEGIES = ["none", "similar", "unsimilar", "random", "mixed"];
 let draft = { question: "", model: null };
 
@@ -16,6 +21,7 @@ export async function showAsk(main, path, still) {
   const models = new Map(data.map((card) => [card.id, card]));
   const view = new Ask(models, still);
   fill(main, h("div", { class: "headline" }, h("h1", {}, "Ask"), h("p", { class: "sub" }, "Every call of a panel, as it happens.")), view.form, view.result);
+  if (!draft.question) view.suggest();
 }
 
 class Ask {
@@ -47,6 +53,11 @@ class Ask {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); this.form.requestSubmit(); }
     });
     this.describe();
+  }
+
+  suggest() {
+    const take = (text) => () => { this.question.value = text; this.question.focus(); };
+    fill(this.result, h("p", { class: "muted" }, "For example"), h("ul", { class: "examples" }, EXAMPLES.map((text) => h("li", {}, h("button", { type: "button", onclick: take(text) }, rich(text, "asked"))))));
   }
 
   get card() { return this.models.get(this.model.value).input_time; }

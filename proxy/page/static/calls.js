@@ -71,7 +71,9 @@ export class Card {
   asked({ strategy, persona, prompt }) {
     Object.assign(this.call, { strategy, persona, started: true });
     this.el.querySelector(".sub").textContent = `${this.call.name} · ${strategy}`;
-    fill(this.prompt, folded("Prompt", promptView(prompt, persona)));
+    const view = folded("Prompt", promptView(prompt, persona));
+    view.open = true;
+    fill(this.prompt, view);
     this.show();
   }
 
@@ -108,7 +110,7 @@ export class Card {
       ? ["Answer ", h("strong", {}, answer(visible(told.answer)))]
       : told.score !== null && told.score !== undefined ? ["Score ", h("strong", {}, told.score.toFixed(3))] : "");
     if (told.detail) this.text.prepend(h("p", { class: "notice bad" }, told.detail));
-    if (told.outcome === "cancelled") this.text.prepend(h("p", { class: "notice" }, "Stopped early: what this call would have said could not have changed the result."));
+    if (told.outcome === "cancelled") this.text.prepend(h("p", { class: "notice" }, "Stopped early: nobody waited for it any more."));
     this.show(winner);
   }
 

@@ -2,6 +2,7 @@
 
 import { h, fill, notice, number, seconds, share, short, visible, when } from "./dom.js";
 import { get, pathOf } from "./api.js";
+import { answer, rich } from "./math.js";
 
 const SLOW = 0.9;
 
@@ -76,10 +77,10 @@ function empty(told) {
 
 function table(rows, limit) {
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Requests" }, h("table", { class: "list" },
-    h("thead", {}, h("tr", {}, ["Verdict", "Question", "Model", "Votes", "Tokens", "Time", "When"].map((t) => h("th", { scope: "col" }, t)))),
+    h("thead", {}, h("tr", {}, ["Verdict", "Question", "Model", "Votes", "Tokens", "Time", "When"].map((t, n) => h("th", { scope: "col", class: n > 3 ? "num" : null }, t)))),
     h("tbody", {}, rows.map((row) => h("tr", {},
-      h("td", { "data-label": "Verdict" }, h("a", { href: pathOf(row.id), "data-link": true, "aria-label": `Open the request ${row.id}: ${verdict(row)}` }, mark(row)), row.answer ? h("bdi", { class: "answer" }, short(row.answer, 30)) : ""),
-      h("td", { "data-label": "Question", class: "wide" }, row.question ? h("bdi", {}, short(row.question, 110)) : h("span", { class: "muted" }, row.question === null ? "no text" : "not kept")),
+      h("td", { "data-label": "Verdict" }, h("a", { href: pathOf(row.id), "data-link": true, "aria-label": `Open the request ${row.id}: ${verdict(row)}` }, mark(row)), row.answer ? h("span", { class: "answer" }, answer(visible(short(row.answer, 60)))) : ""),
+      h("td", { "data-label": "Question", class: "wide" }, row.question ? rich(short(row.question, 130), "asked") : h("span", { class: "muted" }, row.question === null ? "no text" : "not kept")),
       h("td", { "data-label": "Model" }, row.model, row.method ? h("small", {}, ` ${row.method}`) : ""),
       h("td", { "data-label": "Votes" }, votes(row)),
       h("td", { "data-label": "Tokens", class: "num" }, number(row.tokens)),

@@ -13,8 +13,8 @@ let waiting = new Map();
 let timer = null;
 
 // Return an element with `text`; long texts are cut until somebody asks for all.
-export function rich(text, className = "said") {
-  const el = h("div", { class: className, dir: "auto" });
+export function rich(text, className = "said", tag = "div") {
+  const el = h(tag, { class: className, dir: "auto" });
   draw(el, text.length > MOST ? text.slice(0, MOST) : text);
   if (text.length > MOST) {
     const more = h("button", { type: "button", class: "quiet" }, `Show all ${text.length.toLocaleString("en-US")} characters`);

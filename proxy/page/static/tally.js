@@ -16,11 +16,19 @@ export function line(detail) {
   return `${said}: ${top.calls.length} of ${of} for ${short(labelOf(top, 0), 60)}`;
 }
 
+// The same line, with its answer as a formula.
+function heading(detail) {
+  const top = detail.clusters?.[0];
+  const text = line(detail);
+  if (top?.answer === undefined || !text.includes(" for ")) return h("bdi", {}, text);
+  return [text.slice(0, text.indexOf(" for ") + 5), answer(visible(short(top.answer, 200)))];
+}
+
 export function verdictLine(detail) {
   const tokens = detail.usage?.total_tokens ?? detail.calls.reduce((n, c) => n + (c.tokens || 0), 0);
   const state = detail.failed ? "bad" : detail.decided === false || detail.withheld ? "unsure" : "good";
   return h("section", { class: `verdict ${state}`, "aria-label": "Verdict" },
-    h("h2", {}, h("bdi", {}, line(detail))),
+    h("h2", {}, heading(detail)),
     h("p", { class: "sub" }, [
       `${detail.model}`, detail.method && `method ${detail.method}`, plural(detail.calls.length, "call"),
       `${number(tokens)} tokens`, seconds(detail.seconds),

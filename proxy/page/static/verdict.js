@@ -3,7 +3,7 @@
 import { h, add, fill, notice, plural, short, visible, when } from "./dom.js";
 import { get, pathOf } from "./api.js";
 import { card, folded, mark, promptView, stateOf, textOf } from "./calls.js";
-import { answer } from "./math.js";
+import { answer, rich } from "./math.js";
 import { tally, verdictLine } from "./tally.js";
 import { waterfall } from "./waterfall.js";
 import { whatIf } from "./whatif.js";
@@ -18,7 +18,7 @@ export async function showVerdict(main, id) {
 function head(detail) {
   const asked = (detail.messages || []).findLast?.((message) => message.role === "user") || (detail.messages || [])[0];
   return [
-    h("h1", { class: "question", dir: "auto" }, asked ? visible(short(textOf(asked), 300)) : `A request to ${detail.model}`),
+    asked ? rich(short(textOf(asked), 400), "question", "h1") : h("h1", {}, `A request to ${detail.model}`),
     h("p", { class: "sub" }, `${when(detail.at)} · status ${detail.status || "–"}${detail.streamed ? " · streamed" : ""}`),
   ];
 }
@@ -94,8 +94,9 @@ function prompts(detail) {
     if (!users.has(call.prompt)) users.set(call.prompt, []);
     users.get(call.prompt).push(call);
   }
-  const own = [...users].filter(([, calls]) => calls[0].role === "answer" && calls[0].round === 0);
-  const others = [...users].filter((each) => !own.includes(each));
+  const first = ([, calls]) => calls[0].role === "answer" && calls[0].round === 0;
+  const own = [...users].filter(first);
+  const others = [...users].filter((each) => !first(each));
   const all = own.map(([n]) => detail.prompts[n]);
   const view = ([n, calls], marks) => h("article", { class: "card" },
     h("header", {}, h("h3", {}, [...new Set(calls.map((call) => call.member))].join(", "))),
@@ -103,12 +104,13 @@ function prompts(detail) {
     promptView(detail.prompts[n], calls[0].persona, marks));
   return [
     all.length > 1 ? h("p", { class: "muted" }, "Marked: what differs between the members.") : h("p", { class: "muted" }, "Marked: the persona."),
-    h("div", { class: "cards" }, own.map((each, n) => view(each, all.length > 1 ? differences(all, n) : undefined))),
+    h("div", { class: "cards" }, own.map((each, n) => view(each, all.length > 1 ? differences(all, n, each[1][0].persona) : undefined))),
     others.length ? folded(`${plural(others.length, "later prompt")}`, h("div", { class: "cards" }, others.map((each) => view(each)))) : null,
   ];
 }
 
-function differences(all, n) {
+// What is not the same in all prompts: the whole persona, where it lies within that.
+function differences(all, n, persona) {
   return all[n].map((message, index) => {
     const texts = all.map((messages) => (messages[index] ? textOf(messages[index]) : ""));
     const own = texts[n];
@@ -118,7 +120,9 @@ function differences(all, n) {
     let back = 0;
     const most = Math.min(...texts.map((text) => text.length)) - from;
     while (back < most && texts.every((text) => text.at(-1 - back) === own.at(-1 - back))) back += 1;
-    return [from, own.length - back];
+    const at = persona ? own.indexOf(persona) : -1;
+    const end = own.length - back;
+    return at >= 0 && at <= from && end <= at + persona.length ? [at, at + persona.length] : [from, end];
   });
 }
 

@@ -24,8 +24,8 @@ export function whatIf(detail, id) {
 function table(rows) {
   const can = rows.filter((row) => row.reason === null);
   const cannot = rows.filter((row) => row.reason !== null);
-  return h("div", {}, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Other ways to decide" }, h("table", { class: "whatif" },
-    h("thead", {}, h("tr", {}, ["If", "Answer", "Votes", "Agreement", "Calls used", "Tokens", "Time"].map((t) => h("th", { scope: "col" }, t)))),
+  return h("div", {}, can.length ? h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Other ways to decide" }, h("table", { class: "whatif" },
+    h("thead", {}, h("tr", {}, ["If", "Answer", "Votes", "Agreement", "Calls used", "Tokens", "Time"].map((t, n) => h("th", { scope: "col", class: n > 1 ? "num" : null }, t)))),
     h("tbody", {}, can.map((row) => h("tr", { class: row.same ? "same" : "other" },
       h("th", { scope: "row" }, named(row)),
       h("td", {}, row.withheld ? "abstains" : row.answer === null ? "no answer read" : answer(visible(short(row.answer, 80))),
@@ -35,8 +35,8 @@ function table(rows) {
       h("td", { class: "num" }, share(row.agreement)),
       h("td", { class: "num" }, `${row.used.length}${row.missing ? ` (${row.missing} not there)` : ""}`),
       h("td", { class: "num" }, number(row.tokens)),
-      h("td", { class: "num" }, seconds(row.seconds))))))),
-    cannot.length ? h("details", {}, h("summary", {}, `${cannot.length} need text that is not there`),
+      h("td", { class: "num" }, seconds(row.seconds))))))) : null,
+    cannot.length ? h("details", {}, h("summary", {}, `${cannot.length} cannot decide on these replies`),
       h("ul", {}, cannot.map((row) => h("li", {}, h("strong", {}, named(row)), ` ${row.reason}`)))) : null);
 }
 
