@@ -142,9 +142,7 @@ class Ask {
     const signal = this.abort.signal;
     const looking = await send(`${pathOf(this.id)}/events`, { signal, more: { accept: "text/event-stream" } });
     const asked = send("/v1/chat/completions", { body, signal, more: { "x-request-id": this.id } });
-    asked.then((response) => response.text(), () => {});
-    const watched = this.watch(looking);
-    await Promise.all([watched, asked.catch((error) => { setTimeout(() => this.abort.abort(), 400); throw error; })]);
+    await Promise.all([this.watch(looking), asked.then((response) => response.text())]);
   }
 
   async watch(looking) {

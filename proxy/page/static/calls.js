@@ -1,6 +1,6 @@
 // One call as a card: whom it asked, its state, its prompt, what it thought and said, its answer.
 
-import { h, fill, number, plural, seconds, short, visible } from "./dom.js";
+import { h, fill, number, plural, scrolls, seconds, short, visible } from "./dom.js";
 import { answer, rich } from "./math.js";
 
 // Each state has its own mark, so that colour is never the only difference.
@@ -81,7 +81,7 @@ export class Card {
     this.call.started = true;
     if (reasoning) {
       if (!this.thought) {
-        this.thought = h("div", { class: "said thought", dir: "auto" });
+        this.thought = scrolls(h("div", { class: "said thought", dir: "auto" }), "Thinking");
         this.fold = folded("Thinking", this.thought);
         this.thinking.append(this.fold);
       }
@@ -89,7 +89,7 @@ export class Card {
       this.said.reasoning += reasoning;
     }
     if (content) {
-      if (!this.live) this.text.append((this.live = h("div", { class: "said", dir: "auto" })));
+      if (!this.live) this.text.append((this.live = scrolls(h("div", { class: "said", dir: "auto" }), "What it says")));
       this.live.append(content);
       this.live.scrollTop = this.live.scrollHeight;
       this.said.content += content;
@@ -103,8 +103,8 @@ export class Card {
     this.el.dataset.cluster = colour ?? "none";
     const { content = "", reasoning = "" } = told;
     const [thought, said] = split(content, reasoning);
-    fill(this.thinking, thought && folded(`Thinking · ${number(thought.length)} characters`, h("div", { class: "said thought", dir: "auto" }, thought.slice(0, 100000))));
-    fill(this.text, said && rich(said), told.tool_calls?.length ? h("pre", { class: "code", tabindex: "0" }, JSON.stringify(told.tool_calls, null, 1)) : "");
+    fill(this.thinking, thought && folded(`Thinking · ${number(thought.length)} characters`, scrolls(h("div", { class: "said thought", dir: "auto" }, thought.slice(0, 100000)), "Thinking")));
+    fill(this.text, said && scrolls(rich(said), "What it said"), told.tool_calls?.length ? h("pre", { class: "code", tabindex: "0" }, JSON.stringify(told.tool_calls, null, 1)) : "");
     fill(this.facts, factsOf(told));
     fill(this.answer, told.answer !== null && told.answer !== undefined
       ? ["Answer ", h("strong", {}, answer(visible(told.answer)))]
@@ -155,7 +155,7 @@ export function promptView(messages, persona, marks) {
   return h("ol", { class: "prompt" }, messages.map((message, n) => {
     const text = textOf(message);
     return h("li", {}, h("span", { class: "role" }, message.role || message.type || "message"),
-      h("div", { class: "said", dir: "auto" }, marked(text, marks?.[n] ?? place(text, persona))));
+      scrolls(h("div", { class: "said", dir: "auto" }, marked(text, marks?.[n] ?? place(text, persona))), `${message.role || "message"} ${n + 1}`));
   }));
 }
 

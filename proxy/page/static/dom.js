@@ -57,6 +57,21 @@ export function short(text, most = 80) {
   return line.length > most ? `${line.slice(0, most - 1)}…` : line;
 }
 
+// What scrolls can be reached by keyboard; what does not is no stop on the way.
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollHeight > target.clientHeight + 1) target.setAttribute("tabindex", "0");
+    else target.removeAttribute("tabindex");
+  }
+});
+
+export function scrolls(el, label) {
+  el.setAttribute("role", "group");
+  el.setAttribute("aria-label", label);
+  sizes.observe(el);
+  return el;
+}
+
 export function say(text) {
   document.getElementById("said").textContent = text;
 }

@@ -29,10 +29,12 @@ export async function showList(main, path, still) {
     h("fieldset", { class: "segs" }, h("legend", { class: "hidden" }, "State"), states),
     h("label", {}, "Model", model), h("label", {}, "Agreement", least), h("label", {}, "Find", find));
   const draw = () => {
-    const names = [...new Set(rows.map((row) => row.model))].sort();
+    const names = ["", ...new Set(rows.map((row) => row.model).sort())];
     const chosen = model.value;
-    fill(model, h("option", { value: "" }, "All"), names.map((name) => h("option", { value: name }, name)));
-    model.value = names.includes(chosen) ? chosen : "";
+    if (names.length !== model.options.length || names.some((name, n) => model.options[n].value !== name)) {
+      fill(model, names.map((name) => h("option", { value: name }, name || "All")));
+      model.value = names.includes(chosen) ? chosen : "";
+    }
     const state = form.querySelector("[name=state]:checked").value;
     const limit = slowest(rows);
     const wanted = find.value.trim().toLowerCase();
@@ -41,7 +43,7 @@ export async function showList(main, path, still) {
     fill(place, rows.length === 0 ? empty(told) : shown.length === 0 ? notice("No request fits these filters.") : table(shown, limit),
       told.more ? h("p", { class: "muted" }, `${number(told.more)} older ones are kept and not listed.`) : null);
   };
-  form.addEventListener("input", draw);
+  for (const event of ["input", "change"]) form.addEventListener(event, draw);
   fill(main, h("div", { class: "headline" }, h("h1", {}, "Verdicts"), h("p", { class: "sub" }, `The last ${number(told.kept)} requests, in memory.`)),
     told.kept && !told.texts ? notice(told.why_no_texts) : null, form, place);
   draw();

@@ -56,7 +56,8 @@ def page(browser: Chrome, start: Proxy) -> Iterator["Page"]:
     proxy = start(MEMBERS + PANELS)
     browser.get(f"{proxy.base_url}/")
     yield Page(browser, proxy)
-    assert console_errors(browser) == []
+    errors = console_errors(browser)
+    assert not errors, errors
 
 
 class Page:
@@ -433,7 +434,7 @@ def test_with_keys_the_page_asks_for_one(
 def test_the_page_can_be_turned_off(start: Proxy) -> None:
     proxy = start(f"[server]\npage = false\n{MEMBERS}")
     browser = {"accept": "text/html"}
-    for path in ("/", "/page/app.js", "/verdicts/x", "/engines/"):
+    for path in ("/", "/page/app.js", "/verdicts/x"):
         assert proxy.get(path, headers=browser).status_code == 404, path
     assert "text/html" not in proxy.get("/verdicts", headers=browser).headers["content-type"]
     assert proxy.get("/verdicts").json()["kept"] == 0
