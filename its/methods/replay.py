@@ -23,7 +23,7 @@ class ReplayError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Driven:
+class Rerun:
     """What a program did. `made` has the index of each call's reply, `None` where there was none.
 
     `tokens` are completion tokens; a call that was cancelled counts with what it had written by
@@ -91,7 +91,7 @@ class _Replay:
                 self.tokens += share * (self.replies[index].completion_tokens or 0)
 
 
-def drive(program: Program, replies: Sequence[Reply], take: Take, *, by_seconds: bool) -> Driven:
+def drive(program: Program, replies: Sequence[Reply], take: Take, *, by_seconds: bool) -> Rerun:
     """Run `program`; each of its calls gets the reply that `take` takes.
 
     Raises:
@@ -109,4 +109,4 @@ def drive(program: Program, replies: Sequence[Reply], take: Take, *, by_seconds:
     finally:
         program.close()
     replay.cancel()
-    return Driven(verdict, replay.made, replay.tokens, replay.now)
+    return Rerun(verdict, replay.made, replay.tokens, replay.now)

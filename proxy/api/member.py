@@ -29,6 +29,7 @@ from ..wire.request import Request, check_for_member
 from .endpoints import Choose, Composed, Endpoint
 from .relay import relay
 
+Hear = Callable[[bytes], None]
 Remember = Callable[[Any], None]
 """Notes the id of a response, which a later request may go on with."""
 
@@ -51,7 +52,10 @@ async def serve(
         record.strategy = composed.prompt.strategy
         if endpoint.kind != "tokenize":
             asked = _messages(request)
-            record.told = Told(member, asked, record.seconds, NO_ROWS, None, composed.prompt)
+            told = record.told = Told(member, asked, record.seconds, NO_ROWS, None, composed.prompt)
+            if record.streamed and generation.verdicts.looked_at(record):
+                generation.verdicts.begin(record, told)
+                told.pieces = []
 
     def body() -> tuple[bytes]:
         return (msgspec.json.encode({**composed.fields(), "model": member.model}),)
@@ -153,7 +157,9 @@ async def _stream(
     introduction = None
     if request.has_extras and composed.input_time is not None:
         introduction = watch.Introduction(composed.input_time, endpoint.stream)
-    heard = _ResponseId(remember).hear if remember is not None else None
+    heard: Hear | None = _ResponseId(remember).hear if remember is not None else None
+    if record.told is not None and record.told.pieces is not None:
+        heard = _both(record.told.pieces.append, heard)
     await relay(engine, call, record, composed.prompt, watched, introduction, heard)
 
 
@@ -175,6 +181,15 @@ async def _whole(
             raw = await response.read()
             engine.check(raw, completion=endpoint.kind == "chat")
         return raw, response.rate_limits
+
+
+def _both(first: Hear, second: Hear | None) -> Hear:
+    def hear(data: bytes) -> None:
+        first(data)
+        if second is not None:
+            second(data)
+
+    return hear
 
 
 class _ResponseId:

@@ -18,7 +18,7 @@ from ..config.settings import Client, Panel
 from ..grading import Grading
 from ..page import files, formulas, lists, live, what_if
 from ..page.equality import answers_of, equality
-from ..page.store import NOT_KEPT, Kept, Key
+from ..page.store import NOT_KEPT, Kept, RequestKey
 from ..state import Generation
 
 MOST_LISTED = 500
@@ -87,7 +87,7 @@ def _client(request: Request) -> Client | None:
     return client
 
 
-def _key(request: Request) -> Key:
+def _key(request: Request) -> RequestKey:
     client = _client(request)
     return client.name if client is not None else "", request.path_params["id"]
 
@@ -180,7 +180,7 @@ async def alternatives(request: Request) -> Response:
 
 
 async def _asked(request: Request) -> what_if.Alternative:
-    asked = await _body(request, what_if.Asked)
+    asked = await _body(request, what_if.WhatIf)
     try:
         return asked.method, pairs(asked.options), asked.without
     except OptionError as error:

@@ -20,7 +20,8 @@ class Told:
     """One request to a member or a panel. It holds references only: to make one costs little.
 
     `rows` are a panel's calls by name, and grow while it runs. `case` is what its method got. A
-    member's request has `prompt`, and `raw` once its whole answer is there (a stream has none).
+    member's request has `prompt`, and `raw` once its whole answer is there. A stream is passed on
+    unread: it has `pieces`, only if somebody looks on.
     `began` is monotonic, `offset` the seconds from the arrival of the request to then.
     """
 
@@ -31,6 +32,7 @@ class Told:
     case: Case | None = None
     prompt: MemberPrompt | None = None
     raw: bytes | None = None
+    pieces: list[bytes] | None = None
     outcome: PanelOutcome | None = None
     error: ApiError | None = None
     began: float = 0.0

@@ -4,7 +4,7 @@ Facts hold nothing that a client or a model wrote: no question, answer, persona,
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +16,7 @@ from ..base.prompt import MemberPrompt
 from ..base.told import Told
 from ..config.settings import Panel
 from . import prompts
+from .replies import reply_of, tokens_of
 
 LARGE = 4_000
 """Bytes of facts from which on they are compressed: a panel may have made 192 calls."""
@@ -78,8 +79,8 @@ def _of_member(end: End, told: Told) -> dict[str, Any]:
     call = {
         "name": "answer", "role": "answer", "round": 0, "member": told.target.name,
         **_asked(told.prompt), "outcome": "ok" if end.status < 400 and not end.error else "failed",
-        "start": told.offset, "first": end.first_byte if end.streamed else None,
-        "end": end.seconds, "sent": [],
+        "answered": None, "tokens": None, "start": told.offset,
+        "first": end.first_byte if end.streamed else None,        "end": end.seconds, "sent": [],
     }  # fmt: skip
     return {"method": None, "calls": [call]}
 
@@ -221,28 +222,5 @@ def _said_by_member(told: Told) -> dict[str, Any]:
         "answer": None,
         "detail": told.error.message if told.error else None,
     }
-    return {**found, **of_message(_message(told.raw)), **usage(told.raw)}
-
-
-def _body(raw: bytes | None) -> Mapping[str, Any]:
-    try:
-        body = msgspec.json.decode(raw or b"{}")
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _message(raw: bytes | None) -> Message:
-    choices = _body(raw).get("choices")
-    choice = choices[0] if isinstance(choices, Sequence) and choices else None
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if isinstance(message, dict):
-        return message
-    return {"content": choice.get("text")} if isinstance(choice, dict) else {}
-
-
-def usage(raw: bytes | None) -> dict[str, Any]:
-    """Return the tokens that an engine counted of a whole answer."""
-    found = _body(raw).get("usage")
-    counts = found if isinstance(found, dict) else {}
-    return {"prompt_tokens": counts.get("prompt_tokens"), "tokens": counts.get("completion_tokens")}
+    message, _ = reply_of(told)
+    return {**found, **of_message(message), **tokens_of(told)}

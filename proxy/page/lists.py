@@ -7,7 +7,7 @@ from its.prompts import question
 
 from ..config.settings import Client, Settings
 from ..wire import render
-from .facts import usage
+from .replies import tokens_of
 from .store import Kept
 
 LONGEST = 200
@@ -32,7 +32,7 @@ def listed(kept: Kept) -> dict[str, Any]:
     }
     if (told := kept.told) is not None:
         if told.raw is not None:
-            row["tokens"] = usage(told.raw)["tokens"] or 0
+            row["tokens"] = tokens_of(told)["tokens"] or 0
         asked = question(told.messages)
         row["question"] = asked[:LONGEST] if asked else None
         if told.outcome is not None and told.outcome.verdict.clusters:

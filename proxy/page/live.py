@@ -15,7 +15,7 @@ from ..base.outcome import Row
 from ..base.told import Told
 from .facts import said, texts
 from .prompts import composed
-from .store import Key, Verdicts
+from .store import RequestKey, Verdicts
 
 STEP_SECONDS = 0.08
 """Between two looks: as often as an eye needs, with texts in pieces of several tokens."""
@@ -31,7 +31,7 @@ MOST_LOOKERS = 100
 Event = tuple[str, Mapping[str, Any]]
 
 
-async def events(verdicts: Verdicts, key: Key) -> AsyncIterator[bytes]:
+async def events(verdicts: Verdicts, key: RequestKey) -> AsyncIterator[bytes]:
     """Yield what is new of the request `key` as server-sent events, until it has ended.
 
     Events: `waiting`, `begun`, `call`, `asked`, `text`, `end` (of one call), `verdict` (all of it),
@@ -63,7 +63,7 @@ async def events(verdicts: Verdicts, key: Key) -> AsyncIterator[bytes]:
         verdicts.leave(key)
 
 
-async def _begun(verdicts: Verdicts, key: Key) -> Told | None:
+async def _begun(verdicts: Verdicts, key: RequestKey) -> Told | None:
     """Wait for a request that is sent just now; one that has ended already is not waited for."""
     until = time.monotonic() + PATIENCE_SECONDS
     while (told := verdicts.running(key)) is None:

@@ -36,7 +36,7 @@ OPEN = "Texts are not kept, as not only this machine is served. Set server.keep_
 Owner: TypeAlias = str
 """The name of the key that asked; `""` where there are no keys."""
 
-Key: TypeAlias = tuple[Owner, str]
+RequestKey: TypeAlias = tuple[Owner, str]
 
 
 @dataclass(slots=True, eq=False)
@@ -75,9 +75,9 @@ class Verdicts:
     """
 
     def __init__(self, settings: Settings, *, insecure: bool = False) -> None:
-        self._kept: OrderedDict[Key, Kept] = OrderedDict()
-        self._running: dict[Key, Told] = {}
-        self._expected: dict[Key, int] = {}
+        self._kept: OrderedDict[RequestKey, Kept] = OrderedDict()
+        self._running: dict[RequestKey, Told] = {}
+        self._expected: dict[RequestKey, int] = {}
         self._insecure = insecure
         self._size = 0
         self.configure(settings)
@@ -106,11 +106,15 @@ class Verdicts:
         self._running[key] = told
         return key in self._expected
 
+    def looked_at(self, record: Record) -> bool:
+        """Tell whether somebody waits to look at a request."""
+        return bool(self._expected) and key_of(record) in self._expected
+
     def end(self, record: Record, told: Told, status: int, seconds: float) -> None:
         """Note that a request ended, and keep it."""
         # This runs at the end of every request, so it only takes references, where it can.
         key = key_of(record)
-        if told.rows and self._running.get(key) is told:
+        if self._running and self._running.get(key) is told:
             del self._running[key]
         end = told.end = End(
             key[1], record.model, time.time() - seconds, seconds, record.first_byte, status,
@@ -119,7 +123,7 @@ class Verdicts:
         if self.most:
             self._keep(key, end, told)
 
-    def _keep(self, key: Key, end: End, told: Told) -> None:
+    def _keep(self, key: RequestKey, end: End, told: Told) -> None:
         kept_all = self._kept
         if key in kept_all:
             self._size -= kept_all.pop(key).size
@@ -150,22 +154,22 @@ class Verdicts:
         """Return one of an owner's requests."""
         return self._kept.get((owner, request_id))
 
-    async def found(self, key: Key) -> Kept | None:
+    async def found(self, key: RequestKey) -> Kept | None:
         """Return a request; wait a moment for one whose answer has just been sent."""
         until = time.monotonic() + ENDING_SECONDS
         while (kept := self._kept.get(key)) is None and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.005)  # no event: requests would have to set one
         return kept
 
-    def running(self, key: Key) -> Told | None:
+    def running(self, key: RequestKey) -> Told | None:
         """Return a request that runs."""
         return self._running.get(key)
 
-    def expect(self, key: Key) -> None:
+    def expect(self, key: RequestKey) -> None:
         """Say that somebody looks at this request, or will when it begins."""
         self._expected[key] = self._expected.get(key, 0) + 1
 
-    def leave(self, key: Key) -> None:
+    def leave(self, key: RequestKey) -> None:
         """Say that somebody looks no more."""
         left = self._expected[key] - 1
         if left:
@@ -179,7 +183,7 @@ class Verdicts:
         return sum(self._expected.values())
 
 
-def key_of(record: Record) -> Key:
+def key_of(record: Record) -> RequestKey:
     """Return by what a request is found again: whose it is, and its id."""
     client = record.client
     return client.name if client is not None else "", record.request_id.decode()
@@ -187,6 +191,8 @@ def key_of(record: Record) -> Key:
 
 def _stripped(told: Told) -> int:
     """Drop what nobody will look at (raw choices, log-probabilities); return the bytes of texts."""
+    if told.pieces is not None:
+        told.raw, told.pieces = b"".join(told.pieces), None
     size = EACH + _of_messages(told.messages) + len(told.raw or b"")
     if not told.rows:
         return size

@@ -12,7 +12,7 @@ import msgspec
 
 from its.answers import Judge
 from its.methods.options import OptionError, parse
-from its.methods.replay import REPLAYED, Driven, ReplayError, drive, needs_new_text
+from its.methods.replay import REPLAYED, ReplayError, Rerun, drive, needs_new_text
 from its.methods.seam import Call, Case, Reply, Verdict
 from its.methods.table import METHODS, MethodError, find
 
@@ -100,7 +100,7 @@ def _case(told: Told, raw: Mapping[str, Any], without: Sequence[str], name: str)
     return replace(case, members=members, options=options)
 
 
-def _decided(told: Told, driven: Driven, replies: _Replies) -> dict[str, Any]:
+def _decided(told: Told, driven: Rerun, replies: _Replies) -> dict[str, Any]:
     verdict = driven.verdict
     names = {made: replies.rows[n].call.name for made, n in driven.made.items() if n is not None}
     assert verdict.winner is not None
@@ -140,7 +140,7 @@ def _same(told: Told, verdict: Verdict, winner: str | None) -> bool | None:
     return right and verdict.withheld == outcome.verdict.withheld
 
 
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WhatIf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a question: what if this method had decided, with these options, without these?
 
     `options` are lines of KEY=VALUE as on the command line of `its-eval`.

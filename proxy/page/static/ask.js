@@ -187,7 +187,10 @@ class Ask {
     const card = new Card({ name: "answer", member: body.model, role: "answer", round: 0, start: 0, strategy: this.card.strategy });
     this.columns.append(card.el);
     const asked = { ...body, stream: true, stream_options: { include_usage: true }, input_time: body.input_time ?? {} };
-    const response = await send("/v1/chat/completions", { body: asked, signal: this.abort.signal, more: { "x-request-id": this.id } });
+    const signal = this.abort.signal;
+    // Whoever looks has the stream kept; nobody else's is read.
+    await send(`${pathOf(this.id)}/events`, { signal, more: { accept: "text/event-stream" } });
+    const response = await send("/v1/chat/completions", { body: asked, signal, more: { "x-request-id": this.id } });
     let tokens = 0, first = null, usage = null, finish = null;
     for await (const { name, data } of events(response)) {
       if (data === "[DONE]") break;
@@ -206,7 +209,7 @@ class Ask {
     }
     this.final = true;
     clearInterval(this.clock);
-    card.end({ ...card.said, outcome: "ok", answered: true, tokens: usage?.completion_tokens ?? tokens, estimated: !usage, seconds: (performance.now() - began) / 1000, finish_reason: finish });
+    card.end({ ...card.said, outcome: "ok", answered: null, tokens: usage?.completion_tokens ?? tokens, estimated: !usage, seconds: (performance.now() - began) / 1000, finish_reason: finish });
     fill(this.head, h("p", { class: "sub" }, "Answered by one member."), this.link());
     say("Answered");
   }

@@ -20,7 +20,7 @@ export function stateOf(call, winner) {
   if (!call.outcome) return call.sent?.length || call.started ? "running" : "queued";
   if (call.outcome !== "ok") return call.outcome;
   if (call.name === winner) return "won";
-  if (call.role !== "answer") return "ok";
+  if (call.role !== "answer" || call.answered === null) return "ok";
   return call.answered || call.answer !== null && call.answer !== undefined ? "voted" : "abstained";
 }
 

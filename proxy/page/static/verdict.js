@@ -26,7 +26,9 @@ function head(detail) {
 export function parts(detail, id) {
   const found = [verdictLine(detail), tally(detail)];
   if (!detail.texts) found.push(notice(detail.why_no_texts || "Texts are not kept."));
-  found.push(section("Ballots", ballots(detail)));
+  const unread = detail.kind === "member" && detail.streamed && detail.texts && !detail.calls[0].content;
+  if (unread) found.push(notice("A member's stream is passed on unread, so its text is not kept."));
+  found.push(section(detail.kind === "member" ? "Answer" : "Ballots", ballots(detail)));
   if (detail.prompts?.length) found.push(section("Prompts, as the engines saw them", prompts(detail)));
   if (detail.texts && detail.kind === "panel" && detail.clusters.length) found.push(equalSection(id));
   found.push(section("Timeline", waterfall(detail)));

@@ -451,3 +451,14 @@ def test_the_page_is_small_and_our_own() -> None:
         assert "innerHTML" not in text
         assert "https://" not in text, file
         assert "http://" not in text, file
+
+
+def test_a_member_s_stream_is_kept_for_who_looked_on(page: Page, engine: Engine) -> None:
+    engine.scripts["s"] = speaks("Seven ", "it is.")
+    page.ask("How many?", "s")
+    page.shows("Answered by one member")
+    page.one(".result a.button").click()
+    page.shows("Seven it is.", ".card .text")
+    answer = page.proxy.post(CHAT, json={"model": "s", "messages": ASK, "stream": True})
+    page.open(f"/verdicts/{answer.headers['x-request-id']}")
+    page.shows("passed on unread")
