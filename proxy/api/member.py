@@ -70,7 +70,7 @@ async def serve(
     except EngineError as error:
         failure = error.for_client()
         if record.told is not None:
-            record.told.error = failure
+            record.told.error = failure.message
         raise failure from error
     if record.told is not None:
         record.told.raw = raw

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +17,7 @@ from ..base.errors import ApiError, BadRequest
 from ..base.record import record_of
 from ..base.told import Told
 from ..config.settings import Client, Panel
-from ..grading import Grading
+from ..grading import Grading, OutOfTime
 from ..page import files, formulas, lists, live, what_if
 from ..page.equality import answers_of, equality
 from ..page.store import NOT_KEPT, Kept, RequestKey
@@ -152,12 +154,9 @@ async def events(request: Request) -> Response:
 async def equalities(request: Request) -> Response:
     """Say why the answers of a verdict are equal or not."""
     told, generation = await _told(request), _generation(request)
-    grading = Grading(generation.graders, time.monotonic() + DECIDE_SECONDS)
-    try:
+    async with _grading(generation) as grading:
         work = lambda: equality(told, grading.judge)  # noqa: E731
         found = await grading.step(work, list(answers_of(told)))
-    finally:
-        grading.close()
     return _json(request, found)
 
 
@@ -167,16 +166,24 @@ async def alternatives(request: Request) -> Response:
     if not isinstance(told.target, Panel):
         raise ApiError("A single member has no method.", 404, code="no_verdict")
     tried = what_if.usual(told) if request.method == "GET" else [await _asked(request)]
-    grading = Grading(generation.graders, time.monotonic() + DECIDE_SECONDS)
-    answers = list(answers_of(told))
-    try:
-        found = []
+    answers, found = list(answers_of(told)), []
+    async with _grading(generation) as grading:
         for each in tried:
             work = lambda each=each: what_if.decide(told, each, grading.judge)  # noqa: E731
             found.append(await grading.step(work, answers))
+    return _json(request, {"data": found})
+
+
+@asynccontextmanager
+async def _grading(generation: Generation) -> AsyncIterator[Grading]:
+    """Yield what compares answers in threads, for a few seconds."""
+    grading = Grading(generation.graders, time.monotonic() + DECIDE_SECONDS)
+    try:
+        yield grading
+    except OutOfTime:
+        raise ApiError("Comparing these answers takes too long.", 504, code="timeout") from None
     finally:
         grading.close()
-    return _json(request, {"data": found})
 
 
 async def _asked(request: Request) -> what_if.Alternative:

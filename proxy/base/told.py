@@ -8,7 +8,6 @@ from its.methods.seam import Case
 from its.types import Message
 
 from ..config.settings import Member, Panel
-from .errors import ApiError
 from .outcome import PanelOutcome, Row
 from .prompt import MemberPrompt
 
@@ -21,7 +20,8 @@ class Told:
 
     `rows` are a panel's calls by name, and grow while it runs. `case` is what its method got. A
     member's request has `prompt`, and `raw` once its whole answer is there. A stream is passed on
-    unread: it has `pieces`, only if somebody looks on.
+    unread: it has `pieces`, only if somebody looks on. `error` is the text of an error, and not the
+    error: that would hold the whole request, keys included, by its traceback.
     `began` is monotonic, `offset` the seconds from the arrival of the request to then.
     """
 
@@ -34,7 +34,7 @@ class Told:
     raw: bytes | None = None
     pieces: list[bytes] | None = None
     outcome: PanelOutcome | None = None
-    error: ApiError | None = None
+    error: str | None = None
     began: float = 0.0
     end: Any = None
     """How it ended (`page.facts.End`), once it has."""

@@ -168,7 +168,7 @@ def texts(end: End, told: Told) -> dict[str, Any]:
     """Return the facts of a request with all that was written."""
     found = facts(end, told)
     found["messages"] = list(told.messages)
-    found["message"] = told.error.message if told.error else None
+    found["message"] = told.error
     if not isinstance(told.target, Panel):
         found["calls"][0] |= _said_by_member(told)
         found["prompts"] = prompts.of_member(told, found["calls"][0])
@@ -220,7 +220,7 @@ def _said_by_member(told: Told) -> dict[str, Any]:
         "persona": context.persona if context else None,
         "domain": context.domain if context else None,
         "answer": None,
-        "detail": told.error.message if told.error else None,
+        "detail": told.error,
     }
     message, _ = reply_of(told)
     return {**found, **of_message(message), **tokens_of(told)}

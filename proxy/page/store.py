@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sys import getsizeof
 from typing import Any, TypeAlias
 
@@ -199,6 +199,8 @@ def _stripped(told: Told) -> int:
     own: set[int] = set()
     for row in told.rows.values():
         row.completed, call = None, row.call
+        if row.failed is not None:  # an exception would hold the whole request by its traceback
+            row.failed = replace(row.failed, cause=None)
         size += EACH
         if (reply := row.reply) is not None:
             size += getsizeof(reply.text) + getsizeof(reply.raw) + _of_messages((reply.message,))

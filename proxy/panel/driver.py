@@ -75,7 +75,7 @@ async def drive(
     try:
         outcome = told.outcome = await driven.run()
     except ApiError as error:
-        told.error = error
+        told.error = error.message
         if isinstance(error, MethodFault):
             _LOG.error("%s", error.message)  # its author must know; no client can mend it
         raise
