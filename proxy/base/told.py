@@ -36,6 +36,8 @@ class Told:
     outcome: PanelOutcome | None = None
     error: str | None = None
     began: float = 0.0
+    key: tuple[str, str] | None = None
+    """By what a running request is found: whose it is, and its id."""
     end: Any = None
     """How it ended (`page.facts.End`), once it has."""
 

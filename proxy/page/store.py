@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from its.types import Message
 
+from ..base.outcome import Row
 from ..base.record import Record
 from ..base.told import Told
 from ..config.settings import Settings
@@ -103,6 +104,7 @@ class Verdicts:
             return False
         told.began = time.monotonic()
         record.told, key = told, key_of(record)
+        told.key = key
         self._running[key] = told
         return key in self._expected
 
@@ -113,8 +115,10 @@ class Verdicts:
     def end(self, record: Record, told: Told, status: int, seconds: float) -> None:
         """Note that a request ended, and keep it."""
         # This runs at the end of every request, so it only takes references, where it can.
-        key = key_of(record)
-        if self._running and self._running.get(key) is told:
+        key = told.key
+        if key is None:
+            key = key_of(record)
+        elif self._running.get(key) is told:
             del self._running[key]
         end = told.end = End(
             key[1], record.model, time.time() - seconds, seconds, record.first_byte, status,
@@ -194,24 +198,34 @@ def _stripped(told: Told) -> int:
     if told.pieces is not None:
         told.raw, told.pieces = b"".join(told.pieces), None
     size = EACH + _of_messages(told.messages) + len(told.raw or b"")
-    if not told.rows:
-        return size
     own: set[int] = set()
     for row in told.rows.values():
-        row.completed, call = None, row.call
-        if row.failed is not None:  # an exception would hold the whole request by its traceback
-            row.failed = replace(row.failed, cause=None)
+        row.completed = None
         size += EACH
-        if (reply := row.reply) is not None:
-            size += getsizeof(reply.text) + getsizeof(reply.raw) + _of_messages((reply.message,))
-        if row.spent.said is not None:  # cut short: the pieces need many times the text's memory
-            said = {name: ["".join(pieces)] for name, pieces in row.spent.said.items()}
-            row.spent.said = said
-            size += _bytes(said)
-        if call.messages is not None and id(call.messages) not in own:
-            own.add(id(call.messages))
-            size += _of_messages(call.messages)
+        reply = row.reply
+        if reply is not None:
+            size += 2 * getsizeof(reply.raw)  # its text is mostly the same object
+            if len(reply.message) > 2:  # more than a role and a content
+                size += _bytes(reply.message)
+        if row.outcome != "ok":
+            size += _cut(row)
+        messages = row.call.messages
+        if messages is not None and id(messages) not in own:
+            own.add(id(messages))
+            size += _of_messages(messages)
     return size
+
+
+def _cut(row: Row) -> int:
+    """Drop what nobody will look at of a call that did not end well; return the bytes of texts."""
+    if row.failed is not None:  # an exception would hold the whole request by its traceback
+        row.failed = replace(row.failed, cause=None)
+    said = row.spent.said
+    if said is None:
+        return 0
+    # The pieces need many times the text's memory.
+    row.spent.said = {name: ["".join(pieces)] for name, pieces in said.items()}
+    return _bytes(row.spent.said)
 
 
 def _of_messages(messages: Sequence[Message]) -> int:
