@@ -30,7 +30,7 @@ _FACTS = {
 }
 """Where a server says what it is, beside /v1, by who owns the model as its card has it."""
 
-_SECRET = re.compile(r"password|passwd|secret|credential|(^|_)(key|token)(s|file|_file)?$|keyfile")
+_SECRET = re.compile(r"password|passwd|secret|credential|(^|_)(keys?|token)(_?file)?$|keyfile")
 _MOST_TEXT, _MOST_FACTS = 300, 400
 
 
@@ -121,7 +121,9 @@ async def _found(
         if not isinstance(cards, str):
             return ServedModels(here, url, cards, notes=_moved(places, url))
         reasons.append(cards)
-    for url, reason in zip(places, reasons, strict=True):
+    # Where the list is forbidden there is something; where it is not found there may be nothing.
+    found = sorted(zip(places, reasons, strict=True), key=lambda each: each[1].startswith("404"))
+    for url, reason in found:
         here = client.with_options(base_url=url)
         if await _takes_chats(here):
             note = f"models cannot be listed ({reason}): going on without what /models says"

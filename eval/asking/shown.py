@@ -69,6 +69,6 @@ def _require_all(spec: RunSpec, folder: RunFolder, cli: CommandLine) -> None:
         return
     told = f"{failed} of {len(found)} calls failed: {error}"
     if not spec.accept_failed:
-        more = "the same command asks them again; --accept-failed counts them as wrong"
+        more = "The same command asks them again; --accept-failed counts them as wrong."
         raise EvalError(f"{told}. {more}", 1)
     cli.say(f"{told}. They count as wrong.", "yellow")
