@@ -17,7 +17,7 @@ from ..grading.samples import graded
 from ..samples import EvalSample, RunFolder
 from ..tasks.load import Task
 from .call import SeedRefused, ask
-from .ledger import Ledger, Limits
+from .ledger import Ledger, RunLimits
 from .patience import PATIENCE, Patience, ServerAway
 from .reply import CallError, ChatReply
 from .request import body_of, unanswered
@@ -82,7 +82,7 @@ class RunSpec:
     stop_on_error: bool = False
     fresh: bool = False
     prices: Prices | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: RunLimits = field(default_factory=RunLimits)
     max_mixed: float = MOST_MIXED
     recommended: bool = False
     accept_failed: bool = False

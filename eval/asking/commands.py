@@ -191,7 +191,7 @@ def run(
     """
     from ..tasks.load import load
     from .ask_all import RunSpec, Sampling
-    from .ledger import Limits
+    from .ledger import RunLimits
     from .shown import run_and_show
 
     costs = _prices(prices)
@@ -219,7 +219,7 @@ def run(
         stop_on_error=stop_on_error,
         fresh=fresh,
         prices=costs,
-        limits=Limits(max_tokens_total, max_cost, costs),
+        limits=RunLimits(max_tokens_total, max_cost, costs),
         max_mixed=max_mixed,
         recommended=True,
         accept_failed=accept_failed,

@@ -24,7 +24,7 @@ from ..figures.sources import mixed_fault, sources_of
 from ..pages.progress import RunProgress, run_progress
 from ..samples import FirstProblems, RunFolder
 from .ask_all import RunSpec, Stopped, ask_all
-from .parts import Asked, next_parts
+from .parts import AskedServer, next_parts
 from .patience import Patience
 from .request import body_of, unanswered
 from .server import ServedModels, compose, connect
@@ -208,7 +208,7 @@ def _begin(
     before = folder.about() if folder.exists() and not spec.fresh else {}
     if before:
         _require_same(folder, before.get("asked"), record)
-    asked = Asked.of(server, model)
+    asked = AskedServer.of(server, model)
     parts = next_parts(before.get("parts") or [], asked, about, other=spec.other_server)
     sampling = replace(spec.sampling, samples=settled.samples)
     folder.start(
