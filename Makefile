@@ -104,6 +104,8 @@ clean:
 	$(PIP) install -c constraints/base.txt -e '.[demo]'
 	@touch $@
 
+# Without its dependencies: one of them, pycosat, needs a compiler, and no test needs it.
 .venv/.dev: .venv/.made pyproject.toml
 	$(PIP) install -c constraints/base.txt -e '.[demo,eval,otel,redis,sft]' --group dev
+	$(PIP) install --no-deps -c constraints/base.txt reasoning-gym
 	@touch $@ .venv/.demo

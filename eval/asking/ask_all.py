@@ -16,6 +16,7 @@ from its.types import Answer
 from ..figures.figures import Prices
 from ..figures.sources import MOST_MIXED
 from ..grading.samples import graded
+from ..grading.scorers import scorer_for
 from ..samples import EvalSample, RunFolder
 from ..tasks.load import Task
 from ..tasks.problem import Problem
@@ -128,6 +129,7 @@ async def ask_all(
         Stopped: a call failed, and `stop_on_error` was wanted.
         OSError: an answer could not be written down.
     """
+    scorer = scorer_for(spec.task)
     done = {key for key, sample in folder.samples().items() if sample.error is None}
     todo = iter(
         (problem, index)
@@ -141,7 +143,7 @@ async def ask_all(
             begun = _unanswered(spec, problem, index)
             answered = await _answer(spec, server, begun)
             # In a thread: a hard comparison takes seconds, and other calls must go on meanwhile.
-            sample = await asyncio.to_thread(graded, answered, graders)
+            sample = await asyncio.to_thread(graded, answered, graders, scorer)
             folder.append(sample)
             on_sample(sample)
             if sample.error and spec.stop_on_error:
@@ -173,7 +175,7 @@ async def _answer(spec: RunSpec, server: ServedModels, begun: EvalSample) -> Eva
         reply = await ask(server.client, body, timeout=spec.timeout, retries=spec.retries)
     except CallError as error:
         return replace(begun, seconds=time.monotonic() - started, error=str(error))
-    wanted = "choice" if spec.task.choice and sampling.answers == "auto" else sampling.answers
+    wanted = spec.task.answers if sampling.answers == "auto" else sampling.answers
     thinking = sampling.thinking
     if thinking is None:
         thinking = server.opens_think(sampling.model, reply.input_time.get("winner"))

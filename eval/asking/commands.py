@@ -12,7 +12,7 @@ from its.cli import CommandLine, finite
 
 from ..errors import EvalError
 from ..figures.sources import MOST_MIXED, sources_of, told
-from ..tasks.hub import NAMES
+from ..tasks.hub import FILES, NAMES
 
 CLI = CommandLine("its-eval")
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    task: Annotated[
-        str, typer.Argument(help=f"{NAMES}, or a FILE.jsonl of {{id, problem, answer}}.")
-    ],
+    task: Annotated[str, typer.Argument(help=f"{NAMES} (its-eval tasks); or a {FILES}.")],
     base_url: Annotated[str, typer.Option(help="The server, e.g. http://127.0.0.1:8000/v1.")],
     model: Annotated[str, typer.Option(help="The model's name there: a member or a panel.")],
     samples: Annotated[int, typer.Option(min=1, help="Answers asked for each problem.")] = 1,
@@ -94,7 +92,7 @@ def run(
         int, typer.Option(help="Derives each sample's own seed, and fixes the contexts.")
     ] = 0,
     data: Annotated[
-        Path | None, typer.Option(help="Read the task's problems from this JSONL file.")
+        Path | None, typer.Option(help="Read the task's problems from this file.")
     ] = None,
     max_mixed: Annotated[
         float,

@@ -20,6 +20,7 @@ from ..commit import commit
 from ..errors import EvalError
 from ..figures.scores import ScoreRows, scores, summary
 from ..figures.sources import mixed_fault, sources_of
+from ..grading.scorers import keep_task
 from ..pages.progress import run_bar
 from ..samples import RunFolder
 from .ask_all import RunSpec, Stopped, ask_all, connect
@@ -113,6 +114,7 @@ async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> No
         if not spec.fresh:
             _require_same(folder, asked["asked"])
         folder.start(settings_of(spec), {**about, **asked, "models": cards}, fresh=spec.fresh)
+        keep_task(spec.task, spec.folder)
         Console(stderr=True).print(settled.told(), markup=False, highlight=False)
         spec = settled.spec(spec)
         with Workers() as graders, run_bar(total, folder.samples().values()) as on_sample:

@@ -8,6 +8,7 @@ from its.answers.algebra.workers import Workers
 
 from ..errors import EvalError
 from ..grading.samples import graded
+from ..grading.scorers import Scorer, scorer_of
 from ..samples import EvalSample, RunFolder
 from .figures import Figures, Prices, figures_of, scaling_of
 from .sources import sources_of
@@ -38,7 +39,7 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
     samples = list(run.samples().values())
     rows = [
         (strategy, figures_of(member, cast, graders.judge))
-        for member, strategy, cast in _members(samples, graders)
+        for member, strategy, cast in _members(samples, graders, scorer_of(run.path))
     ]
     if not samples:
         return rows
@@ -56,7 +57,7 @@ def samples_by_model(run: RunFolder, graders: Workers) -> dict[str, list[EvalSam
     samples = list(run.samples().values())
     if not samples:
         raise EvalError(f"{run.path} has no samples yet")
-    members = {name: cast for name, _, cast in _members(samples, graders)}
+    members = {name: cast for name, _, cast in _members(samples, graders, scorer_of(run.path))}
     return {**members, run.settings()["model"]: samples}
 
 
@@ -79,14 +80,14 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
 
 
 def _members(
-    samples: Sequence[EvalSample], graders: Workers
+    samples: Sequence[EvalSample], graders: Workers, scorer: Scorer | None
 ) -> list[tuple[str, str, list[EvalSample]]]:
     """Return name, strategy and graded ballots of each member; none where calls were cancelled."""
     members = _by_member(samples)
     if any(ballot.error == CANCELLED for _, _, cast in members for ballot in cast):
         return []
     return [
-        (name, strategy, [graded(ballot, graders) for ballot in cast])
+        (name, strategy, [graded(ballot, graders, scorer) for ballot in cast])
         for name, strategy, cast in members
     ]
 
@@ -110,6 +111,7 @@ def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
         seed=sample.seed,
         gold=sample.gold,
         prompt=sample.prompt,
+        text=ballot.get("text"),
         answer=answer,
         answer_kind=sample.answer_kind,
         finish_reason=ballot.get("finish_reason"),
