@@ -31,7 +31,7 @@ LONGEST_BARE = 200
 """Characters of an answer that may stand alone; a longer text is a solution that has one."""
 
 TableRow: TypeAlias = Mapping[str, Any]
-Reader: TypeAlias = Callable[[TableRow, int], Problem]
+ProblemReader: TypeAlias = Callable[[TableRow, int], Problem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ColumnNames:
         return Problem(key, _question(row, self.problem), final_answer(row, self.answer), row)
 
 
-def columns(problem: str, answer: str, key: str | None = None) -> Reader:
+def columns(problem: str, answer: str, key: str | None = None) -> ProblemReader:
     """Return a reader of rows that have one column each; without a `key` the number is the id."""
     return ColumnNames(problem, answer, key).read
 

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from its import rows as files
-from its.rows import Row, Rows
+from its.rows import FileRow, FileRows
 
 from ..errors import EvalError
-from .columns import Reader, recognised
+from .columns import ProblemReader, recognised
 from .problem import Problem
 
 
 def read_problems(
-    path: Path, of_set: Reader | None = None, given: Mapping[str, str] | None = None
+    path: Path, of_set: ProblemReader | None = None, given: Mapping[str, str] | None = None
 ) -> list[Problem]:
     """Return the problems in a file; say on standard error what was read from which columns.
 
@@ -39,8 +39,11 @@ def read_problems(
 
 
 def _reader(
-    found: Rows, first: files.Fields, of_set: Reader | None, given: Mapping[str, str] | None
-) -> tuple[Reader, str]:
+    found: FileRows,
+    first: files.Fields,
+    of_set: ProblemReader | None,
+    given: Mapping[str, str] | None,
+) -> tuple[ProblemReader, str]:
     """Return what reads the rows, and what it does in words."""
     if of_set is not None:
         try:
@@ -57,7 +60,7 @@ def _reader(
     return (lambda row, number: columns.read(row, number + 1)), str(columns)
 
 
-def _problem(found: Rows, row: Row, number: int, reader: Reader) -> Problem:
+def _problem(found: FileRows, row: FileRow, number: int, reader: ProblemReader) -> Problem:
     fields = _fields(found, row)
     try:
         problem = reader(fields, number)
@@ -70,14 +73,14 @@ def _problem(found: Rows, row: Row, number: int, reader: Reader) -> Problem:
     return problem
 
 
-def _fields(found: Rows, row: Row) -> files.Fields:
+def _fields(found: FileRows, row: FileRow) -> files.Fields:
     if row.fields is None:
         raise EvalError(f"{found.at(row)}: {row.fault}")
     return row.fields
 
 
-def _require_distinct(found: Rows, problems: list[Problem]) -> None:
-    seen: dict[str, Row] = {}
+def _require_distinct(found: FileRows, problems: list[Problem]) -> None:
+    seen: dict[str, FileRow] = {}
     for problem, row in zip(problems, found.rows, strict=True):
         if problem.id in seen:
             first = found.at(seen[problem.id])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from its import seeds
 
-from .columns import Reader, TableRow, cell, columns, final_answer
+from .columns import ProblemReader, TableRow, cell, columns, final_answer
 from .problem import Problem
 
 INSTRUCTION = "Reason step by step and put the final answer into \\boxed{}."
@@ -45,7 +45,7 @@ class HubSet:
     id: str
     split: str
     rows: int
-    read: Reader
+    read: ProblemReader
     config: str | None = None
     instruction: str = INSTRUCTION
     choice: bool = False

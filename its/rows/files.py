@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from .formats import DELIMITERS, array, lines, parquet, table
-from .values import WANTED, Rows, RowsError
+from .values import WANTED, FileRows, RowsError
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _OTHERS = {
@@ -32,7 +32,7 @@ _OTHERS = {
 _READERS = {"JSONL": lines, "JSON array": array, "CSV": table}
 
 
-def read(path: Path) -> Rows:
+def read(path: Path) -> FileRows:
     """Return the rows of a file.
 
     Raises:
@@ -41,10 +41,10 @@ def read(path: Path) -> Rows:
     data = _unpacked(path)
     packed = ", gzip" if data.packed else ""
     if data.content.startswith(_PARQUET):
-        return Rows(path, f"Parquet{packed}", tuple(parquet(path, data.content)))
+        return FileRows(path, f"Parquet{packed}", tuple(parquet(path, data.content)))
     text = _decoded(path, data.content)
     kind = _kind(path, text)
-    return Rows(path, f"{kind}{packed}", tuple(_READERS[kind](path, text)))
+    return FileRows(path, f"{kind}{packed}", tuple(_READERS[kind](path, text)))
 
 
 def is_plain_jsonl(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from .values import MOST_DIGITS, Fields, Row, RowsError
+from .values import MOST_DIGITS, Fields, FileRow, RowsError
 
 DELIMITERS = ",;\t"
 """What stands between the cells of a line, in tables of different programs and countries."""
@@ -48,14 +48,14 @@ def _has_lone_surrogate(text: str) -> bool:
     return False
 
 
-def lines(path: Path, text: str) -> Iterator[Row]:
+def lines(path: Path, text: str) -> Iterator[FileRow]:
     # At line feeds only: a text may hold other ends of lines, such as U+2028.
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield Row(number, *_object(line))
+            yield FileRow(number, *_object(line))
 
 
-def array(path: Path, text: str) -> Iterator[Row]:
+def array(path: Path, text: str) -> Iterator[FileRow]:
     """Read a JSON array element by element, to know the line on which each begins."""
     scanner, place, line, counted = json.JSONDecoder(), text.index("[") + 1, 1, 0
     while True:
@@ -68,7 +68,7 @@ def array(path: Path, text: str) -> Iterator[Row]:
         except (ValueError, RecursionError) as error:
             what = error if isinstance(error, ValueError) else "nested too deep"
             raise RowsError(f"{path}:{line}: not JSON: {what}") from error
-        yield Row(line, *_object(text[place:end]))
+        yield FileRow(line, *_object(text[place:end]))
         place = _past_spaces(text, end)
         if text[place : place + 1] == ",":
             place += 1
@@ -84,7 +84,7 @@ def _past_spaces(text: str, place: int) -> int:
     return place
 
 
-def table(path: Path, text: str) -> Iterator[Row]:
+def table(path: Path, text: str) -> Iterator[FileRow]:
     first = text.lstrip().partition("\n")[0]
     delimiter = max(DELIMITERS, key=first.count)
     # Solutions are longer than the 128 KiB to which the library limits a cell.
@@ -97,7 +97,7 @@ def table(path: Path, text: str) -> Iterator[Row]:
         csv.field_size_limit(before)
 
 
-def _cells(path: Path, reader: Any) -> Iterator[Row]:
+def _cells(path: Path, reader: Any) -> Iterator[FileRow]:
     header: Sequence[str] = ()
     line = 1
     for cells in reader:
@@ -109,12 +109,14 @@ def _cells(path: Path, reader: Any) -> Iterator[Row]:
             if len(set(header)) < len(header):
                 raise RowsError(f"{path}:{begins}: a column's name stands twice: {header}")
         elif len(cells) != len(header):
-            yield Row(begins, None, f"has {len(cells)} cells where the header has {len(header)}")
+            yield FileRow(
+                begins, None, f"has {len(cells)} cells where the header has {len(header)}"
+            )
         else:
-            yield Row(begins, dict(zip(header, cells, strict=True)))
+            yield FileRow(begins, dict(zip(header, cells, strict=True)))
 
 
-def parquet(path: Path, content: bytes) -> Iterator[Row]:
+def parquet(path: Path, content: bytes) -> Iterator[FileRow]:
     try:
         import pyarrow as arrow
         import pyarrow.parquet as reader
@@ -125,4 +127,4 @@ def parquet(path: Path, content: bytes) -> Iterator[Row]:
     except Exception as error:  # pyarrow's errors have no common class
         raise RowsError(f"{path}: its Parquet is broken: {error}. Fetch it again") from error
     for number, fields in enumerate(table.to_pylist(), 1):
-        yield Row(number, fields)
+        yield FileRow(number, fields)

@@ -19,7 +19,7 @@ class RowsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """One row. `line` is the line on which it begins, or its number where a format has no lines.
 
     `fields` is `None` if it cannot be read, and `fault` says why.
@@ -31,14 +31,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class FileRows:
     """The rows of a file. `format` names what it is written as, for people."""
 
     path: Path
     format: str
-    rows: tuple[Row, ...]
+    rows: tuple[FileRow, ...]
 
-    def at(self, row: Row) -> str:
+    def at(self, row: FileRow) -> str:
         """Name the place of a row, as `FILE:LINE`; `FILE, row N` in Parquet."""
         parquet = self.format.startswith("Parquet")
         return f"{self.path}, row {row.line}" if parquet else f"{self.path}:{row.line}"

@@ -11,15 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
 
 from its import rows
+from its.rows import Fields
 
 from ..errors import DataError
-
-Fields: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
