@@ -130,7 +130,7 @@ async def ask_all(
         OSError: an answer could not be written down.
     """
     scorer = scorer_for(spec.task)
-    done = {key for key, sample in folder.samples().items() if sample.error is None}
+    done = {key for key, sample in folder.outcomes().items() if sample.error is None}
     todo = iter(
         (problem, index)
         for index in range(spec.sampling.samples)

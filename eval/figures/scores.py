@@ -36,10 +36,12 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
         EvalError: there is no run in the folder.
     """
     model = run.settings()["model"]
-    samples = list(run.samples().values())
+    scorer = scorer_of(run.path)
+    # A task's own scorer reads the ballots' texts; our grader needs only their answers.
+    samples = list(run.samples() if scorer else run.outcomes().values())
     rows = [
         (strategy, figures_of(member, cast, graders.judge))
-        for member, strategy, cast in _members(samples, graders, scorer_of(run.path))
+        for member, strategy, cast in _members(samples, graders, scorer)
     ]
     if not samples:
         return rows
@@ -48,16 +50,21 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
     return [*rows, (label, figures_of(model, samples, graders.judge, prices))]
 
 
-def samples_by_model(run: RunFolder, graders: Workers) -> dict[str, list[EvalSample]]:
+def samples_by_model(
+    run: RunFolder, graders: Workers, *, texts: bool = False
+) -> dict[str, list[EvalSample]]:
     """Return a run's samples: a panel's members as its ballots show them, then its own model.
+
+    They come with their `texts`, or without (`EvalSample.light`), which needs much less memory.
 
     Raises:
         EvalError: there is no run in the folder, or nothing in it yet.
     """
-    samples = list(run.samples().values())
+    scorer = scorer_of(run.path)
+    samples = list(run.samples() if texts or scorer else run.outcomes().values())
     if not samples:
         raise EvalError(f"{run.path} has no samples yet")
-    members = {name: cast for name, _, cast in _members(samples, graders, scorer_of(run.path))}
+    members = {name: cast for name, _, cast in _members(samples, graders, scorer)}
     return {**members, run.settings()["model"]: samples}
 
 
@@ -67,7 +74,7 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
     Raises:
         EvalError: there is no run in the folder.
     """
-    samples, settings = list(run.samples().values()), run.settings()
+    samples, settings = list(run.outcomes().values()), run.settings()
     return {
         "settings": settings,
         "asked": run.about().get("asked"),
@@ -111,11 +118,11 @@ def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
         seed=sample.seed,
         gold=sample.gold,
         prompt=sample.prompt,
-        text=ballot.get("text"),
+        text=ballot.get("content"),
         answer=answer,
         answer_kind=sample.answer_kind,
         finish_reason=ballot.get("finish_reason"),
-        tokens=(ballot.get("usage") or {}).get("completion_tokens") or 0,
+        tokens=(ballot.get("usage") or {}).get("completion_tokens"),
         error=None if voted else ballot.get("error") or ballot["outcome"],
     )
 
