@@ -17,6 +17,7 @@ from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix
 from .errors import EvalError
 from .replaying.commands import frontier, replay, search
+from .runs.commands import export, regrade
 from .tasks.commands import task, tasks
 
 if TYPE_CHECKING:
@@ -141,7 +142,21 @@ def grade(
         Console().print(grading_table(figures, file.name))
 
 
-COMMANDS = (run, task, tasks, report, compare, matrix, codesign, grade, replay, frontier, search)
+COMMANDS = (
+    run,
+    task,
+    tasks,
+    report,
+    compare,
+    regrade,
+    export,
+    matrix,
+    codesign,
+    grade,
+    replay,
+    frontier,
+    search,
+)
 for command in COMMANDS:
     app.command()(CLI.one_line_errors(EvalError, interrupted="interrupted")(command))
 

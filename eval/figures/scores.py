@@ -108,6 +108,12 @@ def _by_member(samples: Sequence[EvalSample]) -> list[tuple[str, str, list[EvalS
     return [(name, strategy, cast) for name, (strategy, cast) in members.items()]
 
 
+def ballot_samples(sample: EvalSample) -> list[tuple[Mapping[str, Any], EvalSample]]:
+    """Return the ballots of a panel's sample: as the proxy told them, and as ungraded samples."""
+    cast: list[Mapping[str, Any]] = sample.input_time.get("ballots") or []
+    return [(ballot, _ballot(sample, ballot)) for ballot in cast]
+
+
 def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
     """Return a panel's ballot as the sample that its member would have been."""
     answer = ballot.get("answer")
