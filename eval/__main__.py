@@ -18,6 +18,7 @@ from .codesign.commands import codesign, matrix
 from .errors import EvalError
 from .replaying.commands import frontier, replay, search
 from .runs.commands import export, regrade
+from .suites.commands import suite
 from .tasks.commands import task, tasks
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def grade(
 
 COMMANDS = (
     run,
+    suite,
     task,
     tasks,
     report,
