@@ -60,7 +60,7 @@ def suite(
     cells = read_suite(file)
     results: list[CellResult] = []
     for number, cell in enumerate(cells, 1):
-        if dry_run or (results and results[-1].error == "interrupted"):
+        if dry_run or any(each.error == "interrupted" for each in results):
             results.append(_result(cell, None))
             continue
         CLI.say(f"[{number}/{len(cells)}] {_name(cell.task)}, {cell.model}: {cell.folder}")

@@ -102,7 +102,7 @@ def test_an_interrupted_suite_shows_what_there_is_and_goes_on(suite: Path, engin
     while not engine.bodies("bad") and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=240)
+    out, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     statuses = [json.loads(line)["status"] for line in out.splitlines()]
     assert statuses[0] == "done"
