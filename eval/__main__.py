@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from its.cli import bar
+from its.cli import bar, write_any_text
 
 from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix
@@ -165,6 +165,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line."""
+    write_any_text()
     app()
 
 

@@ -21,7 +21,15 @@ def environment(package: str, version: str, *more: str) -> Path:
 
     def made(place: Path) -> list[Any]:
         venv.create(place, with_pip=True, clear=True)
-        return [place / "bin" / "python", "-m", "pip", "install", "-q", f"{package}=={version}", *more]
+        return [
+            place / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            f"{package}=={version}",
+            *more,
+        ]
 
     return _cached(package, version, made) / "bin" / "python"
 
