@@ -4,6 +4,7 @@
 proxy, the others directly. Each answer of the engine is recorded by its prompt and given to whoever
 asks it again, so that all harnesses grade the same texts; a harness that sends another prompt is
 found by that. The engine is the embedded one with Qwen2.5-Coder-0.5B; the cache keeps its answers.
+With --recorded the answers are those in a file of rows {problem_id, text, gold}, of any models.
 """
 
 import argparse
@@ -12,8 +13,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,9 @@ import httpx
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from eval.samples import RunFolder
+from eval.tasks.hub import INSTRUCTION
 from eval.tasks.load import Task, load
+from eval.tasks.problem import Problem
 from its.cache import folder as cache
 from proxy.api.app import create_app
 from proxy.config.load import load as load_config
@@ -61,10 +65,13 @@ class Record:
         rows = map(json.loads, file.read_text("utf-8").splitlines()) if file.exists() else ()
         self._known: dict[str, str] = {row["prompt"]: row["text"] for row in rows}
 
+    def know(self, prompt: str, text: str) -> None:
+        """Take an answer over that was recorded elsewhere."""
+        self._known[_key([{"role": "user", "content": prompt}])] = text
+
     def script(self, body: Body) -> Response:
         """Answer as the engine did, whole or as a stream."""
-        messages = [(m["role"], m["content"]) for m in body["messages"]]
-        key = hashlib.sha256(json.dumps(messages).encode()).hexdigest()
+        key = _key(body["messages"])
         self.asked.append(key)
         if key not in self._known:
             self._known[key] = self._ask(body)
@@ -89,6 +96,11 @@ class Record:
             f"{self._upstream}/v1/chat/completions", json=asked, timeout=600, verify=NO_TLS
         )
         return str(answer.raise_for_status().json()["choices"][0]["message"]["content"])
+
+
+def _key(messages: Sequence[Mapping[str, Any]]) -> str:
+    said = [(message["role"], message["content"]) for message in messages]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 @contextmanager
@@ -116,10 +128,27 @@ def its_eval(data: Path, url: str, place: Path, instruction: str) -> Verdicts:
     return {each.id: PeerVerdict(each.correct, each.answer) for each in samples}
 
 
-def compared(names: Sequence[str], record: Record, url: str, place: Path) -> dict[str, Verdicts]:
+def recorded(file: Path, record: Record, instruction: str) -> tuple[Problem, ...]:
+    """Return problems whose answers are in a file; every n-th row of it, one of each problem."""
+    rows = {row["problem_id"]: row for row in map(json.loads, file.open(encoding="utf-8"))}
+    found = []
+    for key in sorted(rows)[:: max(1, len(rows) // PROBLEMS)][:PROBLEMS]:
+        row = rows[key]
+        problem = Problem(key, str(row.get("problem") or key), str(row["gold"]))
+        record.know(f"{problem.problem}\n\n{instruction}", row["text"])
+        found.append(problem)
+    return tuple(found)
+
+
+def compared(
+    names: Sequence[str], record: Record, url: str, place: Path, file: Path | None
+) -> dict[str, Verdicts]:
     """Return each harness's verdicts; say how many other prompts it sent."""
     task: Task = load("arith", data=None, seed=0)
     problems = task.problems[:PROBLEMS]
+    if file is not None:
+        problems = recorded(file, record, INSTRUCTION)
+        task = replace(task, instruction=INSTRUCTION)
     data = place / "problems.jsonl"
     rows = [{"id": p.id, "problem": p.problem, "answer": p.answer} for p in problems]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -152,22 +181,26 @@ def table(found: dict[str, Verdicts]) -> str:
 def main() -> None:
     """Run all harnesses and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", action="append", choices=sorted(PEERS), help="all, if absent")
+    parser.add_argument("--peer", action="append", choices=["none", *PEERS], help="all, if absent")
     parser.add_argument("--again", action="store_true", help="ask the engine anew")
+    parser.add_argument("--recorded", type=Path, metavar="FILE", help="ask no engine")
     given = parser.parse_args()
     answers = cache() / "peers-answers.jsonl"
     if given.again:
         answers.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        (place / "engine").mkdir()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        place, upstream = Path(name), None
+        if given.recorded is None:
+            (place / "engine").mkdir()
+            model = find("qwen2.5-coder-0.5b", lambda *_: None)
+            config = EMBEDDED.format(model=model)
+            upstream = stack.enter_context(proxy(config, place / "engine"))
         engine = Engine()
-        model = find("qwen2.5-coder-0.5b", lambda *_: None)
-        config = EMBEDDED.format(model=model)
-        with proxy(config, place / "engine") as upstream, serving(engine.app()) as url:
-            record = Record(answers, upstream)
-            engine.scripts[MODEL] = record.script
-            print(table(compared(given.peer or list(PEERS), record, url, place)))
+        url = stack.enter_context(serving(engine.app()))
+        record = Record(answers, upstream)
+        engine.scripts[MODEL] = record.script
+        peers = [peer for peer in given.peer or PEERS if peer != "none"]
+        print(table(compared(peers, record, url, place, given.recorded)))
 
 
 if __name__ == "__main__":
