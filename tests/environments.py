@@ -13,12 +13,23 @@ from its.cache import folder
 from tests.conftest import require_or_skip
 
 
-def environment(package: str, version: str) -> Path:
-    """Return the interpreter of an environment that has `package` of that version."""
+def environment(package: str, version: str, *more: str) -> Path:
+    """Return the interpreter of an environment that has `package` of that version.
+
+    `more` are requirements that are installed with it; one place has one set of them.
+    """
 
     def made(place: Path) -> list[Any]:
         venv.create(place, with_pip=True, clear=True)
-        return [place / "bin" / "python", "-m", "pip", "install", "-q", f"{package}=={version}"]
+        return [
+            place / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            f"{package}=={version}",
+            *more,
+        ]
 
     return _cached(package, version, made) / "bin" / "python"
 
@@ -45,7 +56,7 @@ def _cached(package: str, version: str, made: Callable[[Path], list[Any]]) -> Pa
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{place}.lock"):
         if not (place / "complete").exists():
-            done = subprocess.run(made(place), capture_output=True, text=True, timeout=600)
+            done = subprocess.run(made(place), capture_output=True, text=True, timeout=1800)
             if done.returncode:
                 require_or_skip(f"{package} {version} cannot be installed: {done.stderr[-300:]}")
             (place / "complete").touch()

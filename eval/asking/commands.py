@@ -12,7 +12,7 @@ from its.cli import CommandLine, finite
 
 from ..errors import EvalError
 from ..figures.sources import MOST_MIXED
-from ..tasks.hub import NAMES
+from ..tasks.hub import FILES, NAMES
 
 CLI = CommandLine("its-eval")
 
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    task: Annotated[
-        str, typer.Argument(help=f"{NAMES}, or a FILE.jsonl of {{id, problem, answer}}.")
-    ],
+    task: Annotated[str, typer.Argument(help=f"{NAMES} (its-eval tasks); or a {FILES}.")],
     base_url: Annotated[
         str,
         typer.Option(
@@ -144,7 +142,7 @@ def run(
         int, typer.Option(help="Derives each sample's own seed, and fixes the contexts.")
     ] = 0,
     data: Annotated[
-        Path | None, typer.Option(help="Read the task's problems from this JSONL file.")
+        Path | None, typer.Option(help="Read the task's problems from this file.")
     ] = None,
     max_mixed: Annotated[
         float,

@@ -21,6 +21,7 @@ from ..commit import commit
 from ..errors import EvalError
 from ..figures.scores import ScoreRows, scores, summary
 from ..figures.sources import mixed_fault, sources_of
+from ..grading.scorers import keep_task
 from ..pages.progress import RunProgress, run_progress
 from ..samples import FirstProblems, RunFolder
 from .ask_all import RunSpec, Stopped, ask_all
@@ -42,6 +43,8 @@ def settings_of(spec: RunSpec) -> dict[str, Any]:
     What it leaves open is settled with the server, and kept under `asked` (`settle.Settled`).
     """
     sampling = asdict(spec.sampling)
+    if sampling["answers"] == "auto":
+        sampling["answers"] = spec.task.answers
     given = sampling.pop("instruction")
     said = {"instruction": spec.task.instruction}
     if given is not None:
@@ -217,6 +220,7 @@ def _begin(
          "parts": parts, "models": cards},
         fresh=spec.fresh, first=_first(spec),
     )  # fmt: skip
+    keep_task(spec.task, spec.folder)
 
 
 def _require_same(

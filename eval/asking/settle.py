@@ -25,7 +25,7 @@ FEW_PROBLEMS, FEW_SAMPLES = 60, 8
 PROMPT_ROOM = 2048
 """Tokens of a model's context that are left to the prompt."""
 
-COMMAND, MANIFEST, MAKERS, HARNESS = "command", "manifest", "makers", "harness"
+COMMAND, TASK, MANIFEST, MAKERS, HARNESS = "command", "task", "manifest", "makers", "harness"
 """Who said a value."""
 
 TEMPLATE_KWARGS, THINKING = "chat_template_kwargs", "enable_thinking"
@@ -178,6 +178,8 @@ def _given(sampling: "Sampling") -> dict[str, Any]:
 def _samples(spec: "RunSpec", temperature: float | None) -> tuple[int, str]:
     if spec.sampling.samples is not None:
         return spec.sampling.samples, COMMAND
+    if spec.task.samples is not None:
+        return spec.task.samples, TASK
     few = len(spec.task.problems) <= FEW_PROBLEMS and temperature != 0
     return (FEW_SAMPLES if few else 1), HARNESS
 
