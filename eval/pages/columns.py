@@ -1,0 +1,42 @@
+"""The columns of the report page: each is one model of one run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+from ..figures.figures import Figures
+
+
+@dataclass(frozen=True, slots=True)
+class ReportColumn:
+    """One model of one run. `own` is false for a panel's member, which only its ballots show.
+
+    `outcomes` has (correct, tokens) of each sample; tokens are `None` where they are not known.
+    """
+
+    key: str
+    number: int
+    run: str
+    task: str
+    context: str
+    own: bool
+    figures: Figures
+    outcomes: Sequence[tuple[bool, int | None]]
+
+    @property
+    def name(self) -> str:
+        return f"{self.run}: {self.figures.name}"
+
+    @property
+    def label(self) -> str:
+        return f"{self.key} {self.figures.name}"
+
+
+def key_of(number: int) -> str:
+    """Return a column's letters: A to Z, AA, AB, ..."""
+    letters = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = ascii_uppercase[rest] + letters
+    return letters
