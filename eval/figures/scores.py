@@ -8,7 +8,7 @@ from its.answers.algebra.workers import Workers
 
 from ..errors import EvalError
 from ..grading.samples import graded
-from ..samples import EvalSample, RunFolder
+from ..samples import EvalSample, RunFolder, ballot_thinking
 from .figures import Figures, Prices, figures_of, scaling_of
 from .sources import sources_of
 
@@ -35,7 +35,7 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
         EvalError: there is no run in the folder.
     """
     model = run.settings()["model"]
-    samples = list(run.samples().values())
+    samples = list(run.outcomes().values())
     rows = [
         (strategy, figures_of(member, cast, graders.judge))
         for member, strategy, cast in _members(samples, graders)
@@ -47,13 +47,17 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
     return [*rows, (label, figures_of(model, samples, graders.judge, prices))]
 
 
-def samples_by_model(run: RunFolder, graders: Workers) -> dict[str, list[EvalSample]]:
+def samples_by_model(
+    run: RunFolder, graders: Workers, *, texts: bool = False
+) -> dict[str, list[EvalSample]]:
     """Return a run's samples: a panel's members as its ballots show them, then its own model.
+
+    They come with their `texts`, or without (`EvalSample.light`), which needs much less memory.
 
     Raises:
         EvalError: there is no run in the folder, or nothing in it yet.
     """
-    samples = list(run.samples().values())
+    samples = list(run.samples() if texts else run.outcomes().values())
     if not samples:
         raise EvalError(f"{run.path} has no samples yet")
     members = {name: cast for name, _, cast in _members(samples, graders)}
@@ -66,7 +70,7 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
     Raises:
         EvalError: there is no run in the folder.
     """
-    samples, settings = list(run.samples().values()), run.settings()
+    samples, settings = list(run.outcomes().values()), run.settings()
     return {
         "settings": settings,
         "asked": run.about().get("asked"),
@@ -96,11 +100,11 @@ def _by_member(samples: Sequence[EvalSample]) -> list[tuple[str, str, list[EvalS
     for sample in samples:
         for ballot in sample.input_time.get("ballots") or []:
             _, cast = members.setdefault(ballot["member"], (ballot.get("strategy") or "", []))
-            cast.append(_ballot(sample, ballot))
+            cast.append(ballot_sample(sample, ballot))
     return [(name, strategy, cast) for name, (strategy, cast) in members.items()]
 
 
-def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
+def ballot_sample(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
     """Return a panel's ballot as the sample that its member would have been."""
     answer = ballot.get("answer")
     voted = ballot["outcome"] in {"voted", "abstained"}
@@ -110,10 +114,13 @@ def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
         seed=sample.seed,
         gold=sample.gold,
         prompt=sample.prompt,
+        text=ballot.get("content"),
         answer=answer,
         answer_kind=sample.answer_kind,
         finish_reason=ballot.get("finish_reason"),
-        tokens=(ballot.get("usage") or {}).get("completion_tokens") or 0,
+        tokens=(ballot.get("usage") or {}).get("completion_tokens"),
+        thinking_tokens=ballot_thinking(ballot),
+        seconds=ballot.get("seconds") or 0.0,
         error=None if voted else ballot.get("error") or ballot["outcome"],
     )
 
