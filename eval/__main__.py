@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from its.cli import bar
+from its.cli import bar, finite
 
 from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix
@@ -54,6 +54,10 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="Write a page too: plots, and every answer to read."),
     ] = None,
+    html_mb: Annotated[
+        float,
+        typer.Option(min=0.1, callback=finite, help="Megabytes of text that the page keeps."),
+    ] = 100,
 ) -> None:
     """Print one table over runs: each model, and each member of a panel by its ballots.
 
@@ -69,7 +73,9 @@ def report(
     from .samples import RunFolder, run_folders
 
     if html is not None:
-        found = _write_page(folders, title or ", ".join(folder.name for folder in folders), html)
+        found = _write_page(
+            folders, title or ", ".join(folder.name for folder in folders), html, html_mb
+        )
     else:
         with Workers() as graders:
             runs = map(RunFolder, run_folders(folders))
@@ -77,25 +83,27 @@ def report(
     Console().print(scores_table(found, title))
 
 
-def _write_page(folders: list[Path], title: str, path: Path) -> "ScoreRows":
+def _write_page(folders: list[Path], title: str, path: Path, megabytes: float) -> "ScoreRows":
     """Write the page; return what the table shows of the same runs."""
     from rich.console import Console
 
     from its.answers.algebra.workers import Workers
 
     try:
-        from .pages.html import read_page, render
+        from .pages.html import write_report
+        from .pages.problems import ProblemStore
+        from .pages.read_report import read_report
     except ImportError as error:
         message = f"--html needs the extra `eval`: pip install '.[eval]' ({error})"
         raise EvalError(message) from error
-    with Workers() as graders:
-        page = read_page(folders, title, graders)
     try:
-        path.write_text(render(page), "utf-8")
+        with Workers() as graders, ProblemStore() as store:
+            page = read_report(folders, title, store, graders)
+            write_report(page, path, megabytes)
     except OSError as error:
         raise EvalError(f"cannot write {path}: {error.strerror}", 1) from error
     Console(stderr=True).print(f"{path} written", style="green", markup=False)
-    return [(row.context, row.figures) for row in page.rows]
+    return [(column.context, column.figures) for column in page.columns]
 
 
 def compare(

@@ -78,7 +78,7 @@ class EvalSample:
 
 
 def ballot_thinking(ballot: Mapping[str, Any]) -> int | None:
-    """Return a ballot's tokens of thinking: as counted, else a share by characters; `None`: unknown.
+    """Return a ballot's thinking tokens: counted, else a share by characters; `None`: unknown.
 
     A ballot without its texts has the figure that was read from them (`EvalSample.light`).
     """

@@ -1,6 +1,7 @@
 """Plots of the report page: SVG without ids, styles or fonts of its own, in the page's colours."""
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -85,20 +86,24 @@ def scatter(points: Sequence[tuple[Series, float, float]], title: str, x: str, y
 
 
 def histogram(groups: Mapping[str, Sequence[float]], title: str, x: str) -> Plot:
-    """Return the distributions of `groups` over shared bins."""
+    """Return the distributions of `groups` over shared bins of a logarithmic x above 0."""
     shown = {name: values for name, values in groups.items() if len(values)}
     with _axes(title, x, "answers") as (figure, axes):
         if shown:
+            every = [value for values in shown.values() for value in values]
+            low, high = math.log2(min(every)), math.log2(max(every))
+            bins = 24 if low == high else [2 ** (low + (high - low) * n / 24) for n in range(25)]
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter(lambda value, _: _short(value))
             _, _, drawn = axes.hist(
-                list(shown.values()), bins=24, stacked=True, color=list(SERIES[: len(shown)])
+                list(shown.values()), bins=bins, stacked=True, color=list(SERIES[: len(shown)])
             )
             for number, bars in enumerate(drawn if len(shown) > 1 else [drawn]):
                 for bar in bars:
                     bar.set_hatch(("", "////", "..")[number % 3])
                     bar.set_edgecolor(GRID)
-        axes.set_xlim(left=0)
-    names = [Series(name, (), (), number) for number, name in enumerate(shown)]
-    return Plot(title, _svg(figure, title), names)
+        names = [Series(name, (), (), number) for number, name in enumerate(shown)]
+        return Plot(title, _svg(figure, title), names)
 
 
 @contextmanager
@@ -145,7 +150,7 @@ def _svg(figure: Figure, title: str) -> str:
     The page's policy for styles lets no `style` attribute through, so each becomes attributes.
     """
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Title": None})
+    figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)

@@ -11,7 +11,8 @@ from ..figures.figures import Figures
 class ReportColumn:
     """One model of one run. `own` is false for a panel's member, which only its ballots show.
 
-    `outcomes` has (correct, tokens) of each sample; tokens are `None` where they are not known.
+    `samples` are asked of each problem, at least one. `outcomes` has (correct, tokens) of each
+    sample; tokens are `None` where they are not known.
     """
 
     key: str
@@ -20,6 +21,7 @@ class ReportColumn:
     task: str
     context: str
     own: bool
+    samples: int
     figures: Figures
     outcomes: Sequence[tuple[bool, int | None]]
 

@@ -13,15 +13,16 @@ MOST = 2_000
 _MACROS = re.compile(r"\\(?:(?:re)?new|provide)command|\\[egx]?def\b|\\let\b|\\newenvironment")
 """Definitions: a formula that defines commands by one another grows without bound."""
 
-_TAGS = frozenset(
-    "math mrow mi mn mo ms mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover"
-    " mmultiscripts mprescripts none mtable mtr mtd mstyle mpadded mphantom menclose merror".split()
-)
-_ATTRIBUTES = frozenset(
-    "display mathvariant stretchy fence form separator accent accentunder displaystyle scriptlevel"
-    " movablelimits largeop symmetric linethickness columnalign rowlines columnlines notation"
-    " linebreak".split()
-)
+_TAGS = {
+    "math", "mrow", "mi", "mn", "mo", "ms", "mtext", "mspace", "mfrac", "msqrt", "mroot", "msub",
+    "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "none",
+    "mtable", "mtr", "mtd", "mstyle", "mpadded", "mphantom", "menclose", "merror",
+}  # fmt: skip
+_ATTRIBUTES = {
+    "display", "mathvariant", "stretchy", "fence", "form", "separator", "accent", "accentunder",
+    "displaystyle", "scriptlevel", "movablelimits", "largeop", "symmetric", "linethickness",
+    "columnalign", "rowlines", "columnlines", "notation", "linebreak",
+}  # fmt: skip
 """No `href`, `class`, `style` or `id`: they would reach out of the formula. No sizes or colours."""
 
 _PLAIN_VALUE = re.compile(r"[\w .%-]{1,40}")
@@ -39,9 +40,18 @@ def mathml(latex: str, *, block: bool = False) -> str | None:
         return None
     try:
         tree = Converter(display="block" if block else "inline").convert_to_element(latex)
-        return _written(tree)
+        return _annotated(_written(tree), latex)
     except Exception:  # the library raises what it likes, RecursionError too, on what models write
         return None
+
+
+def _annotated(found: str, latex: str) -> str:
+    """Keep the LaTeX inside the formula, unseen: it can be searched for, and copied."""
+    start = found.index(">") + 1
+    note = (
+        f'<annotation encoding="application/x-tex">{html.escape(latex, quote=False)}</annotation>'
+    )
+    return f"{found[:start]}<semantics>{found[start : -len('</math>')]}{note}</semantics></math>"
 
 
 def _written(element: Element) -> str:

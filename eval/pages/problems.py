@@ -7,7 +7,7 @@ that the page can be written problem by problem.
 import pickle
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -32,8 +32,8 @@ class ProblemTally:
     """How often one model was asked one problem, and what came of it.
 
     `wrong` are answers that are not equal to the gold one. What has no answer, was cut or failed is
-    counted apart; all of them count as not right. `lost` are votes that were wrong although a ballot
-    was right, `undecided` those that no cluster of answers led.
+    counted apart, and counts as not right. `lost` are votes that were wrong although a ballot was
+    right, `undecided` those that no cluster of answers led.
     """
 
     asked: int = 0
@@ -80,7 +80,7 @@ class Said:
 
 @dataclass(slots=True)
 class ShownProblem:
-    """One problem: its tallies by (number of the run, model), and its answers' places on the disk."""
+    """One problem: tallies by (number of the run, model), and its answers' places on the disk."""
 
     key: ProblemKey
     slug: str
@@ -170,4 +170,3 @@ def _instruction(about: Mapping[str, Any]) -> str:
     asked: Mapping[str, Any] = about.get("asked") or about["settings"]
     text = asked.get("instruction") or ""
     return f"\n\n{text}" if text else ""
-

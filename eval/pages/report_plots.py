@@ -48,13 +48,12 @@ def _budgets(columns: Sequence[ReportColumn], note: str) -> Plot | None:
     series = []
     for colour, column in enumerate(columns):
         within = solved_within(column.outcomes, BUDGETS)
-        if all(share is not None for share in within):
-            series.append(Series(column.label, BUDGETS, within, colour))
+        known = [share for share in within if share is not None]
+        if len(known) == len(BUDGETS):
+            series.append(Series(column.label, BUDGETS, known, colour))
     if not series:
         return None
-    return charts.lines(
-        series, "Solved within a token budget", "completion tokens", "solved", note
-    )
+    return charts.lines(series, "Solved within a token budget", "completion tokens", "solved", note)
 
 
 def _lengths(columns: Sequence[ReportColumn]) -> Plot | None:

@@ -10,9 +10,10 @@ from .mathml import mathml
 
 _FORMULA = re.compile(
     # Bounded: what never ends would be searched to the end of the text from each of its beginnings.
-    r"(?P<block>\\\[(?P<a>.{1,2000}?)\\\]|\$\$(?P<b>.{1,2000}?)\$\$"
+    r"\[asy\](?P<drawing>.{1,20000}?)\[/asy\]"
+    r"|\n?(?P<block>\\\[(?P<a>.{1,2000}?)\\\]|\$\$(?P<b>.{1,2000}?)\$\$"
     r"|(?P<c>\\begin\{(?P<env>align\*?|aligned|equation\*?|gather\*?|[pbvBV]?matrix|cases|array)\}"
-    r".{1,2000}?\\end\{(?P=env)\}))"
+    r".{1,2000}?\\end\{(?P=env)\}))\n?"
     r"|\\\((?P<d>.{1,2000}?)\\\)"
     # A dollar that opens stands before no space, one that closes stands after none and before no
     # digit: "$5 and $10" are prices.
@@ -25,7 +26,7 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Controls, marks that turn the direction of writing, invisible signs, halves of surrogate pairs."""
+"""Controls, marks that turn the direction of writing, invisible signs, lone surrogates."""
 
 _LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
 _TEX = re.compile(r"\\[a-zA-Z]|[\^_{}]")
@@ -38,7 +39,7 @@ def plain(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return text as text, for an attribute, the title or JSON: hidden signs are spelt `[U+202E]`."""
+    """Return text as text, for attributes and JSON: hidden signs are spelt `[U+202E]`."""
     return _HIDDEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", _LINE_ENDS.sub("\n", text))
 
 
@@ -48,7 +49,7 @@ def rich(text: str) -> str:
 
 
 def answer(text: str) -> str:
-    """Return an answer as HTML: as a formula if it looks like LaTeX. It has no dollars around it."""
+    """Return an answer as HTML: a formula if it looks like LaTeX, which needs no dollars here."""
     found = mathml(text) if _TEX.search(text) else None
     return found or rich(text)
 
@@ -101,6 +102,9 @@ def _joined(text: str, pattern: re.Pattern[str], made: Callable[[re.Match[str]],
 
 
 def _formula(found: re.Match[str]) -> str | None:
+    if found["drawing"] is not None:
+        drawing = plain(found["drawing"].strip())
+        return f'<details class="drawing"><summary>Drawing (Asymptote)</summary>{drawing}</details>'
     block = found["block"] is not None
     latex = next(found[name] for name in "abcdef" if found[name] is not None)
     return mathml(_HIDDEN.sub("", latex).strip(), block=block)
