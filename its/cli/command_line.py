@@ -86,10 +86,20 @@ class CommandLine:
         except kinds as error:
             self.fail(str(error), getattr(error, "status", status))
 
-    def url(self, option: str, url: str, example: str = "http://127.0.0.1:8000/v1") -> str:
-        """Return the address of a server; end the command if it is none."""
-        if fault := urls.fault(url):
-            self.fail(f"{option}: {url[:100]!r} {fault}, as in {example}")
+    def url(
+        self,
+        option: str,
+        url: str,
+        example: str = "http://127.0.0.1:8000/v1",
+        *,
+        secret: bool = False,
+    ) -> str:
+        """Return the address of a server; end the command if it is none.
+
+        It may have a user name and a password if `secret`; they are printed in no case.
+        """
+        if fault := urls.fault(url, secret=secret):
+            self.fail(f"{option}: {urls.without_secret(url)[:100]!r} {fault}, as in {example}")
         return url
 
     def secret(self, option: str, reference: str | None) -> str | None:

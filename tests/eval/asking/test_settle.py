@@ -84,7 +84,10 @@ def test_one_trained_without_an_instruction_is_asked_without(
 
 
 def test_others_are_asked_as_ever(asks: Any, engine: Engine, tmp_path: Path) -> None:
-    assert "temperature 0.0 (harness); instruction: 'Reason step by step" in asks(MEMBERS)
+    assert (
+        "temperature 0.0 (harness), samples 1 (command); instruction: 'Reason step by step"
+        in asks(MEMBERS)
+    )
     for body in engine.bodies("n"):
         assert body["messages"][0]["content"].endswith(f"?\n\n{OURS}")
         assert body["temperature"] == 0
