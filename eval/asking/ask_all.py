@@ -128,7 +128,7 @@ async def ask_all(
         Stopped: a call failed, and `stop_on_error` was wanted.
         OSError: an answer could not be written down.
     """
-    done = {key for key, sample in folder.samples().items() if sample.error is None}
+    done = {key for key, sample in folder.outcomes().items() if sample.error is None}
     todo = iter(
         (problem, index)
         for index in range(spec.sampling.samples)

@@ -157,7 +157,7 @@ def run(
     )  # fmt: skip
     folder, found = measure(spec)
     Console().print(scores_table(found, f"{problems.name}, {model}"))
-    answered = folder.samples().values()
+    answered = folder.outcomes().values()
     for name, shares in sources_of(answered).items():
         Console().print(f"contexts of {name}: {told(shares)}", markup=False, soft_wrap=True)
     if logprobs is not None and not any(sample.logprobs for sample in answered):

@@ -93,7 +93,7 @@ def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any
 
 def _require_one_source(spec: RunSpec, folder: RunFolder) -> None:
     """Refuse figures of contexts that come from the bank and from a model alike."""
-    fault = mixed_fault(sources_of(folder.samples().values()), spec.max_mixed)
+    fault = mixed_fault(sources_of(folder.outcomes().values()), spec.max_mixed)
     if fault:
         raise EvalError(f"{spec.folder}: {fault}", 1)
 
@@ -115,7 +115,7 @@ async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> No
         folder.start(settings_of(spec), {**about, **asked, "models": cards}, fresh=spec.fresh)
         Console(stderr=True).print(settled.told(), markup=False, highlight=False)
         spec = settled.spec(spec)
-        with Workers() as graders, run_bar(total, folder.samples().values()) as on_sample:
+        with Workers() as graders, run_bar(total, folder.outcomes().values()) as on_sample:
             await ask_all(spec, server, folder, graders, on_sample)
     finally:
         await server.client.close()

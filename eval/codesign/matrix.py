@@ -145,7 +145,7 @@ def shares(run: RunFolder) -> dict[str, float]:
     Raises:
         EvalError: the run is not finished.
     """
-    samples = list(run.samples().values())
+    samples = list(run.outcomes().values())
     settings = run.settings()
     if len(samples) < settings["problems"] * settings["samples"]:
         raise EvalError(f"{run.path} is not finished")

@@ -66,7 +66,7 @@ def _measured(spec: RunSpec, console: Console) -> dict[str, float]:
     if failed := run.failed():
         message = f"{spec.folder}: {failed} calls failed; the same command asks them again"
         raise EvalError(message, 1)
-    if sources := sources_of(run.samples().values()):
+    if sources := sources_of(run.outcomes().values()):
         for name, each in sources.items():
             console.print(f"contexts of {name}: {told(each)}", markup=False, soft_wrap=True)
     unordered = shares(run)  # as answers came; the bootstrap wants the same order each time

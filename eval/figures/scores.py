@@ -35,7 +35,7 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
         EvalError: there is no run in the folder.
     """
     model = run.settings()["model"]
-    samples = list(run.samples().values())
+    samples = list(run.outcomes().values())
     rows = [
         (strategy, figures_of(member, cast, graders.judge))
         for member, strategy, cast in _members(samples, graders)
@@ -47,13 +47,17 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
     return [*rows, (label, figures_of(model, samples, graders.judge, prices))]
 
 
-def samples_by_model(run: RunFolder, graders: Workers) -> dict[str, list[EvalSample]]:
+def samples_by_model(
+    run: RunFolder, graders: Workers, *, texts: bool = False
+) -> dict[str, list[EvalSample]]:
     """Return a run's samples: a panel's members as its ballots show them, then its own model.
+
+    They come with their `texts`, or without (`EvalSample.light`), which needs much less memory.
 
     Raises:
         EvalError: there is no run in the folder, or nothing in it yet.
     """
-    samples = list(run.samples().values())
+    samples = list(run.samples() if texts else run.outcomes().values())
     if not samples:
         raise EvalError(f"{run.path} has no samples yet")
     members = {name: cast for name, _, cast in _members(samples, graders)}
@@ -66,7 +70,7 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
     Raises:
         EvalError: there is no run in the folder.
     """
-    samples, settings = list(run.samples().values()), run.settings()
+    samples, settings = list(run.outcomes().values()), run.settings()
     return {
         "settings": settings,
         "asked": run.about().get("asked"),
@@ -113,7 +117,7 @@ def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
         answer=answer,
         answer_kind=sample.answer_kind,
         finish_reason=ballot.get("finish_reason"),
-        tokens=(ballot.get("usage") or {}).get("completion_tokens") or 0,
+        tokens=(ballot.get("usage") or {}).get("completion_tokens"),
         error=None if voted else ballot.get("error") or ballot["outcome"],
     )
 

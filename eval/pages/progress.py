@@ -22,7 +22,7 @@ def run_bar(total: int, before: Iterable[EvalSample]) -> Iterator[Callable[[Eval
             nonlocal correct, count, tokens
             count += 1
             correct += sample.correct
-            tokens += sample.tokens
+            tokens += sample.tokens or 0
             speed = tokens / max(time.monotonic() - began, 1e-3)
             advance(_label(correct, count, speed))
 
