@@ -18,7 +18,7 @@ from its import strategies, urls
 from its.finite import not_finite
 
 from ..errors import EvalError
-from ..figures import resampling
+from ..figures import intervals
 from ..figures.estimators import Interval
 from ..figures.figures import by_problem
 from ..figures.sources import MOST_MIXED
@@ -154,7 +154,7 @@ def shares(run: RunFolder) -> dict[str, float]:
 
 def interval(found: Mapping[str, float]) -> Interval:
     """Return the mean of one cell with its interval."""
-    return resampling.mean_interval(list(found.values()))
+    return intervals.mean_interval(list(found.values()))
 
 
 def contrasts(found: Mapping[Cell, Mapping[str, float]]) -> list[Contrast]:
@@ -174,9 +174,8 @@ def contrasts(found: Mapping[Cell, Mapping[str, float]]) -> list[Contrast]:
             continue
         keys = [key for key in both if key in group]
         x, y = [group[key] for key in keys], [both[key] for key in keys]
-        difference = resampling.paired_difference(x, y)
-        p = resampling.paired_p(x, y)
-        made.append(Contrast(name, fmean(y), fmean(x), difference, p))
+        tested = intervals.paired(x, y)
+        made.append(Contrast(name, fmean(y), fmean(x), tested.difference, tested.p))
     return made
 
 

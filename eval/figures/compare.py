@@ -9,7 +9,7 @@ from its.answers.algebra.workers import Workers
 
 from ..errors import EvalError
 from ..samples import EvalSample, RunFolder
-from . import resampling
+from . import intervals
 from .estimators import Interval
 from .figures import by_problem
 from .scores import samples_by_model
@@ -20,8 +20,8 @@ class PairedComparison:
     """Two models, `one` and `two`, on the problems that both were asked.
 
     `first` and `second` are their pass@1 there, as shares. `difference` is `second` less `first`
-    with its 95% interval (`resampling.paired_difference`); `p` is the two-sided p-value that they
-    are alike (`resampling.paired_p`). `gained` counts problems that `two` solves in more than half
+    with its 95% interval (`intervals.paired_difference`); `p` is the two-sided p-value that they
+    are alike (`permutation.paired_p`). `gained` counts problems that `two` solves in more than half
     of its samples and `one` does not; `lost` the other way round.
     """
 
@@ -53,6 +53,7 @@ def compare(
             raise EvalError(f"{key} is not the same problem in {one} and {two}")
     x = [fmean(s.correct for s in a[key]) for key in shared]
     y = [fmean(s.correct for s in b[key]) for key in shared]
+    made = intervals.paired(x, y)
     solved = [[share > 0.5 for share in shares] for shares in (x, y)]
     return PairedComparison(
         one=one,
@@ -60,10 +61,10 @@ def compare(
         problems=len(shared),
         first=fmean(x),
         second=fmean(y),
-        difference=resampling.paired_difference(x, y),
+        difference=made.difference,
         gained=sum(after and not before for before, after in zip(*solved, strict=True)),
         lost=sum(before and not after for before, after in zip(*solved, strict=True)),
-        p=resampling.paired_p(x, y),
+        p=made.p,
     )
 
 

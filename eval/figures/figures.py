@@ -9,7 +9,7 @@ from its import answers
 from its.answers.algebra.judge import Judge
 
 from ..samples import EvalSample
-from . import resampling, scaling
+from . import intervals, scaling
 from .estimators import Interval, maj_at_k
 
 BUDGETS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
@@ -85,7 +85,7 @@ def figures_of(
         name=name,
         problems=len(problems),
         samples=len(samples),
-        pass_at_1=resampling.mean_interval(shares),
+        pass_at_1=intervals.mean_interval(shares),
         pass_at_k=scaling.coverage(counts(problems)),
         maj_at_k=[fmean(each) for each in zip(*(found for found, _ in votes), strict=True)],
         agreement=fmean(agreed for _, agreed in votes),
