@@ -11,13 +11,10 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from .plots import MARKS, STYLE
+from .plots import COLOURS, MARKS, STYLE
 
 matplotlib.use("svg")
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b08a00", "#56b4e9", "#7a5195", "#8a8a8a")
-"""Okabe and Ito's colours, darker where they would be pale on white; each has a mark of its own."""
-
-GLYPHS = "●■▲◆▼✚✖★"
+GLYPHS = "●■◆▲▼✚✖★"
 """What `MARKS` look like in a legend."""
 
 INK, GRID = "#010203", "#040506"
@@ -59,7 +56,7 @@ def lines(series: Sequence[Series], title: str, x: str, y: str, note: str = "") 
         for each in series:
             marked = [n for n, value in enumerate(each.xs) if _is_power(value)]
             axes.plot(
-                each.xs, each.ys, color=SERIES[each.colour % len(SERIES)], lw=1.8, markersize=4.5,
+                each.xs, each.ys, color=COLOURS[each.colour % len(COLOURS)], lw=1.8, markersize=4.5,
                 marker=MARKS[each.colour % len(MARKS)], ls="--" if each.dashed else "-",
                 markevery=marked,
             )  # fmt: skip
@@ -77,7 +74,7 @@ def scatter(points: Sequence[tuple[Series, float, float]], title: str, x: str, y
             (at,), (value,) = each.xs, each.ys
             axes.errorbar(
                 [at], [value], yerr=[[max(0, value - low)], [max(0, high - value)]],
-                fmt=MARKS[each.colour % len(MARKS)], color=SERIES[each.colour % len(SERIES)],
+                fmt=MARKS[each.colour % len(MARKS)], color=COLOURS[each.colour % len(COLOURS)],
                 markersize=6, elinewidth=1, capsize=2,
             )  # fmt: skip
         axes.set_xlim(left=0)
@@ -96,7 +93,7 @@ def histogram(groups: Mapping[str, Sequence[float]], title: str, x: str) -> Plot
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter(lambda value, _: _short(value))
             _, _, drawn = axes.hist(
-                list(shown.values()), bins=bins, stacked=True, color=list(SERIES[: len(shown)])
+                list(shown.values()), bins=bins, stacked=True, color=list(COLOURS[: len(shown)])
             )
             for number, bars in enumerate(drawn if len(shown) > 1 else [drawn]):
                 for bar in bars:
@@ -138,9 +135,9 @@ def _short(value: float) -> str:
 
 
 _STYLE_ATTRIBUTE = re.compile(r' style="([^"]*)"')
-_COLOURS = {
+_OWN = {
     INK: "currentColor", GRID: "var(--grid)",
-    **{colour: f"var(--series-{number})" for number, colour in enumerate(SERIES)},
+    **{colour: f"var(--series-{number})" for number, colour in enumerate(COLOURS)},
 }  # fmt: skip
 
 
@@ -157,7 +154,7 @@ def _svg(figure: Figure, title: str) -> str:
     text = re.sub(r' id="[a-zA-Z]\w*[._]\w+"', "", text)
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text)
     text = _STYLE_ATTRIBUTE.sub(_as_attributes, text)
-    for colour, own in _COLOURS.items():
+    for colour, own in _OWN.items():
         text = text.replace(colour, own)
     label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

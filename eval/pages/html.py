@@ -41,7 +41,7 @@ SCRIPTS = ("state.js", "problems.js", "page.js")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PageLimits:
     """What a page keeps: the characters of a text (`None`: all), and of one with its formulas."""
 
     packed: bool
@@ -72,11 +72,11 @@ def write_report(report: Report, path: Path, megabytes: float = MEGABYTES) -> No
         stream.dump(file, "utf-8", "backslashreplace")
 
 
-def limits_of(lengths: Sequence[int], megabytes: float) -> Limits:
+def limits_of(lengths: Sequence[int], megabytes: float) -> PageLimits:
     """Return what of texts of these lengths a page keeps."""
     text = texts.longest(lengths, round(megabytes * 1e6))
     kept = [min(length, text or length) for length in lengths]
-    return Limits(sum(kept) > UNPACKED, text, texts.whole_up_to(kept, FORMULAS))
+    return PageLimits(sum(kept) > UNPACKED, text, texts.whole_up_to(kept, FORMULAS))
 
 
 def _body(pages: Any, report: Report, problem: ShownProblem) -> Markup:
@@ -127,7 +127,7 @@ def _published(task: str) -> list[Published]:
     return [each for each in PUBLISHED if each.task.lower() == task.lower()]
 
 
-def _environment(limits: Limits) -> Any:
+def _environment(limits: PageLimits) -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     pages = Environment(
@@ -136,6 +136,7 @@ def _environment(limits: Limits) -> Any:
     )  # fmt: skip
     pages.filters |= {
         "percent": "{:.1%}".format, "signed": "{:+.1%}".format, "count": _count,
+        "p_value": lambda p: "none" if p is None else f"{p:.2g}",
         "visible": texts.visible, "answer": lambda text: Markup(texts.answer(text)),
         "rich": lambda text: Markup(texts.rich(text)), "written": partial(_written, limits),
     }  # fmt: skip
@@ -143,7 +144,7 @@ def _environment(limits: Limits) -> Any:
     return pages
 
 
-def _written(limits: Limits, text: str) -> Markup:
+def _written(limits: PageLimits, text: str) -> Markup:
     """Return what a model wrote, as far as the page keeps it."""
     head, left, tail = texts.shortened(text, limits.text or len(text))
     whole = limits.formulas is None or len(head) + len(tail) <= limits.formulas

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from ..figures.figures import BUDGETS
 from ..figures.scaling import solved_within
 from . import charts
-from .charts import SERIES, Plot, Series
+from .charts import Plot, Series
 from .columns import ReportColumn
+from .plots import COLOURS
 
 
 def plots_of(columns: Sequence[ReportColumn]) -> list[Plot]:
     """Return the plots of one task's columns; runs' own models first where there are many."""
     ranked = sorted(columns, key=lambda column: not column.own)
-    shown, left = ranked[: len(SERIES)], len(ranked) - len(SERIES)
+    shown, left = ranked[: len(COLOURS)], len(ranked) - len(COLOURS)
     note = f"{left} more are in the table only." if left > 0 else ""
     drawn = [_cost(shown), _samples(shown, note), _budgets(shown, note), _lengths(columns)]
     return [plot for plot in drawn if plot is not None]

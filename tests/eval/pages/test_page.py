@@ -185,11 +185,12 @@ def test_a_matrix_is_a_table_with_signed_differences(tmp_path: Path, runs: list[
          "pass_at_1": {"value": 0.5, "low": 0.4, "high": 0.6}}
         for train in ("none", "similar") for test in ("none", "similar")
     ]  # fmt: skip
+    here = {"difference": {"value": 0.1, "low": 0.01, "high": 0.19}, "p": 0.03}
     contrasts = [
-        {"name": "in training only", "both": 0.5, "one": 0.4, "p": 0.03,
-         "difference": {"value": 0.1, "low": 0.02, "high": 0.2}},
-        {"name": "in testing only", "both": 0.5, "one": 0.6, "p": None,
-         "difference": {"value": -0.1, "low": -0.2, "high": -0.02}},
+        {"name": "in training only", "both": 0.5, "one": 0.4, "p": 0.11, "why": None,
+         "difference": {"value": 0.1, "low": 0.02, "high": 0.2}, "problems": here},
+        {"name": "in testing only", "both": 0.5, "one": 0.6, "p": None, "why": "one checkpoint",
+         "difference": {"value": -0.1, "low": None, "high": None}, "problems": here},
     ]  # fmt: skip
     folder = tmp_path / "cells"
     folder.mkdir()
@@ -200,7 +201,8 @@ def test_a_matrix_is_a_table_with_signed_differences(tmp_path: Path, runs: list[
     assert ended.returncode == 0, ended.stderr
     text = out.read_text("utf-8")
     assert text.count(" ◆<") == 2
-    for shown in ("+10.0%", "+2.0% to +20.0%", "-10.0%", ">0.03<", ">none<", "permutation test"):
+    signed = ("+10.0%", "-10.0%", "+2.0% to +20.0%", "+1.0% to +19.0%")
+    for shown in (*signed, ">0.11<", ">0.03<", ">none<", "one checkpoint", "permutation test"):
         assert shown in text, shown
     assert "McNemar" not in text
 
@@ -219,7 +221,7 @@ def test_long_texts_are_compressed_and_cut_and_the_page_says_so(
         assert "up to 2,500 characters" in out.read_text("utf-8")
         (tmp_path / "all.html").unlink(missing_ok=True)
         limits = html.limits_of(store.lengths, 100)
-        assert limits == html.Limits(packed=False, text=None, formulas=None)
+        assert limits == html.PageLimits(packed=False, text=None, formulas=None)
         assert html.limits_of([3_000_000], 100).packed
     body = out.read_text("utf-8")
     assert "begin" in body
