@@ -59,6 +59,21 @@ def ratio_interval(part: Sequence[float], whole: Sequence[float]) -> Interval | 
     return Interval(share, *wilson(share, n))
 
 
+def over_seeds(found: Interval, levels: Sequence[float]) -> Interval:
+    """Widen the interval of a mean over checkpoints by their spread (Student's t over `levels`).
+
+    `levels` has the mean of each checkpoint. With one alone its spread is not known: the interval
+    is of this checkpoint then.
+    """
+    if len(levels) < 2:
+        return found
+    half = permutation.student(len(levels) - 1) * float(np.std(levels, ddof=1))
+    half /= math.sqrt(len(levels))
+    value = found.value
+    low, high = math.hypot(value - found.low, half), math.hypot(found.high - value, half)
+    return Interval(value, max(0.0, value - low), min(1.0, value + high))
+
+
 @dataclass(frozen=True, slots=True)
 class Paired:
     """The mean of paired differences with its interval, and the p-value that there is none."""

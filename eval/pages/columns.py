@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from ..figures.figures import Figures
+from ..figures.scores import RunRow
 
 
 @dataclass(frozen=True, slots=True)
 class ReportColumn:
-    """One model of one run. `own` is false for a panel's member, which only its ballots show.
+    """One model of one run, the `number`-th. `own`: not a panel's member, shown by its ballots.
 
     `samples` are asked of each problem, at least one. `outcomes` has (correct, tokens) of each
     sample; tokens are `None` where they are not known.
@@ -17,13 +18,26 @@ class ReportColumn:
 
     key: str
     number: int
-    run: str
-    task: str
-    context: str
     own: bool
     samples: int
-    figures: Figures
+    row: RunRow
     outcomes: Sequence[tuple[bool, int | None]]
+
+    @property
+    def figures(self) -> Figures:
+        return self.row.figures
+
+    @property
+    def task(self) -> str:
+        return self.row.task
+
+    @property
+    def context(self) -> str:
+        return self.row.context
+
+    @property
+    def run(self) -> str:
+        return self.row.run
 
     @property
     def name(self) -> str:

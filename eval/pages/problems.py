@@ -105,14 +105,14 @@ class ProblemStore:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def read(self, number: int, run: RunFolder, graders: Workers) -> None:
-        """Add all samples of a run, the `number`-th.
+    def read(self, number: int, run: RunFolder, task: str, graders: Workers) -> None:
+        """Add all samples of a run, the `number`-th; `task` is what the page calls its task.
 
         Raises:
             EvalError: there is no run in the folder, or a line of it is no sample.
         """
         about = run.about()
-        task, model = str(about["settings"]["task"]), str(about["settings"]["model"])
+        model = str(about["settings"]["model"])
         instruction = _instruction(about)
         for sample in run.samples():
             text = sample.prompt.removesuffix(instruction)

@@ -1,7 +1,6 @@
 """`its-eval report --html`: one self-contained page over runs, with every answer to look at."""
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ import msgspec
 
 from its.answers.algebra.workers import Workers
 
-from ..figures.scores import samples_by_model, scores
-from ..samples import RunFolder, run_folders
+from ..figures.scores import RunRow, run_names, samples_by_model
+from ..samples import RunFolder
 from .columns import ReportColumn, key_of
 from .problems import ProblemStore
 
@@ -55,37 +54,36 @@ class Report:
 
 
 def read_report(
-    folders: Sequence[Path], title: str, store: ProblemStore, graders: Workers
+    rows: Sequence[RunRow],
+    folders: Sequence[Path],
+    title: str,
+    store: ProblemStore,
+    graders: Workers,
 ) -> Report:
-    """Read runs into `store`, and the matrix of a folder of cells.
+    """Read runs into `store`, and the matrix of a folder of cells. `rows` are those of `folders`.
 
     Raises:
         EvalError: there is no run in a folder.
     """
-    places = run_folders(folders)
-    short = Counter(place.name for place in places)
     columns: list[ReportColumn] = []
     runs = []
-    for number, place in enumerate(places):
-        name = place.name if short[place.name] == 1 else str(place)
-        run = RunFolder(place)
+    for number, (name, place) in enumerate(run_names(folders).items()):
+        run, own = RunFolder(place), [row for row in rows if row.run == name]
         runs.append(ReportRun(name, run.about()))
-        columns += _columns(number, name, run, len(columns), graders)
-        store.read(number, run, graders)
+        if own:  # a run without answers has no figures
+            columns += _columns(number, run, own, len(columns), graders)
+            store.read(number, run, own[-1].task, graders)
     return Report(title, runs, columns, _matrix(folders), store)
 
 
 def _columns(
-    number: int, name: str, run: RunFolder, before: int, graders: Workers
+    number: int, run: RunFolder, rows: Sequence[RunRow], before: int, graders: Workers
 ) -> Iterator[ReportColumn]:
-    settings, samples = run.settings(), samples_by_model(run, graders)
-    found = scores(run, graders)
-    for index, (context, figures) in enumerate(found):
-        yield ReportColumn(
-            key_of(before + index), number, name, str(settings["task"]), context,
-            index == len(found) - 1, int(settings["samples"]), figures,
-            [(sample.correct, sample.tokens) for sample in samples[figures.name]],
-        )  # fmt: skip
+    asked, samples = int(run.settings()["samples"]), samples_by_model(run, graders)
+    for index, row in enumerate(rows):
+        own = index == len(rows) - 1
+        outcomes = [(each.correct, each.tokens) for each in samples[row.figures.name]]
+        yield ReportColumn(key_of(before + index), number, own, asked, row, outcomes)
 
 
 def _matrix(folders: Sequence[Path]) -> Mapping[str, Any] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.figures.scores import scores
+from eval.figures.scores import run_rows, scores
 from eval.pages import html
 from eval.pages.problems import ProblemStore
 from eval.pages.read_report import Report, read_report
@@ -45,7 +45,7 @@ def graders() -> Iterator[Workers]:
 
 
 def reported(folders: list[Path], store: ProblemStore, graders: Workers) -> Report:
-    return read_report(folders, "t", store, graders)
+    return read_report(run_rows(folders, graders), folders, "t", store, graders)
 
 
 def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
