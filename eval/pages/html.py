@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from its.files import atomic_open
 
+from ..figures.figures import COUNTED
 from ..figures.scores import early
 from . import texts
 from .columns import ReportColumn
@@ -66,7 +67,7 @@ def write_report(report: Report, path: Path, megabytes: float = MEGABYTES) -> No
             index=_index(report), problems=report.store.problems.values(), body=body,
             packed=partial(_packed, body), plots_of=plots_of, published=_published,
             stopped=STOPPED if any(early(c.context) for c in report.columns) else "",
-            megabytes=megabytes,
+            megabytes=megabytes, counted=COUNTED,
         )  # fmt: skip
         stream.enable_buffering(20)
         stream.dump(file, "utf-8", "backslashreplace")
