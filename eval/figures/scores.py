@@ -91,10 +91,10 @@ def run_rows(folders: Iterable[Path], graders: Workers) -> list[RunRow]:
     hashes: dict[str, set[str]] = {}
     for about in abouts:
         settings = about["settings"]
-        hashes.setdefault(str(settings["task"]), set()).add(str(settings.get("task_sha256")))
+        hashes.setdefault(str(settings.get("task")), set()).add(str(settings.get("task_sha256")))
     rows = []
     for place, about in zip(places, abouts, strict=True):
-        run, task = RunFolder(place), str(about["settings"]["task"])
+        run, task = RunFolder(place), str(about["settings"].get("task"))
         if len(hashes[task]) > 1:
             task += f" (SHA-256 {str(about['settings'].get('task_sha256'))[:8]})"
         name = place.name if names[place.name] == 1 else str(place)
