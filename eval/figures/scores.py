@@ -159,10 +159,15 @@ def _members(
     members = _by_member(samples)
     if any(ballot.error == CANCELLED for _, _, cast in members for ballot in cast):
         return []
-    return [
-        (name, strategy, [graded(ballot, graders) for ballot in cast])
-        for name, strategy, cast in members
-    ]
+    known: dict[tuple[str, str, str | None], bool] = {}  # one answer is given many times
+
+    def of(ballot: EvalSample) -> EvalSample:
+        key = ballot.gold, ballot.answer_kind, ballot.answer
+        if key not in known:
+            known[key] = graded(ballot, graders).correct
+        return replace(ballot, correct=known[key])
+
+    return [(name, strategy, [of(ballot) for ballot in cast]) for name, strategy, cast in members]
 
 
 def cancelled(samples: Sequence[EvalSample]) -> int:

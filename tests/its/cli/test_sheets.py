@@ -2,6 +2,7 @@
 
 import csv
 import io
+from typing import Any
 
 import pytest
 import typer
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from its.cli import Column, Form, Sheet, in_forms, show
 
-ROWS = [
+ROWS: list[list[Any]] = [
     ["an-organisation/a-very-long-name-of-a-model[v2]", 0.98125, (0.9265, 0.9953), 16384, 1.9e-6],
     ["m[/b]", None, None, 7, 0.0001],
 ]
