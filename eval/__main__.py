@@ -10,13 +10,15 @@ from typing import Annotated
 
 import typer
 
-from its.cli import Form, bar, in_forms, show
+from its.cli import Form, bar, in_forms, show, write_any_text
 
 from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix, power
 from .errors import EvalError
 from .replaying.commands import frontier, replay, search
-from .tasks.hub import NAMES
+from .runs.commands import export, regrade
+from .suites.commands import suite
+from .tasks.commands import task, tasks
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,22 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure how many problems a model solves, through any OpenAI-compatible server.",
 )
-
-
-def task(
-    name: Annotated[str, typer.Argument(help=f"{NAMES}, or a FILE.jsonl.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL rows {id, problem, answer}.")],
-    seed: Annotated[int, typer.Option(help="For arith: draws the problems.")] = 0,
-) -> None:
-    """Write a task's problems to a file, as `its-sft build --decontaminate` wants them."""
-    from rich.console import Console
-
-    from .tasks.load import load, write_file
-
-    loaded = load(name, data=None, seed=seed)
-    write_file(loaded, out)
-    rows = len(loaded.problems)
-    Console(stderr=True).print(f"{out}: {rows:,} problems, SHA-256 {loaded.sha256}", markup=False)
 
 
 def report(
@@ -147,10 +133,14 @@ def grade(
 
 
 COMMANDS = (
-    run,
+    in_forms(run),
+    in_forms(suite),
     task,
+    tasks,
     in_forms(report),
     in_forms(compare),
+    regrade,
+    export,
     in_forms(matrix),
     in_forms(power),
     codesign,
@@ -165,6 +155,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line."""
+    write_any_text()
     app()
 
 

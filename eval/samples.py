@@ -1,11 +1,11 @@
 """A run's folder: `run.json` says what was asked, `samples.jsonl` holds a row for each answer."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -82,6 +82,10 @@ class _Key(msgspec.Struct):
 _FIELDS = frozenset(each.name for each in fields(EvalSample))
 
 
+FirstProblems: TypeAlias = Callable[[int], str]
+"""Gives the hash (`Task.sha256`) of a task's first so many problems."""
+
+
 def run_folders(folders: Iterable[Path]) -> list[Path]:
     """Return run folders: those given, and for a folder of runs (a matrix's cells) those in it."""
     found: list[Path] = []
@@ -136,8 +140,18 @@ class RunFolder:
         """Tell whether a run was begun here."""
         return self._run_file.exists()
 
-    def start(self, settings: Mapping[str, Any], about: Mapping[str, Any], *, fresh: bool) -> None:
+    def start(
+        self,
+        settings: Mapping[str, Any],
+        about: Mapping[str, Any],
+        *,
+        fresh: bool,
+        first: FirstProblems | None = None,
+    ) -> None:
         """Start the run, or go on with it: its settings and all that is known are written down.
+
+        A run may go on with more samples, or with more problems where `first` tells that the run's
+        are the first of them.
 
         Raises:
             EvalError: another run, with other settings, is in the folder.
@@ -149,7 +163,7 @@ class RunFolder:
                 self._run_file.unlink(missing_ok=True)
                 self._outcomes = None
             if self.exists():
-                self._require(settings)
+                self._require(settings, first)
                 lines.mend(self._samples_file)
             elif self._samples_file.exists():
                 raise EvalError(
@@ -161,17 +175,26 @@ class RunFolder:
         except OSError as error:
             raise EvalError(f"cannot write to {self.path}: {error.strerror}") from error
 
-    def is_finished(self, settings: Mapping[str, Any]) -> bool:
+    def is_finished(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        accept_failed: bool = False,
+        first: FirstProblems | None = None,
+    ) -> bool:
         """Tell whether the run with these settings is here, and nothing of it failed or lacks.
+
+        With `accept_failed` a sample that failed is there too: it counts as wrong.
 
         Raises:
             EvalError: another run is in the folder.
         """
         if not self.exists():
             return False
-        self._require(settings)
+        self._require(settings, first)
         lines.mend(self._samples_file)
-        done = [sample for sample in self.outcomes().values() if sample.error is None]
+        found = self.outcomes().values()
+        done = [sample for sample in found if accept_failed or sample.error is None]
         return len(done) >= int(settings["problems"]) * int(settings["samples"])
 
     def settings(self) -> dict[str, Any]:
@@ -238,6 +261,10 @@ class RunFolder:
             if last.get(sample.key) == number:
                 yield sample
 
+    def part(self) -> int:
+        """Return the number of the run's last part (see `start`)."""
+        return max(0, len(self.about().get("parts") or ()) - 1)
+
     def failed(self) -> int:
         """Return how many samples have an error instead of an answer."""
         return sum(sample.error is not None for sample in self.outcomes().values())
@@ -256,9 +283,16 @@ class RunFolder:
             return self._sample(number, line).key
         return key.id, key.sample
 
-    def _require(self, settings: Mapping[str, Any]) -> None:
+    def _require(self, settings: Mapping[str, Any], first: FirstProblems | None) -> None:
         before = self.settings()
-        for key in sorted(before.keys() | settings.keys()):
+        more = {
+            key
+            for key in ("problems", "samples")
+            if int(settings.get(key) or 0) > int(before.get(key) or 0)
+        }
+        if "problems" in more and first and first(before["problems"]) == before.get("task_sha256"):
+            more.add("task_sha256")
+        for key in sorted((before.keys() | settings.keys()) - more):
             if before.get(key) != settings.get(key):
                 raise EvalError(
                     f"{self._run_file} holds another run: {key} was {before.get(key)!r} and is"

@@ -65,8 +65,11 @@ def _measured(spec: RunSpec, console: Console) -> KeptShares:
     if file.exists() and not (spec.folder / "run.json").exists():
         return read_shares(file, settings, ids)
     run, _ = measure(spec)
-    if failed := run.failed():
-        message = f"{spec.folder}: {failed} calls failed; the same command asks them again"
+    if not spec.accept_failed and (failed := run.failed()):
+        message = (
+            f"{spec.folder}: {failed} calls failed; the same command asks them again, and"
+            " `accept_failed = true` in the plan counts them as wrong"
+        )
         raise EvalError(message, 1)
     if sources := sources_of(run.outcomes().values()):
         for name, each in sources.items():
@@ -81,7 +84,8 @@ def _spec(plan: MatrixPlan, task: Task, cell: Cell, folder: Path) -> RunSpec:
     )  # fmt: skip
     return RunSpec(
         task, plan.base_url, sampling, folder, concurrency=plan.concurrency, timeout=plan.timeout,
-        retries=plan.retries, stop_on_error=True, max_mixed=plan.max_mixed,
+        retries=plan.retries, stop_on_error=not plan.accept_failed, max_mixed=plan.max_mixed,
+        accept_failed=plan.accept_failed,
     )  # fmt: skip
 
 

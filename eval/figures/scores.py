@@ -10,6 +10,7 @@ from its.answers.algebra.workers import Workers
 
 from ..errors import EvalError
 from ..grading.samples import graded
+from ..grading.scorers import Scorer, scorer_of
 from ..samples import EvalSample, RunFolder, run_folders
 from .figures import Figures, Prices, figures_of, scaling_of
 from .sources import sources_of
@@ -63,10 +64,12 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
         EvalError: there is no run in the folder.
     """
     model = run.settings()["model"]
-    samples = list(run.outcomes().values())
+    scorer = scorer_of(run.path)
+    # A task's own scorer reads the ballots' texts; our grader needs only their answers.
+    samples = list(run.samples() if scorer else run.outcomes().values())
     rows = [
         (strategy, figures_of(member, cast, graders.judge))
-        for member, strategy, cast in _members(samples, graders)
+        for member, strategy, cast in _members(samples, graders, scorer)
     ]
     if not samples:
         return rows
@@ -126,10 +129,11 @@ def samples_by_model(
     Raises:
         EvalError: there is no run in the folder, or nothing in it yet.
     """
-    samples = list(run.samples() if texts else run.outcomes().values())
+    scorer = scorer_of(run.path)
+    samples = list(run.samples() if texts or scorer else run.outcomes().values())
     if not samples:
         raise EvalError(f"{run.path} has no samples yet")
-    members = {name: cast for name, _, cast in _members(samples, graders)}
+    members = {name: cast for name, _, cast in _members(samples, graders, scorer)}
     return {**members, run.settings()["model"]: samples}
 
 
@@ -153,12 +157,17 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
 
 
 def _members(
-    samples: Sequence[EvalSample], graders: Workers
+    samples: Sequence[EvalSample], graders: Workers, scorer: Scorer | None
 ) -> list[tuple[str, str, list[EvalSample]]]:
     """Return name, strategy and graded ballots of each member; none where calls were cancelled."""
     members = _by_member(samples)
     if any(ballot.error == CANCELLED for _, _, cast in members for ballot in cast):
         return []
+    if scorer:
+        return [
+            (name, strategy, [graded(ballot, graders, scorer) for ballot in cast])
+            for name, strategy, cast in members
+        ]
     known: dict[tuple[str, str, str | None], bool] = {}  # one answer is given many times
 
     def of(ballot: EvalSample) -> EvalSample:
@@ -191,6 +200,12 @@ def _by_member(samples: Sequence[EvalSample]) -> list[tuple[str, str, list[EvalS
     return [(name, strategy, cast) for name, (strategy, cast) in members.items()]
 
 
+def ballot_samples(sample: EvalSample) -> list[tuple[Mapping[str, Any], EvalSample]]:
+    """Return the ballots of a panel's sample: as the proxy told them, and as ungraded samples."""
+    cast: list[Mapping[str, Any]] = sample.input_time.get("ballots") or []
+    return [(ballot, _ballot(sample, ballot)) for ballot in cast]
+
+
 def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
     """Return a panel's ballot as the sample that its member would have been."""
     answer = ballot.get("answer")
@@ -200,6 +215,7 @@ def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
         seed=sample.seed,
         gold=sample.gold,
         prompt=sample.prompt,
+        text=ballot.get("content"),
         answer=answer,
         answer_kind=sample.answer_kind,
         finish_reason=ballot.get("finish_reason"),

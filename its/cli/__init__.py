@@ -3,7 +3,7 @@
 typer and rich are imported inside the functions, so that importing `its` stays cheap.
 """
 
-from .command_line import CommandLine, finite
+from .command_line import CommandLine, finite, write_any_text
 from .forms import Form, in_forms, show
 from .progress import Advance, bar, downloads
 from .sheets import Column, Sheet
@@ -19,4 +19,5 @@ __all__ = [
     "finite",
     "in_forms",
     "show",
+    "write_any_text",
 ]
