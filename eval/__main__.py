@@ -145,8 +145,8 @@ def grade(
 
 
 COMMANDS = (
-    run,
-    suite,
+    in_forms(run),
+    in_forms(suite),
     task,
     tasks,
     in_forms(report),

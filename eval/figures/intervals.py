@@ -41,6 +41,42 @@ def mean_interval(values: Sequence[float]) -> Interval:
     )
 
 
+class RunningShare:
+    """The mean share of right samples of a run that is not finished: the interval of the table.
+
+    A problem counts with the mean of the samples that it has so far.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, int]] = {}
+        self._sum = self._squares = 0.0
+        self._partly = 0  # problems of which some samples are right and some wrong
+
+    def add(self, key: str, right: bool) -> None:
+        """Count one sample of the problem `key`."""
+        before = self._counts.get(key)
+        if before:
+            self._weigh(before, -1)
+        number, correct = before or (0, 0)
+        self._counts[key] = number + 1, correct + right
+        self._weigh(self._counts[key], 1)
+
+    def _weigh(self, counts: tuple[int, int], sign: int) -> None:
+        share = counts[1] / counts[0]
+        self._sum += sign * share
+        self._squares += sign * share**2
+        self._partly += sign * (0 < counts[1] < counts[0])
+
+    def interval(self) -> Interval:
+        """Return the mean and its interval; there must be a sample."""
+        n = len(self._counts)
+        mean = min(1.0, max(0.0, self._sum / n))
+        spread = max(0.0, self._squares - n * mean**2)
+        if not self._partly:  # sums of whole shares may be off by a rounding
+            mean = round(self._sum) / n
+        return Interval(mean, *wilson(mean, _effective(mean, spread, n, not self._partly)))
+
+
 def ratio_interval(part: Sequence[float], whole: Sequence[float]) -> Interval | None:
     """Return the sum of `part` by that of `whole`, and its interval; `None` if `whole` is nothing.
 

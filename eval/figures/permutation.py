@@ -52,10 +52,12 @@ def signs(differences: Sequence[float] | Array) -> SignTest:
     sizes = np.unique(np.abs(values[values != 0]))
     if len(sizes) == 0:
         return SignTest(1.0, 0.0, 0.0)
-    found = _inverted(*_drawn(values, counts), drawn=True)
     if len(sizes) > 1:
-        return found
+        return _inverted(*_drawn(values, counts), drawn=True)
     p = _binomial(int(counts[values > 0].sum()), int(counts[values != 0].sum()))
+    if p > LEVEL:  # nothing is refused that needs a limit
+        return SignTest(p, -math.inf, math.inf)
+    found = _inverted(*_drawn(values, counts), drawn=True)
     return SignTest(p, found.low, found.high)
 
 
@@ -63,14 +65,24 @@ def _drawn(values: Array, counts: npt.NDArray[np.int_]) -> tuple[float, Array, A
     """Return the mean that was seen, and for `DRAWS` signs the mean and what a shift takes off."""
     total = int(counts.sum())
     rng = np.random.default_rng(0)
-    at, shift = np.empty(DRAWS), np.empty(DRAWS)
-    step = max(1, 2_000_000 // len(values))
+    sums = np.stack([values, np.ones(len(values))], axis=1) / total
+    if 8 * len(values) > total:  # few are alike: a bit each is cheaper than a binomial
+        sums, counts = np.repeat(sums, counts, axis=0), np.ones(total, int)
+    made = np.empty((DRAWS, 2))
+    step = max(1, 2_000_000 // len(counts))
     for begin in range(0, DRAWS, step):
         part = slice(begin, min(begin + step, DRAWS))
-        heads = rng.binomial(counts, 0.5, (part.stop - begin, len(counts)))
-        drawn = (2 * heads - counts) / total
-        at[part], shift[part] = drawn @ values, drawn.sum(1)
-    return float(values @ counts) / total, at, shift
+        made[part] = (2 * _heads(rng, counts, part.stop - begin) - counts) @ sums
+    return float(sums[:, 0] @ counts), made[:, 0], made[:, 1]
+
+
+def _heads(rng: np.random.Generator, counts: npt.NDArray[np.int_], draws: int) -> Array:
+    """Return how many of each count fall on heads, for each draw."""
+    if counts.max() > 1:
+        return rng.binomial(counts, 0.5, (draws, len(counts))).astype(float)
+    size = draws * len(counts)
+    bits = np.unpackbits(np.frombuffer(rng.bytes(size // 8 + 1), np.uint8), count=size)
+    return bits.reshape(draws, len(counts)).astype(float)
 
 
 def _inverted(seen: float, at: Array, shift: Array, *, drawn: bool) -> SignTest:

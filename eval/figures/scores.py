@@ -93,10 +93,10 @@ def run_rows(folders: Iterable[Path], graders: Workers) -> list[RunRow]:
     hashes: dict[str, set[str]] = {}
     for about in abouts:
         settings = about["settings"]
-        hashes.setdefault(str(settings["task"]), set()).add(str(settings.get("task_sha256")))
+        hashes.setdefault(str(settings.get("task")), set()).add(str(settings.get("task_sha256")))
     rows = []
     for (name, place), about in zip(named.items(), abouts, strict=True):
-        run, task = RunFolder(place), str(about["settings"]["task"])
+        run, task = RunFolder(place), str(about["settings"].get("task"))
         if len(hashes[task]) > 1:
             task += f" (SHA-256 {str(about['settings'].get('task_sha256'))[:8]})"
         rows += [
@@ -168,10 +168,20 @@ def _members(
     members = _by_member(samples)
     if any(ballot.error == CANCELLED for _, _, cast in members for ballot in cast):
         return []
-    return [
-        (name, strategy, [graded(ballot, graders, scorer) for ballot in cast])
-        for name, strategy, cast in members
-    ]
+    if scorer:
+        return [
+            (name, strategy, [graded(ballot, graders, scorer) for ballot in cast])
+            for name, strategy, cast in members
+        ]
+    known: dict[tuple[str, str, str | None], bool] = {}  # one answer is given many times
+
+    def of(ballot: EvalSample) -> EvalSample:
+        key = ballot.gold, ballot.answer_kind, ballot.answer
+        if key not in known:
+            known[key] = graded(ballot, graders).correct
+        return replace(ballot, correct=known[key])
+
+    return [(name, strategy, [of(ballot) for ballot in cast]) for name, strategy, cast in members]
 
 
 def cancelled(samples: Sequence[EvalSample]) -> int:

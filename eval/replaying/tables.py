@@ -7,7 +7,7 @@ from typing import Any
 from its.cli import Column, Sheet
 
 from ..figures.estimators import Interval
-from ..pages.numbers import count, interval, percent, signed, signed_interval
+from ..pages.numbers import count, interval, percent
 from .frontier import AXES, Axis, Frontier, cost
 from .plan import Plan
 from .replay import Beside, Replayed
@@ -106,8 +106,7 @@ def frontier_table(found: Frontier) -> Sheet:
     withheld = any(row.replayed.coverage < 1 for row in found.rows)
     columns = [
         Column("method", text=True), Column("right", percent),
-        Column("95% interval", interval, parts=ENDS), Column("to the best", signed),
-        Column("95% interval of it", signed_interval, parts=ENDS),
+        Column("95% interval", interval, parts=ENDS),
         *(_cost_column(axis) for axis in (AXES if timed else AXES[:2])),
         *([Column("answered", percent), Column("right of them", percent)] if withheld else []),
     ]  # fmt: skip
@@ -118,7 +117,7 @@ def frontier_table(found: Frontier) -> Sheet:
         precision = each.precision
         rows.append([
             described(each.plan, names), each.accuracy.value, _ends(each.accuracy),
-            row.difference.value, _ends(row.difference), *(costs if timed else costs[:2]),
+            *(costs if timed else costs[:2]),
             *([each.coverage, precision.value if precision else None] if withheld else []),
         ])  # fmt: skip
     best = CHEAPEST.format(best=described(found.best.replayed.plan, names))
@@ -157,8 +156,10 @@ def search_table(found: Found) -> Sheet:
 
 
 def _short(value: float) -> str:
-    """Return a mean of calls, tokens or seconds: all digits before the point."""
-    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    """Return a figure in at most six characters, as several have to fit beside each other."""
+    if value < 100:
+        return f"{value:.1f}"
+    return f"{value:.0f}" if value < 10_000 else f"{value / 1000:.1f}k"
 
 
 def _ends(share: Interval) -> tuple[float, float]:

@@ -136,9 +136,9 @@ def test_pairs_of_several_samples_are_covered_and_tested() -> None:
         if by == 0:
             fired[samples].append(float(np.mean([fire for _, fire in found])))
     holds(rates)
-    for each in fired.values():
-        assert np.mean(each) <= 0.055
-        assert max(each) <= 0.1, "three standard errors; one sample against nine reaches .08"
+    for rate in fired.values():
+        assert np.mean(rate) <= 0.055
+        assert max(rate) <= 0.1, "three standard errors; one sample against nine reaches .08"
 
 
 def test_checkpoints_without_a_difference_are_rarely_called_different() -> None:

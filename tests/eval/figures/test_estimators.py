@@ -90,6 +90,20 @@ def test_several_samples_tell_no_less_than_one(right: list[int]) -> None:
     assert found.high - found.low <= high - low + 1e-9
 
 
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=60))
+def test_a_running_share_has_the_interval_of_the_table(samples: list[tuple[int, bool]]) -> None:
+    running = intervals.RunningShare()
+    problems: dict[int, list[bool]] = {}
+    for key, right in samples:
+        running.add(str(key), right)
+        problems.setdefault(key, []).append(right)
+    found = running.interval()
+    table = intervals.mean_interval([sum(each) / len(each) for each in problems.values()])
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (table.value, table.low, table.high), abs=1e-7
+    )
+
+
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 1)), min_size=1, max_size=40))
 def test_a_ratio_lies_in_its_interval(rows: list[tuple[float, float]]) -> None:
     whole = [each for _, each in rows]
