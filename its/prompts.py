@@ -50,9 +50,10 @@ def bare(text: str, layout: Layout) -> str:
 
     Contexts are picked for this text, so that training and serving pick for the same one.
     """
-    for placement in _sides(layout):
-        if rest := _without(text, layout.instruction, placement):
-            return rest
+    if layout.instruction:
+        for placement in _sides(layout):
+            if rest := _without(text, layout.instruction, placement):
+                return rest
     return text
 
 
@@ -108,16 +109,18 @@ def other_system(messages: Sequence[Message], layout: Layout) -> bool:
 
     A layout without a system text says nothing about system texts.
     """
+    if not layout.system:
+        return False
     found = [at for at, each in enumerate(messages) if each.get("role") in SYSTEM_ROLES]
-    if not layout.system or not found:
+    if not found:
         return False
     return found != [0] or text_of(messages[0]).strip() != layout.system.strip()
 
 
 def _with_system(messages: Sequence[Message], layout: Layout) -> Sequence[Message]:
-    trained = {"role": "system", "content": layout.system}
     if not layout.system or other_system(messages, layout):
         return messages
+    trained = {"role": "system", "content": layout.system}
     if not messages or messages[0].get("role") not in SYSTEM_ROLES:
         return [trained, *messages]
     # It is ours, but a template may write parts, spaces or the role `developer` in another way.
@@ -135,10 +138,8 @@ def _sides(layout: Layout) -> Sequence[Placement]:
     return ("before", "after") if layout.instruction_placement == "before" else ("after", "before")
 
 
-def _without(text: str, instruction: str | None, placement: Placement) -> str | None:
+def _without(text: str, instruction: str, placement: Placement) -> str | None:
     """Return `text` without the instruction at one side; `None` where it is not there."""
-    if not instruction:
-        return None
     # The exact blank line first: spaces around the question itself must survive.
     if placement == "before":
         if text.startswith(instruction + BLANK_LINE):

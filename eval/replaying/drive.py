@@ -6,8 +6,10 @@ as many steps after it as it has tokens, as if all wrote at one speed.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
+
+from msgspec.structs import replace
 
 from its.methods.seam import Call, Program, Reply, Verdict
 

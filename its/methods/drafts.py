@@ -8,8 +8,10 @@ How far a draft still sways a judge is a matter of the judge, and is measured.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
+
+from msgspec.structs import replace
 
 from .. import seeds
 from ..answers.kinds import text_of

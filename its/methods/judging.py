@@ -7,8 +7,9 @@ judge may quote a draft on the way. So a draft can persuade a judge, but not wri
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from . import prompts
 from .drafts import Fenced, asked, defused, fence, said

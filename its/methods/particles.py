@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from random import Random
+
+import msgspec
+from msgspec.structs import replace
 
 from .seam import Call, Grader, Reply, Verdict
 from .votes import vote
 
 
-@dataclass(frozen=True, slots=True)
-class Particle:
+class Particle(msgspec.Struct, frozen=True):
     """An answer so far: `reply` is its last step's, with all before it; `score` is 0 to 1."""
 
     call: Call

@@ -6,7 +6,9 @@ stays short however many rounds there are. The last call is one answer, streamed
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from ..types import Message
 from . import drafts as drafting

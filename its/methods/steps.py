@@ -8,10 +8,10 @@ continued equally, the beam search of Scaling LLM Test-Time Compute Optimally (S
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from .. import seeds
 from . import drafts as drafting

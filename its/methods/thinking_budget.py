@@ -7,10 +7,11 @@ the end-of-thinking mark is written for the model when `tokens` are spent; where
 Several drafts go on side by side, and vote at the end.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from . import prompts
 from .drafts import tokens

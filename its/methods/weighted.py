@@ -8,10 +8,10 @@ its worst window, and only the most confident `share` votes.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from .confidence import improbable
 from .options import Voting, needs_of

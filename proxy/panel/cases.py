@@ -1,8 +1,9 @@
 """What a method is given of a request, and what a request may spend."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from its import seeds
 from its.methods.options import OptionError, parse
@@ -103,7 +104,7 @@ class Spending:
         for row in rows:
             spent = row.spent.tokens
             tokens += spent["total_tokens"] or spent["prompt_tokens"] + spent["completion_tokens"]
-            cost += price(row.asked.member, spent) if row.asked else 0.0
+            cost += price(row.asked.member, spent)
         limits = ((self._tokens, tokens), (self._cost, cost))
         return any(limit is not None and used >= limit for limit, used in limits)
 

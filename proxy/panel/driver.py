@@ -7,7 +7,8 @@ at the deadline what runs is cancelled and sent as late. The rules are the seam'
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from its import answers
@@ -16,6 +17,7 @@ from its.methods.seam import Call, Case, Program, Reply, TimeUp, Verdict, came
 
 from ..base.errors import MethodFault
 from ..base.outcome import PanelOutcome, Row
+from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from ..config.settings import Panel
 from ..grading import Grading, OutOfTime
@@ -28,7 +30,8 @@ from .live import Live
 from .replies import ReplyReader
 from .running import Running
 
-Step: TypeAlias = Callable[[], Sequence[Call]]
+Sent: TypeAlias = Reply | TimeUp | None
+"""What a program is given: `None` to begin with; a `TimeUp` is thrown into it."""
 
 PLAIN_TEXT = 20_000
 """Characters of replies up to which a light method is stepped without a thread."""
@@ -129,27 +132,26 @@ class _Drive:
 
     async def _verdict(self, program: Program) -> Verdict:
         """Step the program to its end."""
-        calls = self._calls
-        step: Step = lambda: next(program)  # noqa: E731
-        thrown = 0
+        calls, thrown = self._calls, 0
+        sent: Sent = None
         while True:
-            found = await self._step(step)
+            found = await self._step(program, sent)
             if isinstance(found, Verdict):
                 return found
-            if found and calls.over and thrown < MOST_THROWN:
-                step, thrown = lambda: program.throw(TimeUp()), thrown + 1
-                continue
-            self._start(found)
-            if not calls.number:
+            if found:
+                if calls.over and thrown < MOST_THROWN:
+                    sent, thrown = TimeUp(), thrown + 1
+                    continue
+                self._start(found)
+            row = await calls.next()
+            if row is None:
                 if self._broken:
                     return self._fallback()
                 raise MethodFault(f"{self._about} waits for nothing: no call of it runs")
-            row = await calls.next()
             await self._asking.read(row)
-            reply = self._took(row)
-            step = lambda reply=reply: program.send(reply)  # type: ignore[misc]  # noqa: E731
+            sent = self._took(row)
 
-    async def _step(self, step: Step) -> Sequence[Call] | Verdict:
+    async def _step(self, program: Program, sent: Sent) -> Sequence[Call] | Verdict:
         """Run the program up to its next yield or its end.
 
         An error in it costs the verdict and not the request: what runs is waited for.
@@ -158,9 +160,9 @@ class _Drive:
             return ()
         try:
             if self._plain:
-                return _advanced(step)
+                return _advanced(program, sent)
             read = [row.reply.answer for row in self.rows if row.reply]
-            return await self._grading.step(lambda: _advanced(step), read)
+            return await self._grading.step(partial(_advanced, program, sent), read)
         except TimeUp:
             raise endings.time_up(self._panel, self._calls) from None
         except OutOfTime:
@@ -177,8 +179,6 @@ class _Drive:
         Raises:
             MethodFault: they break a rule, or time is up and the program knows it.
         """
-        if not calls:
-            return
         running = self._calls
         if running.over:
             raise MethodFault(f"{self._about} goes on asking after its time is up")
@@ -189,21 +189,22 @@ class _Drive:
         asked = [self._checked(call) for call in calls]
         if self._live is not None and not running.rows:
             self._live.begin(list(calls))
-        several = len(calls) > 1 or running.number > 0
+        several = len(calls) > 1 or running.some
         streamed = (self._panel.early_stop and several) or self._spending is not None
-        for call, member in zip(calls, asked, strict=True):
-            running.start(call, member, streamed)
+        for call, each in zip(calls, asked, strict=True):
+            running.start(call, each, streamed)
 
-    def _checked(self, call: Call) -> str:
-        """Return the member that a call asks."""
+    def _checked(self, call: Call) -> MemberPrompt:
+        """Return how a call asks its member."""
         if call.name in self._calls.rows:
             raise MethodFault(f"{self._about} makes two calls of the same name, {call.name!r}")
         if call.shown and self._shown:
             raise MethodFault(f"{self._about} shows two calls")
         self._shown = call.name if call.shown else self._shown
-        name = self._members.resolve(call)
-        check(call, self._members.planned(call, name), self._case.messages)
-        return name
+        asked = self._members.planned(call)
+        if call.messages is not None or call.params:
+            check(call, asked, self._case.messages)
+        return asked
 
     def _took(self, row: Row) -> Reply:
         """Note an ended call and return its reply.
@@ -249,7 +250,7 @@ class _Drive:
         if verdict.winner is None:
             raise endings.nothing(self._panel, self._calls)
         winner = self._calls.rows.get(verdict.winner.call.name)
-        if winner is None or winner.asked is None or winner.completed is None:
+        if winner is None or winner.completed is None:
             raise MethodFault(f"{self._about} chose a reply that it was not sent")
         begun = self._live is not None and self._live.begun
         if begun and (winner.call.name != self._shown or verdict.withheld):
@@ -276,10 +277,12 @@ def _number_of_voices(rows: Iterable[Row]) -> int:
     return sum(row.voices and row.outcome == "ok" for row in rows)
 
 
-def _advanced(step: Step) -> Sequence[Call] | Verdict:
+def _advanced(program: Program, sent: Sent) -> Sequence[Call] | Verdict:
     """Return what a program yields or, at its end, its verdict: no future takes a StopIteration."""
     try:
-        return step()
+        if isinstance(sent, TimeUp):
+            return program.throw(sent)
+        return program.send(sent)  # type: ignore[arg-type]  # it begins with None
     except StopIteration as ended:
         verdict: Verdict = ended.value
         return verdict

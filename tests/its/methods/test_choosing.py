@@ -1,9 +1,9 @@
 """Methods that choose among drafts, each where a majority chooses otherwise."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from its.methods import prompts
 from its.methods.seam import Call, Logprobs, Reply

@@ -1,7 +1,8 @@
 """Methods whose answer is written anew: what each call is sent, and what stands in if one fails."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from its.methods import prompts
 from its.methods.seam import Call, Case, Reply
