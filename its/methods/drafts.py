@@ -13,9 +13,7 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from .. import seeds
 from ..answers.kinds import text_of
-from ..prompts import question
 from . import prompts
 from .seam import Call, Case, Reply, Round, every
 
@@ -156,6 +154,5 @@ def _cut(text: str, share: int) -> str:
 
 def _mark(case: Case, texts: Sequence[str]) -> str:
     """Return a mark that stands in no draft, the same for the same request."""
-    asked = question(case.messages) or ""
-    marks = (f"{seeds.derive('mark', case.seed, case.path, asked, n):08x}" for n in count())
+    marks = (f"{case.derived('mark', n):08x}" for n in count())
     return next(mark for mark in marks if not any(mark in text for text in texts))

@@ -14,7 +14,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from .. import seeds
 from ..answers import Judge
+from ..prompts import question
 from ..types import Answer, Message
 
 Grader: TypeAlias = Judge
@@ -149,6 +151,10 @@ class Case(msgspec.Struct, frozen=True):
     path: str = ""
     round: int = 0
     may_show: bool = True
+
+    def derived(self, *parts: str | int) -> int:
+        """Return a seed for one purpose, which `parts` name: another for each question."""
+        return seeds.derive(*parts, self.seed, self.path, question(self.messages) or "")
 
     @property
     def planned(self) -> int:

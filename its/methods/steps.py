@@ -8,12 +8,12 @@ continued equally, the beam search of Scaling LLM Test-Time Compute Optimally (S
 """
 
 from collections.abc import Generator, Sequence
+from random import Random
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from .. import seeds
 from . import drafts as drafting
 from . import prompts
 from .judging import HIGHEST, judge_call, score_call, score_of
@@ -56,7 +56,7 @@ class Steps:
     def run(self, case: Case, grader: Grader | None) -> Program:
         options: Options = case.options
         particles = [Particle(call) for call in case.answers(case.planned)]
-        rng = seeds.rng("steps", case.seed, case.path)
+        rng = Random(case.derived("steps"))
         step, late = 0, False
         while step < options.rounds and not late and not all(p.done for p in particles):
             if step:

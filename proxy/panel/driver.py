@@ -255,14 +255,14 @@ class _Drive:
         begun = self._live is not None and self._live.begun
         if begun and (winner.call.name != self._shown or verdict.withheld):
             raise MethodFault(f"{self._about} chose another reply than the one that it has shown")
-        undecided = len(self._grading.judge.undecided)
+        undecided, rows = len(self._grading.judge.undecided), self.rows
         return PanelOutcome(
             verdict=verdict,
             winner=winner,
-            rows=self.rows,
-            undecided=undecided + (_number_of_voices(self.rows) if self._broken else 0),
+            rows=rows,
+            undecided=undecided + (_number_of_voices(rows) if self._broken else 0),
             method=self._panel.method,
-            planned=sum(row.voices for row in self.rows),
+            planned=sum([row.voices for row in rows]),
             personas=self._members.personas,
             stopped=self._calls.over,
         )
