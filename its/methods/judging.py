@@ -50,7 +50,7 @@ def judge_call(
         role="judge",
         round=round,
         messages=prompts.after(case.messages, asked(start, fenced, end)),
-        params={**prompts.PLAIN, "max_tokens": tokens, "temperature": temperature},
+        params={**prompts.PLAIN, "max_tokens": fenced.reply_tokens, "temperature": temperature},
     )
     return (call if fenced.kept else None), fenced
 

@@ -33,7 +33,8 @@ class Call(msgspec.Struct, frozen=True):
 
     `name` is unique within the request: seeds, request ids and rows hang on it. `messages` of
     `None` are the client's own. `prefix` is text of the assistant that the engine continues; an
-    empty continuation of it is a reply, not a failure.
+    empty continuation of it is a reply, not a failure. Where all of it was thinking, `thoughts` are
+    what it says without its marks: the client gets them as `reasoning_content`.
     `params` stand over the client's; a value of `None` removes the client's. At most one call of
     a program is `shown`: its text will be the answer, and is streamed as it comes.
     """
@@ -44,6 +45,7 @@ class Call(msgspec.Struct, frozen=True):
     round: int = 0
     messages: tuple[Message, ...] | None = None
     prefix: str | None = None
+    thoughts: str | None = None
     params: Mapping[str, Any] = {}
     shown: bool = False
 
@@ -65,8 +67,9 @@ class Reply(msgspec.Struct, frozen=True):
 
     `message` is the engine's own, tool calls included. `text` is its content without thinking.
     `raw` is all that the assistant wrote, thinking included. After a `prefix` all three, and the
-    answer, are of the prefix and its continuation together. `stop` is the stop sequence that ended
-    the reply, `""` if the model ended it, `None` if the engine does not say. `score` is a scorer's.
+    answer, are of the prefix and its continuation together; of thoughts only `raw` is. `stop` is
+    the stop sequence that ended the reply, `""` if the model ended it, `None` if the engine does
+    not say. `score` is a scorer's.
     """
 
     call: Call
@@ -134,7 +137,8 @@ class Case(msgspec.Struct, frozen=True):
     name, each as often as it is asked. `drafts` are answers that are there already (a nested
     method gets them). `asked` stands in for the client's messages in the calls for answers.
     `path` and `round` keep the calls of a nested method apart. Where its text is not the panel's
-    answer, it may not show a call (`may_show`).
+    answer, it may not show a call (`may_show`). `stop` and `max_tokens` are what the client wants
+    of the whole answer, for a method that writes it in several calls.
     """
 
     members: tuple[str, ...]
@@ -151,6 +155,8 @@ class Case(msgspec.Struct, frozen=True):
     path: str = ""
     round: int = 0
     may_show: bool = True
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
 
     def derived(self, *parts: str | int) -> int:
         """Return a seed for one purpose, which `parts` name: another for each question."""
@@ -227,7 +233,7 @@ def until(calls: Sequence[Call], enough: Callable[[Sequence[Reply]], bool] | Non
             todo = ()
             if reply.call.name in names:
                 got[reply.call.name] = reply
-                if enough and len(got) < len(calls) and enough(_ordered(calls, got)):
+                if enough is not None and enough(_ordered(calls, got)):
                     break
     except TimeUp:
         got |= {call.name: Reply(call, "late") for call in calls if call.name not in got}

@@ -33,7 +33,7 @@ def vote(
 
     `weights` belong to `replies`. An abstention never beats an answer; where all abstain (a chat
     question) the first reply stands. `agreement` is the best cluster's ballots divided by the
-    `planned` calls.
+    `planned` calls; where ballots have weights, its weight divided by that of all `replies`.
     """
     ballots = came(replies)
     if weights is None:
@@ -49,10 +49,14 @@ def vote(
         winner=ranked[0] if ranked else None,
         clusters=clusters,
         decided=leads(clusters) and (len(clusters[0].ballots) > 1 or _weighed(weights, read)),
-        agreement=len(clusters[0].ballots) / max(1, planned) if clusters else 0.0,
+        agreement=_agreement(clusters, planned if weights is None else math.fsum(weights)),
         ranked=ranked,
         account={"votes": [len(group.ballots) for group in clusters]},
     )
+
+
+def _agreement(clusters: Sequence[Cluster], whole: float) -> float:
+    return min(1.0, clusters[0].weight / whole) if clusters and whole > 0 else 0.0
 
 
 def _tally(

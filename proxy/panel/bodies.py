@@ -11,10 +11,11 @@ from its.methods.seam import Call
 from its.types import Message
 
 from ..base.prompt import MemberPrompt
-from ..base.sampling import LONGEST_ANSWER, defaults
+from ..base.sampling import defaults
 from ..config.settings import Member
 from ..engines.stream_options import LEVELS
 from ..wire.request import ChatRequest
+from .cases import longest
 
 OF_A_CALL = frozenset({"model", "messages", "stream", "stream_options", "seed", "rid"})
 """Fields that the driver sets itself; a method may not."""
@@ -61,8 +62,7 @@ class PanelBodies:
         """Return `call`, whose own messages may leave less room than the client asks for."""
         body = {**self._request.body, **call.params}
         body |= defaults(member, body)
-        wanted = [body[name] for name in LONGEST_ANSWER["chat"] if isinstance(body.get(name), int)]
-        return limited(call, member.context_tokens, max(wanted, default=None))
+        return limited(call, member.context_tokens, longest(body))
 
     def _head(self, asked: MemberPrompt, call: Call) -> bytes:
         """Return what calls of a member with the same messages and parameters share."""

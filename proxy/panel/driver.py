@@ -7,9 +7,9 @@ at the deadline what runs is cancelled and sent as late. The rules are the seam'
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from its import answers
 from its.answers.faults import FAULTS
@@ -71,7 +71,7 @@ async def drive(
         members = await Members.of(panel, request, generation)
     reader = ReplyReader(answers.kind_of(request.body, panel.answers, panel.json_keys))
     asking = CallMaker(request, generation, record, members, reader, grading, retries, live)
-    driven = _Drive(panel, case, members, asking, grading, live, deadline)
+    driven = _Drive(panel, case, members, asking, grading, live, deadline, request.body)
     try:
         outcome = await driven.run()
     except MethodFault as fault:
@@ -97,10 +97,11 @@ class _Drive:
         grading: Grading,
         live: Live | None,
         deadline: float,
+        body: Mapping[str, Any],
     ) -> None:
         self._panel, self._case, self._members = panel, case, members
         self._asking, self._grading, self._live = asking, grading, live
-        self._spending = cases.Spending(panel) if panel.has_budget else None
+        self._spending = cases.Spending(panel, body) if panel.has_budget else None
         counted = self._is_spent if self._spending else None
         self._calls = Running(asking, deadline, counted)
         self._text = 0
@@ -186,6 +187,9 @@ class _Drive:
             raise MethodFault(f"{self._about} makes more calls than its `max_calls`")
         if len({call.name for call in calls}) < len(calls):
             raise MethodFault(f"{self._about} makes two calls of the same name")
+        if self._spending is not None:
+            spent = list(running.rows.values()), self._members.personas
+            calls = [self._spending.capped(call, *spent) for call in calls]
         asked = [self._checked(call) for call in calls]
         if self._live is not None and not running.rows:
             self._live.begin(list(calls))
