@@ -1,9 +1,10 @@
 """Other people's software, each version in a cached environment of its own."""
 
+import shlex
 import shutil
 import subprocess
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,19 @@ from its.cache import folder
 from tests.conftest import require_or_skip
 
 
-def environment(package: str, version: str) -> Path:
-    """Return the interpreter of an environment that has `package` of that version."""
+def environment(package: str, version: str, instead: Sequence[str] = ()) -> Path:
+    """Return the interpreter of an environment that has `package` of that version.
+
+    `instead` are the packages that it gets in place of all that it asks for.
+    """
 
     def made(place: Path) -> list[Any]:
         venv.create(place, with_pip=True, clear=True)
-        return [place / "bin" / "python", "-m", "pip", "install", "-q", f"{package}=={version}"]
+        pip = shlex.join([f"{place}/bin/python", "-m", "pip", "install", "-q"])
+        wanted = shlex.quote(f"{package}=={version}")
+        if not instead:
+            return ["sh", "-c", f"{pip} {wanted}"]
+        return ["sh", "-c", f"{pip} {shlex.join(instead)} && {pip} --no-deps {wanted}"]
 
     return _cached(package, version, made) / "bin" / "python"
 
