@@ -245,14 +245,11 @@ class _Resolver(Checks):
         )
 
     def _context_tokens(self, at: str, table: MemberTable) -> int | None:
-        """Return what the member can read; `None` where only its engine knows."""
         self.at_least(at, table.context_tokens, 1)
-        if self.file.engines[table.engine].embedded is None:
-            return table.context_tokens
-        if table.context_tokens is not None and table.context_tokens > EMBEDDED_TOKENS:
-            told = f"an embedded engine reads {EMBEDDED_TOKENS} tokens at most. Leave the key out"
-            raise self.fail(at, told)
-        return table.context_tokens or EMBEDDED_TOKENS
+        most = EMBEDDED_TOKENS if self.file.engines[table.engine].embedded else None
+        if most and (table.context_tokens or most) > most:
+            raise self.fail(at, f"an embedded engine reads {most} tokens at most")
+        return table.context_tokens or most
 
     def _defaults(self, at: str, table: MemberTable) -> bool:
         if table.defaults and table.manifest is None:
