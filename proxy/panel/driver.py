@@ -164,9 +164,7 @@ class _Drive:
                 return _advanced(program, sent)
             read = [row.reply.answer for row in self.rows if row.reply]
             return await self._grading.step(partial(_advanced, program, sent), read)
-        except TimeUp:
-            raise endings.time_up(self._panel, self._calls) from None
-        except OutOfTime:
+        except (TimeUp, OutOfTime):
             raise endings.time_up(self._panel, self._calls) from None
         except Exception as error:  # a method met text that its author did not think of
             FAULTS.note("method", type(error).__name__)
