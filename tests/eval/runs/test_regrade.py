@@ -26,7 +26,9 @@ def stored(folder: Path, *samples: EvalSample, **settings: Any) -> RunFolder:
     return run
 
 
-def sample(key: str, text: str, answer: str | None, *, gold: str = "7", correct: bool) -> EvalSample:
+def sample(
+    key: str, text: str, answer: str | None, *, gold: str = "7", correct: bool
+) -> EvalSample:
     return EvalSample(key, 0, 1, gold, "q?", text=text, answer=answer, correct=correct, tokens=5)
 
 
