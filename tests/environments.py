@@ -36,13 +36,18 @@ def environment(package: str, version: str, *more: str) -> Path:
 
 def node_program(package: str, version: str) -> Path:
     """Return the program that the npm package of that version installs under its own name."""
+    return node_modules(package, version) / ".bin" / package
+
+
+def node_modules(package: str, version: str) -> Path:
+    """Return the folder that has the npm package of that version, and what it needs."""
 
     def made(place: Path) -> list[Any]:
         npm = shutil.which("npm") or require_or_skip("npm is not installed")
         quiet = ["--silent", "--no-fund", "--no-audit"]
         return [npm, "install", *quiet, "--prefix", place, f"{package}@{version}"]
 
-    return _cached(package, version, made) / "node_modules" / ".bin" / package
+    return _cached(package, version, made) / "node_modules"
 
 
 def _cached(package: str, version: str, made: Callable[[Path], list[Any]]) -> Path:

@@ -19,7 +19,7 @@ from ..grading.scorers import scorer_for
 from ..samples import EvalSample, RunFolder
 from ..tasks.load import Task
 from .call import SeedRefused, ask
-from .ledger import Ledger, Limits
+from .ledger import Ledger, RunLimits
 from .patience import PATIENCE, Patience, ServerAway
 from .reply import CallError, ChatReply
 from .request import body_of, unanswered
@@ -84,7 +84,7 @@ class RunSpec:
     stop_on_error: bool = False
     fresh: bool = False
     prices: Prices | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: RunLimits = field(default_factory=RunLimits)
     max_mixed: float = MOST_MIXED
     recommended: bool = False
     accept_failed: bool = False

@@ -21,7 +21,7 @@ from its import sse
 
 from .causes import cause, through_proxy
 from .patience import Patience, ServerAway, Waiting
-from .reply import Broken, CallError, ChatReply, Collector, read_completion
+from .reply import Broken, CallError, ChatReply, ReplyCollector, read_completion
 
 AWAY_STATUS = frozenset({425, 429, 502, 503, 521, 522, 523, 529})
 """The server is busy, or what stands in front of it does not reach it: wait, as `Patience` says."""
@@ -201,7 +201,7 @@ async def _read(pieces: AsyncIterator[bytes]) -> ChatReply:
 
 
 async def _read_stream(begun: bytes, pieces: AsyncIterator[bytes]) -> ChatReply:
-    found, reader = Collector(), sse.Reader()
+    found, reader = ReplyCollector(), sse.Reader()
     if not found.take_all(reader.feed(begun)):
         async for piece in pieces:
             if found.take_all(reader.feed(piece)):

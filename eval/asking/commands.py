@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from its.answers import KINDS
-from its.cli import CommandLine, finite
+from its.cli import CommandLine, Form, finite
 
 from ..errors import EvalError
 from ..figures.sources import MOST_MIXED
 from ..tasks.hub import FILES, NAMES
 
 CLI = CommandLine("its-eval")
+
 
 if TYPE_CHECKING:
     from ..figures.figures import Prices
@@ -54,8 +55,9 @@ def run(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="Stands after each question; '' for none. Else the task's own, and none for a"
-            " checkpoint with a manifest: the proxy adds what it was trained with.",
+            help="Stands after each question, in place of what a checkpoint was trained with; ''"
+            " for none. Else the task's own, and none for a checkpoint with a manifest: the proxy"
+            " adds what it was trained with.",
         ),
     ] = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
@@ -173,9 +175,7 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Throw away what the folder holds and start anew.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as one line of JSON, not the table.")
-    ] = False,
+    form: Form = Form.TEXT,
 ) -> None:
     """Ask MODEL every problem of TASK and print pass@1.
 
@@ -189,7 +189,7 @@ def run(
     """
     from ..tasks.load import load
     from .ask_all import RunSpec, Sampling
-    from .ledger import Limits
+    from .ledger import RunLimits
     from .shown import run_and_show
 
     costs = _prices(prices)
@@ -217,14 +217,14 @@ def run(
         stop_on_error=stop_on_error,
         fresh=fresh,
         prices=costs,
-        limits=Limits(max_tokens_total, max_cost, costs),
+        limits=RunLimits(max_tokens_total, max_cost, costs),
         max_mixed=max_mixed,
         recommended=True,
         accept_failed=accept_failed,
         other_server=other_server,
         unlisted=unlisted,
     )  # fmt: skip
-    run_and_show(spec, CLI, as_json=as_json)
+    run_and_show(spec, CLI, form)
 
 
 def _server(base_url: str) -> str:

@@ -15,7 +15,7 @@ _ODD = re.compile(r"\b[0-9a-f]{8,}(-[0-9a-f]+)*\b|\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RunLimits:
     """What a run may cost at most, all its parts together: tokens in both directions, or money."""
 
     tokens: int | None = None
@@ -29,7 +29,7 @@ class Limits:
 class Ledger:
     """Counts a run's samples: those of `before`, and each new one."""
 
-    def __init__(self, limits: Limits, before: Iterable[EvalSample]) -> None:
+    def __init__(self, limits: RunLimits, before: Iterable[EvalSample]) -> None:
         self._limits = limits
         self._prompt = self._completion = self._answered = self._ended = 0
         self._errors: Counter[str] = Counter()

@@ -19,13 +19,14 @@ from its.urls import without_secret
 
 from ..commit import commit
 from ..errors import EvalError
-from ..figures.scores import ScoreRows, scores, summary
+from ..figures.scores import ScoreRows, missing, scores, summary
+from ..figures.shares import write_shares
 from ..figures.sources import mixed_fault, sources_of
 from ..grading.scorers import keep_task
 from ..pages.progress import RunProgress, run_progress
 from ..samples import FirstProblems, RunFolder
 from .ask_all import RunSpec, Stopped, ask_all
-from .parts import Asked, next_parts
+from .parts import AskedServer, next_parts
 from .patience import Patience
 from .request import body_of, unanswered
 from .server import ServedModels, compose, connect
@@ -211,7 +212,7 @@ def _begin(
     before = folder.about() if folder.exists() and not spec.fresh else {}
     if before:
         _require_same(folder, before.get("asked"), record)
-    asked = Asked.of(server, model)
+    asked = AskedServer.of(server, model)
     parts = next_parts(before.get("parts") or [], asked, about, other=spec.other_server)
     sampling = replace(spec.sampling, samples=settled.samples)
     folder.start(
@@ -241,6 +242,8 @@ def _summarise(spec: RunSpec, folder: RunFolder) -> ScoreRows:
         return []  # it was interrupted before it began
     with Workers() as graders:  # those of the run may have ended with a Ctrl-C
         found = scores(folder, graders, spec.prices)
+        if not missing(folder):
+            write_shares(folder, [problem.id for problem in spec.task.problems], graders)
     text = json.dumps(summary(folder, found), indent=2) + "\n"
     atomic_write(spec.folder / "summary.json", text)
     return found

@@ -22,7 +22,7 @@ _WEIGHTS = ("model_path", "weight_version", "quantization", "dtype", "lora_paths
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedServer:
     """Who is asked. `card` is `None` where the server does not list its models."""
 
     base_url: str
@@ -30,10 +30,10 @@ class Asked:
     server: Mapping[str, Any]
 
     @staticmethod
-    def of(server: ServedModels, model: str) -> "Asked":
+    def of(server: ServedModels, model: str) -> "AskedServer":
         """Return who is asked when `model` is asked of `server`."""
         card = server.cards.get(model)
-        return Asked(without_secret(server.url), card and _stable(card), server.facts)
+        return AskedServer(without_secret(server.url), card and _stable(card), server.facts)
 
     def record(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """Return it as a part in `run.json`, with what is known `about` the command."""
@@ -42,7 +42,11 @@ class Asked:
 
 
 def next_parts(
-    before: Sequence[Mapping[str, Any]], asked: Asked, about: Mapping[str, Any], *, other: bool
+    before: Sequence[Mapping[str, Any]],
+    asked: AskedServer,
+    about: Mapping[str, Any],
+    *,
+    other: bool,
 ) -> list[Mapping[str, Any]]:
     """Return the parts of a run that now goes on with `asked`: a new one if anything changed.
 
@@ -65,7 +69,7 @@ def next_parts(
     return list(before) if same else [*before, now]
 
 
-def _difference(last: Mapping[str, Any], asked: Asked) -> str | None:
+def _difference(last: Mapping[str, Any], asked: AskedServer) -> str | None:
     """Return how the server differs from the last part's; `None` if it may be the same."""
     was, now = str(last.get("base_url")), asked.base_url
     if was != now:

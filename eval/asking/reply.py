@@ -88,14 +88,14 @@ def read_completion(raw: bytes) -> ChatReply:
         CallError: it is no chat completion.
         Broken: it says that the server failed.
     """
-    found = Collector()
+    found = ReplyCollector()
     found.take(raw, "the answer")
     if not found.choices:
         raise CallError("the answer is no chat completion: it has no choice")
     return found.reply()
 
 
-class Collector:
+class ReplyCollector:
     """A reply while it arrives: texts stay in pieces, since adding them up costs quadratic time."""
 
     def __init__(self) -> None:

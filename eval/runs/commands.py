@@ -14,7 +14,7 @@ from ..errors import EvalError
 
 if TYPE_CHECKING:
     from ..samples import RunFolder
-    from .judge import Agreement, JudgeServer, Judged
+    from .judge import Agreement, Judged, JudgeServer
     from .regrade import GradeChange
 
 CLI = CommandLine("its-eval")

@@ -111,7 +111,9 @@ class CommandLine:
         It may have a user name and a password if `secret`; they are printed in no case.
         """
         if fault := urls.fault(url, secret=secret):
-            shown = urls.without_secret(url.replace(" ", "%20"))[:100]
+            # A password may hold what no URL has, a space as well.
+            shown = urls.without_secret(url.replace(" ", "%20")) if "@" in url else url
+            shown = urls.without_secret(shown)[:100]
             self.fail(f"{option}: {shown!r} {fault}, as in {example}")
         return url
 

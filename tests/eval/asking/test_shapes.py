@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
-from eval.asking.reply import Broken, CallError, ChatReply, Collector, read_completion
+from eval.asking.reply import Broken, CallError, ChatReply, ReplyCollector, read_completion
 from its.sse import Event
 from tests.eval.harness import its_eval_run, rows, run_args
 from tests.scripted import Engine, chunk, completion, streams
@@ -21,7 +21,7 @@ def whole(message: Any = None, **more: Any) -> ChatReply:
 
 
 def streamed(*deltas: Any, **more: Any) -> ChatReply:
-    found = Collector()
+    found = ReplyCollector()
     chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
     chunks.append({"choices": [{"index": 0, "finish_reason": "stop"}], **more})
     found.take_all(Event(b"", json.dumps(each).encode()) for each in chunks)
