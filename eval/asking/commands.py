@@ -56,8 +56,9 @@ def run(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="Stands after each question; '' for none. Else the task's own, and none for a"
-            " checkpoint with a manifest: the proxy adds what it was trained with.",
+            help="Stands after each question, in place of what a checkpoint was trained with; ''"
+            " for none. Else the task's own, and none for a checkpoint with a manifest: the proxy"
+            " adds what it was trained with.",
         ),
     ] = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,

@@ -30,6 +30,14 @@ COMMAND, MANIFEST, MAKERS, HARNESS = "command", "manifest", "makers", "harness"
 
 TEMPLATE_KWARGS, THINKING = "chat_template_kwargs", "enable_thinking"
 
+OPTIONS = {
+    "temperature": "--temperature",
+    "top_p": "--top-p",
+    "max_tokens": "--max-tokens",
+    "thinking": '--extra-body \'{"chat_template_kwargs": {"enable_thinking": true}}\'',
+}
+"""The options by which the command says each value."""
+
 _EXTRA = {
     "temperature": "temperature", "top_p": "top_p", "max_tokens": "max_tokens",
     "max_completion_tokens": "max_tokens",
@@ -45,8 +53,9 @@ class Settled:
     """What every question is asked with; `said_by` has who said it, by name.
 
     `instruction` is what the harness adds. It is empty where the proxy adds the checkpoint's own,
-    or none because the checkpoint was trained with none. `seed` is the one of `--extra-body`,
-    "none" if it says that none is sent, else "derived": one for each sample.
+    or none because the checkpoint was trained with none. `in_place` is what the proxy is told to
+    add in place of the checkpoint's own (`input_time.instruction`); `None`: nothing. `seed` is the
+    one of `--extra-body`, "none" if it says that none is sent, else "derived": one for each sample.
     """
 
     samples: int
@@ -55,6 +64,7 @@ class Settled:
     max_tokens: int | None
     thinking: bool | None
     instruction: str
+    in_place: str | None
     seed: int | str
     said_by: Mapping[str, str]
 
@@ -64,6 +74,9 @@ class Settled:
         given = extra.get(TEMPLATE_KWARGS) or {}
         if self.thinking is not None and isinstance(given, Mapping) and THINKING not in given:
             extra[TEMPLATE_KWARGS] = {**given, THINKING: self.thinking}
+        if self.in_place is not None:
+            told = extra.get("input_time") or {}
+            extra["input_time"] = {**told, "instruction": self.in_place}
         sampling = replace(
             spec.sampling, samples=self.samples, temperature=self.temperature, top_p=self.top_p,
             max_tokens=None if "max_completion_tokens" in extra else self.max_tokens, extra=extra,
@@ -84,6 +97,8 @@ class Settled:
         said = repr(self.instruction) if self.instruction else "none"
         if self.said_by["instruction"] == MANIFEST:
             said = "as the checkpoint was trained, by the proxy"
+        if self.in_place is not None:
+            said = f"{self.in_place!r} ({COMMAND}), in place of the checkpoint's own"
         seed = "" if self.seed == "derived" else f"; seed {self.seed} for every sample"
         return f"asked with {', '.join(each)}; instruction: {said}{seed}"
 
@@ -115,19 +130,35 @@ def settle(spec: "RunSpec", listed: Mapping[str, Any]) -> Settled:
     members: Sequence[Mapping[str, Any]] = []
     if isinstance(card, Mapping):
         members = card.get("members") or [card]
-    given = _given(spec.sampling)
-    found: dict[str, Any] = {}
-    said_by: dict[str, str] = {}
-    for name, default in DEFAULTS.items():
-        value, by = given.get(name), COMMAND
-        if name not in given:
-            said = _makers(spec, name, listed, members) if spec.recommended else None
-            value, by = said or (default, HARNESS)
-        found[name], said_by[name] = value, by
+    found, said_by = _sampling(spec, listed, members)
     found["samples"], said_by["samples"] = _samples(spec, found["temperature"])
-    found["instruction"], said_by["instruction"] = _instruction(spec, members)
+    instruction, said_by["instruction"] = _instruction(spec, members)
+    in_place = None
+    if said_by["instruction"] == COMMAND and any(each.get("instruction") for each in members):
+        instruction, in_place = "", instruction  # added to the question, it would stand beside it
     seed = spec.sampling.extra.get("seed", "derived")
-    return Settled(**found, seed="none" if seed is None else seed, said_by=said_by)
+    return Settled(
+        **found, instruction=instruction, in_place=in_place,
+        seed="none" if seed is None else seed, said_by=said_by,
+    )  # fmt: skip
+
+
+def _sampling(
+    spec: "RunSpec", listed: Mapping[str, Any], members: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values by name, and who said each: the command, else the makers."""
+    given = _given(spec.sampling)
+    left = [name for name in DEFAULTS if name not in given]
+    said, by = dict[str, Any](), MANIFEST
+    if spec.recommended:
+        said = _recommended(members, left) if members else _of_makers(spec, listed)
+        by = MANIFEST if members else MAKERS
+    found: dict[str, Any] = dict(DEFAULTS)
+    said_by = dict.fromkeys(DEFAULTS, HARNESS)
+    for name in left:
+        if said.get(name) is not None:
+            found[name], said_by[name] = said[name], by
+    return found | given, said_by | dict.fromkeys(given, COMMAND)
 
 
 def _given(sampling: "Sampling") -> dict[str, Any]:
@@ -143,10 +174,13 @@ def _given(sampling: "Sampling") -> dict[str, Any]:
     found = {name: value for name in names if (value := getattr(sampling, name)) is not None}
     for field, name in _EXTRA.items():
         if field in sampling.extra:
-            value, option = sampling.extra[field], f"--{name.replace('_', '-')}"
+            value, option = sampling.extra[field], OPTIONS[name]
             if found.get(name, value) != value:
                 raise EvalError(f"--extra-body: {field} is {value}, and {option} {found[name]}")
             found[name] = value
+    kwargs = sampling.extra.get(TEMPLATE_KWARGS)
+    if isinstance(kwargs, Mapping) and kwargs.get(THINKING) is not None:
+        found["thinking"] = kwargs[THINKING]
     return found
 
 
@@ -157,38 +191,46 @@ def _samples(spec: "RunSpec", temperature: float | None) -> tuple[int, str]:
     return (FEW_SAMPLES if few else 1), HARNESS
 
 
-def _makers(
-    spec: "RunSpec", name: str, listed: Mapping[str, Any], members: Sequence[Mapping[str, Any]]
-) -> tuple[Any, str] | None:
-    """Return what the makers recommend, and who says so: the manifest, or our table."""
-    if members:
-        value = _recommended(members, name)
-        return None if value is None else (value, MANIFEST)
-    known = (recommended(str(each)) for each in (listed.get("root"), spec.sampling.model) if each)
-    value = next((value for test in known if (value := getattr(test, name)) is not None), None)
-    context = listed.get("max_model_len")
-    if name == "max_tokens" and value is not None and isinstance(context, int):
+def _of_makers(spec: "RunSpec", listed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the makers of a known model recommend, by our table of them.
+
+    Whether it thinks is left to the chat template: only a manifest knows better.
+    """
+    known = [recommended(str(each)) for each in (listed.get("root"), spec.sampling.model) if each]
+    found = {
+        name: next((value for test in known if (value := getattr(test, name)) is not None), None)
+        for name in ("temperature", "top_p", "max_tokens")
+    }
+    context, most = listed.get("max_model_len"), found["max_tokens"]
+    if most is not None and isinstance(context, int) and most + PROMPT_ROOM > context:
         # An engine with less context refuses every call; its own limit is what it can do.
-        value = value if value + PROMPT_ROOM <= context else None
-    # Whether it thinks is the business of the chat template, unless a manifest says otherwise.
-    return None if value is None or name == "thinking" else (value, MAKERS)
+        found["max_tokens"] = None
+    return found
 
 
-def _recommended(members: Sequence[Mapping[str, Any]], name: str) -> Any:
-    """Return the value that the members' manifests recommend; those that say nothing do not count.
+def _recommended(members: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Return what the members' manifests recommend for `names`; `None` where they say nothing.
 
     Raises:
-        EvalError: they recommend different ones.
+        EvalError: the members of a panel recommend different values, or some of them none. All of
+            them are asked with the same, and nobody recommends it for all.
     """
     tests = {str(each.get("member")): (each.get("manifest") or {}).get("test") for each in members}
-    said = {who: test[name] for who, test in tests.items() if test and test.get(name) is not None}
-    if len(set(said.values())) > 1:
-        each = ", ".join(f"{who} {value}" for who, value in said.items())
-        option = f"--{name.replace('_', '-')}"
-        if name == "thinking":
-            option = '--extra-body \'{"chat_template_kwargs": {"enable_thinking": true}}\''
-        raise EvalError(f"the panel's members recommend different {name}: {each}. Give {option}")
-    return next(iter(said.values()), None)
+    found, differ = dict[str, Any](), dict[str, str]()
+    for name in names:
+        said = {who: (test or {}).get(name) for who, test in tests.items()}
+        found[name] = next(iter(said.values()), None)
+        if any(value != found[name] for value in said.values()):
+            each = (f"{who} {'nothing' if value is None else value}" for who, value in said.items())
+            differ[name] = ", ".join(each)
+    if differ:
+        each_ = "; ".join(f"{name}: {values}" for name, values in differ.items())
+        options = ", ".join(OPTIONS[name] for name in differ)
+        raise EvalError(
+            f"the panel's members recommend different sampling ({each_}), and all are asked with"
+            f" the same. Give {options}"
+        )
+    return found
 
 
 def _instruction(spec: "RunSpec", members: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
