@@ -33,6 +33,7 @@ from .engines.limits import Retries, Slots
 from .engines.readiness import Readiness
 from .engines.tokens import TokenRate
 from .grading import Graders
+from .page.store import Verdicts
 from .telemetry.metrics import Metrics
 
 _LOG = logging.getLogger("its.proxy")
@@ -51,6 +52,7 @@ class Generation:
     readiness: Readiness
     tokens: Mapping[str, TokenRate]
     candidates: CandidateFiles
+    verdicts: Verdicts
     running: int = 0
 
     def retries(self, record: Record, seconds: float | None = None) -> Retries:
@@ -93,10 +95,14 @@ class Generation:
 
 
 class Service:
-    """Holds the generation in use; opens its engines and closes them when nobody needs them."""
+    """Holds the generation in use; opens its engines and closes them when nobody needs them.
 
-    def __init__(self, settings: Settings) -> None:
+    `insecure`: without keys, more than this machine may reach it.
+    """
+
+    def __init__(self, settings: Settings, *, insecure: bool = False) -> None:
         self.metrics = Metrics()
+        self.verdicts = Verdicts(settings, insecure=insecure)
         self._graders = Graders(settings.graders)
         self._chats = Chats()
         self._candidates = CandidateFiles()
@@ -162,6 +168,7 @@ class Service:
                 await self._close_unused()
                 raise
             old, self._now = self._now, generation
+            self.verdicts.configure(settings)
             generation.readiness.report()
             await generation.contexts.open()
             self._retired.append(old)
@@ -197,8 +204,9 @@ class Service:
             if client.tokens_per_minute is not None
         }
         ready = Readiness(engines)
-        shared = self._graders, keys, self.metrics, ready, rates, self._candidates
-        return Generation(settings, contexts, engines, *shared)
+        shared = self._graders, keys, self.metrics, ready, rates
+        kept = self._candidates, self.verdicts
+        return Generation(settings, contexts, engines, *shared, *kept)
 
     def _token_rate(self, name: str, limit: int) -> TokenRate:
         """Return what a key has spent; as long as its limit is the same, a reload keeps it."""

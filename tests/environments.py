@@ -13,25 +13,41 @@ from its.cache import folder
 from tests.conftest import require_or_skip
 
 
-def environment(package: str, version: str) -> Path:
-    """Return the interpreter of an environment that has `package` of that version."""
+def environment(package: str, version: str, *more: str) -> Path:
+    """Return the interpreter of an environment that has `package` of that version.
+
+    `more` are requirements that are installed with it; one place has one set of them.
+    """
 
     def made(place: Path) -> list[Any]:
         venv.create(place, with_pip=True, clear=True)
-        return [place / "bin" / "python", "-m", "pip", "install", "-q", f"{package}=={version}"]
+        return [
+            place / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            f"{package}=={version}",
+            *more,
+        ]
 
     return _cached(package, version, made) / "bin" / "python"
 
 
 def node_program(package: str, version: str) -> Path:
     """Return the program that the npm package of that version installs under its own name."""
+    return node_modules(package, version) / ".bin" / package
+
+
+def node_modules(package: str, version: str) -> Path:
+    """Return the folder that has the npm package of that version, and what it needs."""
 
     def made(place: Path) -> list[Any]:
         npm = shutil.which("npm") or require_or_skip("npm is not installed")
         quiet = ["--silent", "--no-fund", "--no-audit"]
         return [npm, "install", *quiet, "--prefix", place, f"{package}@{version}"]
 
-    return _cached(package, version, made) / "node_modules" / ".bin" / package
+    return _cached(package, version, made) / "node_modules"
 
 
 def _cached(package: str, version: str, made: Callable[[Path], list[Any]]) -> Path:
@@ -40,7 +56,7 @@ def _cached(package: str, version: str, made: Callable[[Path], list[Any]]) -> Pa
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{place}.lock"):
         if not (place / "complete").exists():
-            done = subprocess.run(made(place), capture_output=True, text=True, timeout=600)
+            done = subprocess.run(made(place), capture_output=True, text=True, timeout=1800)
             if done.returncode:
                 require_or_skip(f"{package} {version} cannot be installed: {done.stderr[-300:]}")
             (place / "complete").touch()

@@ -11,9 +11,11 @@ from its import answers
 from its.answers.algebra.workers import Workers
 from its.types import Answer
 
+from ..errors import EvalError
 from ..figures.figures import Prices
 from ..figures.sources import MOST_MIXED
 from ..grading.samples import graded
+from ..grading.scorers import scorer_for
 from ..samples import EvalSample, RunFolder
 from ..tasks.load import Task
 from .call import SeedRefused, ask
@@ -104,7 +106,7 @@ async def ask_all(
         Stopped: it makes no sense to go on, or a limit is reached; see the message.
         OSError: an answer could not be written down.
     """
-    before = folder.outcomes()
+    scorer, before = scorer_for(spec.task), folder.outcomes()
     done = {key for key, sample in before.items() if sample.error is None or spec.accept_failed}
     todo = iter(
         (problem, index)
@@ -120,7 +122,7 @@ async def ask_all(
         while not ledger.used_up() and (each := next(todo, None)):
             answered = await asking.answer(unanswered(spec, *each, part))
             # In a thread: a hard comparison takes seconds, and other calls must go on meanwhile.
-            sample = await asyncio.to_thread(graded, answered, graders)
+            sample = await asyncio.to_thread(graded, answered, graders, scorer)
             folder.append(sample)
             ledger.add(sample)
             on_sample(sample)
@@ -133,7 +135,7 @@ async def ask_all(
         async with asyncio.TaskGroup() as group:
             for _ in range(spec.concurrency):
                 group.create_task(worker())
-    except* (Stopped, OSError, ServerAway) as failed:
+    except* (Stopped, OSError, ServerAway, EvalError) as failed:
         first = failed.exceptions[0]
         raise (Stopped(str(first)) if isinstance(first, ServerAway) else first) from None
     if next(todo, None) and (limit := ledger.used_up()):
@@ -184,9 +186,7 @@ class _Asking:
 
     def _read(self, reply: ChatReply, body: Mapping[str, Any]) -> Answer | None:
         sampling = self._spec.sampling
-        wanted = sampling.answers
-        if self._spec.task.choice and wanted == "auto":
-            wanted = "choice"
+        wanted = self._spec.task.answers if sampling.answers == "auto" else sampling.answers
         thinking = sampling.thinking
         if thinking is None:
             thinking = self._server.opens_think(sampling.model, reply.input_time.get("winner"))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from its.answers import KINDS
-from its.cli import CommandLine, finite
+from its.cli import CommandLine, Form, finite
 
 from ..errors import EvalError
 from ..figures.sources import MOST_MIXED
-from ..tasks.hub import NAMES
+from ..tasks.hub import FILES, NAMES
 
 CLI = CommandLine("its-eval")
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    task: Annotated[
-        str, typer.Argument(help=f"{NAMES}, or a FILE.jsonl of {{id, problem, answer}}.")
-    ],
+    task: Annotated[str, typer.Argument(help=f"{NAMES} (its-eval tasks); or a {FILES}.")],
     base_url: Annotated[
         str,
         typer.Option(
@@ -143,7 +141,7 @@ def run(
         int, typer.Option(help="Derives each sample's own seed, and fixes the contexts.")
     ] = 0,
     data: Annotated[
-        Path | None, typer.Option(help="Read the task's problems from this JSONL file.")
+        Path | None, typer.Option(help="Read the task's problems from this file.")
     ] = None,
     max_mixed: Annotated[
         float,
@@ -176,9 +174,7 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Throw away what the folder holds and start anew.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as one line of JSON, not the table.")
-    ] = False,
+    form: Form = Form.TEXT,
 ) -> None:
     """Ask MODEL every problem of TASK and print pass@1.
 
@@ -227,7 +223,7 @@ def run(
         other_server=other_server,
         unlisted=unlisted,
     )  # fmt: skip
-    run_and_show(spec, CLI, as_json=as_json)
+    run_and_show(spec, CLI, form)
 
 
 def _server(base_url: str) -> str:

@@ -19,8 +19,10 @@ from its.urls import without_secret
 
 from ..commit import commit
 from ..errors import EvalError
-from ..figures.scores import ScoreRows, scores, summary
+from ..figures.scores import ScoreRows, missing, scores, summary
+from ..figures.shares import write_shares
 from ..figures.sources import mixed_fault, sources_of
+from ..grading.scorers import keep_task
 from ..pages.progress import RunProgress, run_progress
 from ..samples import FirstProblems, RunFolder
 from .ask_all import RunSpec, Stopped, ask_all
@@ -42,6 +44,8 @@ def settings_of(spec: RunSpec) -> dict[str, Any]:
     What it leaves open is settled with the server, and kept under `asked` (`settle.Settled`).
     """
     sampling = asdict(spec.sampling)
+    if sampling["answers"] == "auto":
+        sampling["answers"] = spec.task.answers
     given = sampling.pop("instruction")
     said = {"instruction": spec.task.instruction}
     if given is not None:
@@ -217,6 +221,7 @@ def _begin(
          "parts": parts, "models": cards},
         fresh=spec.fresh, first=_first(spec),
     )  # fmt: skip
+    keep_task(spec.task, spec.folder)
 
 
 def _require_same(
@@ -237,6 +242,8 @@ def _summarise(spec: RunSpec, folder: RunFolder) -> ScoreRows:
         return []  # it was interrupted before it began
     with Workers() as graders:  # those of the run may have ended with a Ctrl-C
         found = scores(folder, graders, spec.prices)
+        if not missing(folder):
+            write_shares(folder, [problem.id for problem in spec.task.problems], graders)
     text = json.dumps(summary(folder, found), indent=2) + "\n"
     atomic_write(spec.folder / "summary.json", text)
     return found

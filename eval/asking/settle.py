@@ -25,7 +25,7 @@ FEW_PROBLEMS, FEW_SAMPLES = 60, 8
 PROMPT_ROOM = 2048
 """Tokens of a model's context that are left to the prompt."""
 
-COMMAND, MANIFEST, MAKERS, HARNESS = "command", "manifest", "makers", "harness"
+COMMAND, TASK, MANIFEST, MAKERS, HARNESS = "command", "task", "manifest", "makers", "harness"
 """Who said a value."""
 
 TEMPLATE_KWARGS, THINKING = "chat_template_kwargs", "enable_thinking"
@@ -130,7 +130,16 @@ def settle(spec: "RunSpec", listed: Mapping[str, Any]) -> Settled:
     members: Sequence[Mapping[str, Any]] = []
     if isinstance(card, Mapping):
         members = card.get("members") or [card]
-    found, said_by = _sampling(spec, listed, members)
+    given = _given(spec.sampling)
+    left = [name for name in DEFAULTS if name not in given]
+    makers = _makers(spec, left, listed, members) if spec.recommended else {}
+    found: dict[str, Any] = {
+        **DEFAULTS,
+        **{name: value for name, (value, _) in makers.items()},
+        **given,
+    }
+    said_by = {**dict.fromkeys(DEFAULTS, HARNESS), **{name: by for name, (_, by) in makers.items()}}
+    said_by |= dict.fromkeys(given, COMMAND)
     found["samples"], said_by["samples"] = _samples(spec, found["temperature"])
     instruction, said_by["instruction"] = _instruction(spec, members)
     in_place = None
@@ -141,24 +150,6 @@ def settle(spec: "RunSpec", listed: Mapping[str, Any]) -> Settled:
         **found, instruction=instruction, in_place=in_place,
         seed="none" if seed is None else seed, said_by=said_by,
     )  # fmt: skip
-
-
-def _sampling(
-    spec: "RunSpec", listed: Mapping[str, Any], members: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values by name, and who said each: the command, else the makers."""
-    given = _given(spec.sampling)
-    left = [name for name in DEFAULTS if name not in given]
-    said, by = dict[str, Any](), MANIFEST
-    if spec.recommended:
-        said = _recommended(members, left) if members else _of_makers(spec, listed)
-        by = MANIFEST if members else MAKERS
-    found: dict[str, Any] = dict(DEFAULTS)
-    said_by = dict.fromkeys(DEFAULTS, HARNESS)
-    for name in left:
-        if said.get(name) is not None:
-            found[name], said_by[name] = said[name], by
-    return found | given, said_by | dict.fromkeys(given, COMMAND)
 
 
 def _given(sampling: "Sampling") -> dict[str, Any]:
@@ -174,7 +165,7 @@ def _given(sampling: "Sampling") -> dict[str, Any]:
     found = {name: value for name in names if (value := getattr(sampling, name)) is not None}
     for field, name in _EXTRA.items():
         if field in sampling.extra:
-            value, option = sampling.extra[field], OPTIONS[name]
+            value, option = sampling.extra[field], f"--{name.replace('_', '-')}"
             if found.get(name, value) != value:
                 raise EvalError(f"--extra-body: {field} is {value}, and {option} {found[name]}")
             found[name] = value
@@ -187,25 +178,34 @@ def _given(sampling: "Sampling") -> dict[str, Any]:
 def _samples(spec: "RunSpec", temperature: float | None) -> tuple[int, str]:
     if spec.sampling.samples is not None:
         return spec.sampling.samples, COMMAND
+    if spec.task.samples is not None:
+        return spec.task.samples, TASK
     few = len(spec.task.problems) <= FEW_PROBLEMS and temperature != 0
     return (FEW_SAMPLES if few else 1), HARNESS
 
 
-def _of_makers(spec: "RunSpec", listed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the makers of a known model recommend, by our table of them.
-
-    Whether it thinks is left to the chat template: only a manifest knows better.
-    """
+def _makers(
+    spec: "RunSpec",
+    names: Sequence[str],
+    listed: Mapping[str, Any],
+    members: Sequence[Mapping[str, Any]],
+) -> dict[str, tuple[Any, str]]:
+    """Return what the makers recommend of `names`, and who says so: the manifest, or our table."""
+    if members:
+        found = _recommended(members, names)
+        return {name: (value, MANIFEST) for name, value in found.items() if value is not None}
+    # Whether it thinks is the business of the chat template, unless a manifest says otherwise.
     known = [recommended(str(each)) for each in (listed.get("root"), spec.sampling.model) if each]
-    found = {
+    table = {
         name: next((value for test in known if (value := getattr(test, name)) is not None), None)
-        for name in ("temperature", "top_p", "max_tokens")
+        for name in names
+        if name != "thinking"
     }
-    context, most = listed.get("max_model_len"), found["max_tokens"]
+    context, most = listed.get("max_model_len"), table.get("max_tokens")
     if most is not None and isinstance(context, int) and most + PROMPT_ROOM > context:
         # An engine with less context refuses every call; its own limit is what it can do.
-        found["max_tokens"] = None
-    return found
+        table["max_tokens"] = None
+    return {name: (value, MAKERS) for name, value in table.items() if value is not None}
 
 
 def _recommended(members: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:

@@ -20,12 +20,15 @@ MOST = 1 << 53
 class Spent:
     """What one call has cost so far; `estimated` where the engine said nothing and chunks count.
 
-    `told` is called when it has cost more.
+    `told` is called when it has cost more. Of a stream, `first` is the (monotonic) moment of its
+    first words, and `said` holds the pieces of its texts until they are joined.
     """
 
     usage: Mapping[str, Any] = field(default_factory=dict)
     chunks: int = 0
     told: Callable[[], None] | None = None
+    first: float | None = None
+    said: Mapping[str, list[str]] | None = None
 
     @property
     def estimated(self) -> bool:
@@ -81,7 +84,8 @@ class Row:
 
     `asked` is `None` until it starts, and without a context that is not written yet. `outcome` is
     `ok`, `failed`, `late`, or `cancelled`, which is what nobody waited for any more. `voices`: the
-    quorum counts it.
+    quorum counts it. `started` is when it was made, `sent` when it left for its engine, once for
+    each attempt (monotonic).
     """
 
     call: Call
@@ -94,6 +98,8 @@ class Row:
     completed: CompletedCall | None = None
     failed: FailedCall | None = None
     seconds: float = 0.0
+    started: float = 0.0
+    sent: tuple[float, ...] = ()
 
     def answer(self, reply: Reply) -> None:
         """Take the call's reply."""

@@ -7,6 +7,9 @@ from typing import Any
 
 from its import secrets, urls
 
+from .settings import PageSettings
+from .tables import ServerTable
+
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*|[Xx]-[A-Za-z0-9_-]+\*")
 OUR_HEADERS = frozenset({
     "accept-encoding", "authorization", "connection", "content-length", "content-type", "cookie",
@@ -14,6 +17,10 @@ OUR_HEADERS = frozenset({
     "trailer", "transfer-encoding", "upgrade", "x-api-key", "x-request-id",
 })  # fmt: skip
 """Headers that cannot be forwarded: the proxy sets them, or they are a client's secret."""
+
+
+MOST_VERDICTS = 10_000
+"""Nobody reads a longer list, and each verdict needs up to 25 KB."""
 
 
 class ConfigError(Exception):
@@ -90,6 +97,12 @@ class Checks:
     def at_least(self, key: str, value: float | None, least: int) -> None:
         if value is not None and value < least:
             raise self.fail(key, f"must be at least {least}")
+
+    def page(self, server: ServerTable) -> PageSettings:
+        kept = server.keep_verdicts
+        if kept is not None and not 0 <= kept <= MOST_VERDICTS:
+            raise self.fail("server.keep_verdicts", f"must be 0 to {MOST_VERDICTS}")
+        return PageSettings(server.page, kept, server.keep_texts)
 
     def above_0(self, key: str, value: float) -> None:
         if value <= 0:

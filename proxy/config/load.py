@@ -115,6 +115,7 @@ class _Resolver(Checks):
             cors_origins=self.origins("server.cors_origins", file.server.cors_origins),
             allowed_hosts=self.hosts("server.allowed_hosts", file.server.allowed_hosts),
             limits=self._limits(file.server),
+            page=self.page(file.server),
             log=LogSettings(**msgspec.structs.asdict(file.server.log)),
             clients=self._clients(),
             engines={name: self._engine(name, table) for name, table in file.engines.items()},

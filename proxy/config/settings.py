@@ -177,6 +177,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class PageSettings:
+    """Whether the page is served, how many verdicts are kept for it, and whether with their texts.
+
+    `None` leaves it to who can reach the proxy: see `page.store.Verdicts`.
+    """
+
+    shown: bool = True
+    keep_verdicts: int | None = None
+    keep_texts: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """`bodies` writes what was asked and answered into the log: for debugging only."""
 
@@ -234,6 +246,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     allowed_hosts: frozenset[str]
     limits: Limits
+    page: PageSettings
     log: LogSettings
     clients: tuple[Client, ...]
     engines: Mapping[str, EngineSettings]

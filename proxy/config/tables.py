@@ -35,6 +35,9 @@ class ServerTable(ConfigTable, frozen=True):
     drain_seconds: int = 30
     cors_origins: list[str] = []
     allowed_hosts: list[str] = []
+    page: bool = True
+    keep_verdicts: int | None = None
+    keep_texts: bool | None = None
     log: LogTable = LogTable()
 
 

@@ -148,8 +148,9 @@ def run(
         raise ConfigError(config, "keys", NO_KEYS)
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(settings.log)
+    service = Service(settings, insecure=insecure)
     server = ProxyServer(
-        Service(settings), config, announcement, hung_up, keys_needed=keys_needed, insecure=insecure
+        service, config, announcement, hung_up, keys_needed=keys_needed, insecure=insecure
     )
     with suppress(KeyboardInterrupt):
         # uvicorn raises the signal again when it has shut down; by then all is closed.
