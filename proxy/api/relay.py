@@ -1,7 +1,5 @@
 """A stream relayed as it arrives: bytes, unparsed and unbuffered."""
 
-from collections.abc import Callable
-
 from ..base import asgi
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
@@ -25,9 +23,8 @@ async def relay(
     prompt: MemberPrompt | None,
     watched: watch.Watch,
     introduction: watch.Introduction | None,
-    heard: Callable[[bytes], None] | None,
 ) -> None:
-    """Make `call` and send its stream to the client; `heard` is told every piece.
+    """Make `call` and send its stream to the client.
 
     Raises:
         EngineError: before the stream began. Later, what went wrong is an event at its end.
@@ -40,7 +37,7 @@ async def relay(
             await asgi.start(record.send, 200, [*SSE, *response.rate_limits, *own])
             if b"x-input-time-method" in response.headers:
                 introduction = None  # the engine is a proxy too: its panel tells its own at the end
-            end = await _pass_on(engine, response, record, watched, introduction, heard)
+            end = await _pass_on(engine, response, record, watched, introduction)
     await asgi.write(record.send, end, more=False)
 
 
@@ -50,15 +47,12 @@ async def _pass_on(
     record: Record,
     watched: watch.Watch,
     introduction: watch.Introduction | None,
-    heard: Callable[[bytes], None] | None,
 ) -> bytes:
     """Send the stream's pieces as they come; return what is still to be sent at its end."""
     end = b""
     try:
         async for chunk in response.chunks():
             watched.see(chunk)
-            if heard is not None:
-                heard(chunk)
             shown = chunk if introduction is None else introduction.take(chunk)
             if shown is not None:
                 await record.send({"type": "http.response.body", "body": shown, "more_body": True})
