@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 
@@ -97,11 +99,26 @@ class ServedModels:
 
 
 async def connect(base_url: str, api_key: str) -> ServedModels:
-    """Open `base_url` and look up its models.
+    """Open `base_url` and look up its models; `/v1` is added where only that answers.
 
     Raises:
         openai.OpenAIError: the server cannot be reached, refuses, or speaks something else.
     """
+    try:
+        return await _look_up(base_url, api_key)
+    except (openai.NotFoundError, _NoModels):
+        if urlsplit(base_url).path.rstrip("/"):
+            raise
+        with suppress(openai.OpenAIError):
+            return await _look_up(f"{base_url.rstrip('/')}/v1", api_key)
+        raise
+
+
+class _NoModels(openai.OpenAIError):
+    """A server answers, but not with its models."""
+
+
+async def _look_up(base_url: str, api_key: str) -> ServedModels:
     client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0)
     try:
         cards = {card.id: card.model_dump() async for card in client.models.list()}
@@ -111,7 +128,7 @@ async def connect(base_url: str, api_key: str) -> ServedModels:
     except (AttributeError, TypeError, ValueError) as error:  # the SDK takes any 200 as a list
         await client.close()
         said = "its /models is no list of models; does the address end in /v1?"
-        raise openai.OpenAIError(said) from error
+        raise _NoModels(said) from error
     return ServedModels(client, cards)
 
 

@@ -203,8 +203,8 @@ class _Translated:
 
     async def _whole(self) -> None:
         assert self._start is not None
-        completion = msgspec.json.decode(b"".join(self._pieces))
-        body = msgspec.json.encode(self._answer.whole(completion))
+        found = msgspec.json.decode(b"".join(self._pieces))  # checked by the endpoint
+        body = msgspec.json.encode(self._answer.whole(found if isinstance(found, dict) else {}))
         headers = [pair for pair in self._start["headers"] if pair[0] != b"content-length"]
         self._start["headers"] = [*headers, (b"content-length", b"%d" % len(body))]
         await self._send(self._start)

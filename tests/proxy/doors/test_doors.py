@@ -418,6 +418,22 @@ def test_a_key_comes_in_either_header(keyed: httpx.Client) -> None:
         assert answer.status_code == 404, "a key sees its own models only"
 
 
+@pytest.mark.parametrize("path", BOTH)
+def test_a_keys_limits_hold_at_every_door(
+    start: Proxy, engine: Engine, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("ITS_TEST_KEY", "secret")
+    engine.scripts["n"] = says("7")
+    limits = '[keys.me]\nsecret = "env:ITS_TEST_KEY"\ntokens_per_minute = 10\n'
+    proxy = start(limits + MEMBERS)
+    proxy.headers["x-api-key"] = "secret"
+    assert proxy.post(CHAT, json={"model": "n", "messages": ASK}).status_code == 200
+    answer = ask(proxy, path, "n")
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+    assert "tokens_per_minute" in message_of(path, answer)
+
+
 # Paths -------------------------------------------------------------------------------------------
 
 
