@@ -21,7 +21,9 @@ from .config.settings import (
     Settings,
     StoreSettings,
 )
+from .contexts.candidates import CandidateFiles
 from .contexts.careful import CarefulStore
+from .contexts.chats import Chats
 from .contexts.personas import ContextChooser
 from .contexts.store import open_store
 from .contexts.writer import Writer
@@ -48,6 +50,7 @@ class Generation:
     metrics: Metrics
     readiness: Readiness
     tokens: Mapping[str, TokenRate]
+    candidates: CandidateFiles
     running: int = 0
 
     def retries(self, record: Record, seconds: float | None = None) -> Retries:
@@ -95,6 +98,8 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
         self._graders = Graders(settings.graders)
+        self._chats = Chats()
+        self._candidates = CandidateFiles()
         self._keys: dict[tuple[str, int], Slots] = {}
         self._tokens: dict[tuple[str, int], TokenRate] = {}
         self._running: dict[EngineSettings, Engine] = {}
@@ -176,6 +181,7 @@ class Service:
             for store in self._stores.values():
                 await store.close()
             self._stores.clear()
+        await self._candidates.close()
         await self._graders.close()
 
     def _generation(self, settings: Settings, engines: Mapping[str, Engine]) -> Generation:
@@ -191,7 +197,7 @@ class Service:
             if client.tokens_per_minute is not None
         }
         ready = Readiness(engines)
-        shared = self._graders, keys, self.metrics, ready, rates
+        shared = self._graders, keys, self.metrics, ready, rates, self._candidates
         return Generation(settings, contexts, engines, *shared)
 
     def _token_rate(self, name: str, limit: int) -> TokenRate:
@@ -213,8 +219,8 @@ class Service:
         writer = None
         if settings.generator and engines:
             store = self._store(settings.store) if settings.store else None
-            writer = Writer(settings, engines, store, shelf.bank, self.metrics)
-        return ContextChooser(shelf, settings.seed, writer, self.metrics)
+            writer = Writer(settings, engines, store, self.metrics)
+        return ContextChooser(shelf, settings.seed, writer, self.metrics, self._chats)
 
     def _store(self, settings: StoreSettings) -> CarefulStore:
         if settings not in self._stores:

@@ -16,6 +16,9 @@ from ..tasks.hub import NAMES
 
 CLI = CommandLine("its-eval")
 
+MOST_SHOWN = 500
+"""Characters of a failed call's reason that are printed; the run's folder has all of it."""
+
 if TYPE_CHECKING:
     from ..figures.figures import Prices
 
@@ -43,8 +46,9 @@ def run(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="Stands after each question; '' for none. Else the task's own, and none for a"
-            " checkpoint with a manifest: the proxy adds what it was trained with.",
+            help="Stands after each question, in place of what a checkpoint was trained with; ''"
+            " for none. Else the task's own, and none for a checkpoint with a manifest: the proxy"
+            " adds what it was trained with.",
         ),
     ] = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
@@ -164,7 +168,8 @@ def run(
         missing = f"No log-probabilities came: the server ignores `logprobs` for {model}."
         Console(stderr=True).print(missing, style="yellow", markup=False)
     if failed := folder.failed():
-        raise EvalError(f"{failed} calls failed; the same command asks them again", 1)
+        reason = next(sample.error for sample in answered if sample.error)[:MOST_SHOWN]
+        raise EvalError(f"{failed} calls failed; the same command asks them again. {reason}", 1)
 
 
 def _prices(text: str | None) -> "Prices | None":

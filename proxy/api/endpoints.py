@@ -19,8 +19,11 @@ from ..engines.engine import CHAT
 from ..wire import render, watch
 from ..wire import request as wire
 
-Choose: TypeAlias = Callable[[str | None], Awaitable[MemberPrompt]]
-"""Chooses the member's context for a question; `None` where a request has no user message."""
+Choose: TypeAlias = Callable[[str | None, bool], Awaitable[MemberPrompt]]
+"""Chooses the member's context for a question; `None` where a request has no user message.
+
+The second argument tells whether the question opened a chat that goes on.
+"""
 
 
 class Composed(NamedTuple):
@@ -46,7 +49,7 @@ async def untouched(request: wire.Request, choose: Choose, limits: Limits) -> Co
 
 async def chat(request: wire.ChatRequest, choose: Choose, limits: Limits) -> Composed:
     """The first user message carries the context."""
-    prompt = await choose(request.question)
+    prompt = await choose(request.question, request.goes_on)
     return _messages(request, request.messages, prompt)
 
 
@@ -56,7 +59,7 @@ async def completion(request: wire.Request, choose: Choose, limits: Limits) -> C
     """
     asked = request.body.get("prompt")
     if isinstance(asked, str):
-        return _text(request, asked, await choose(asked))
+        return _text(request, asked, await choose(asked, False))
     if isinstance(asked, list) and asked and all(isinstance(text, str) for text in asked):
         return await _texts(request, asked, choose, limits)
     if not isinstance(asked, list) or not asked:
@@ -69,7 +72,7 @@ async def tokenize(request: wire.Request, choose: Choose, limits: Limits) -> Com
     if request.body.get("messages") is None:
         return await untouched(request, choose, limits)
     messages = wire.check_messages(request.body["messages"], limits)
-    prompt = await choose(prompts.question(messages))
+    prompt = await choose(prompts.question(messages), prompts.goes_on(messages))
     return _messages(request, messages, prompt)
 
 
@@ -86,7 +89,7 @@ async def _texts(
 ) -> Composed:
     if len(texts) > limits.messages:
         raise BadRequest(f"`prompt` has more than {limits.messages} texts", param="prompt")
-    each = await asyncio.gather(*map(choose, texts))
+    each = await asyncio.gather(*(choose(text, False) for text in texts))
 
     def fields() -> Mapping[str, Any]:
         composed = [

@@ -92,8 +92,8 @@ def _sampled(composed: Composed, member: Member, endpoint: Endpoint) -> Composed
     return composed._replace(fields=fields)
 
 
-async def _marked(choose: Choose, question: str | None) -> MemberPrompt:
-    return replace(await choose(question), co_design=CoDesign.MISMATCH)
+async def _marked(choose: Choose, question: str | None, goes_on: bool) -> MemberPrompt:
+    return replace(await choose(question, goes_on), co_design=CoDesign.MISMATCH)
 
 
 async def _stream(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
@@ -104,6 +105,16 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateSettings:
+    """Where a panel's solved questions are kept for later notes: verdicts of at least `agreement`
+    (0 to 1), while `file` has no more than `most_bytes`."""
+
+    file: Path
+    agreement: float
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """A model name made of several members, and how their answers become one.
 
@@ -134,6 +145,7 @@ class Panel:
     allow_options: tuple[str, ...]
     max_tokens_total: int | None
     max_cost: float | None
+    candidates: CandidateSettings | None = None
 
     @property
     def has_budget(self) -> bool:

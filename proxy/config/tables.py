@@ -77,6 +77,12 @@ class MemberTable(ConfigTable, frozen=True):
     price: PriceTable | None = None
 
 
+class CandidatesTable(ConfigTable, frozen=True):
+    file: str
+    agreement: float = 0.8
+    max_mb: float = 50.0
+
+
 class PanelTable(ConfigTable, frozen=True):
     members: list[str]
     method: str = "majority"
@@ -93,6 +99,7 @@ class PanelTable(ConfigTable, frozen=True):
     allow_options: list[str] = []
     max_tokens_total: int | None = None
     max_cost: float | None = None
+    candidates: CandidatesTable | None = None
 
 
 class GenerateTable(ConfigTable, frozen=True):

@@ -74,7 +74,7 @@ class Members:
         plain = asked
         if request.override is not NO_OVERRIDE:
             plain = {m.name: plan(m, NO_OVERRIDE) for m in members if not adds_context(m.strategy)}
-        completing = await contexts.complete_all(asked, question)
+        completing = await contexts.complete_all(asked, question, request.goes_on)
         return cls(completing, plain, panel.case.panels)
 
     def resolve(self, call: Call) -> str:

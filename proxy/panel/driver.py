@@ -22,7 +22,7 @@ from ..grading import Grading, OutOfTime
 from ..state import Generation
 from ..telemetry.tracing import span
 from ..wire import request as wire
-from . import cases, endings
+from . import candidates, cases, endings
 from .asking import HOLD_SECONDS, CallMaker, Members, check
 from .live import Live
 from .replies import ReplyReader
@@ -79,6 +79,10 @@ async def drive(
         await members.close()
         generation.metrics.panel_calls(panel.name, driven.rows)
     generation.metrics.verdict(panel.name, outcome)
+    if panel.candidates is not None:
+        solved = candidates.candidate(panel.candidates, panel.name, request, outcome)
+        if solved is not None:
+            generation.candidates.keep(panel.candidates, solved)
     return outcome
 
 
