@@ -17,7 +17,7 @@ from its.sse import Event, Reader
 from ..base.errors import UNREADABLE
 from ..wire.stream import KEEP_ALIVE
 
-Kind: TypeAlias = Literal["reasoning", "text", "refusal", "call"]
+BlockKind: TypeAlias = Literal["reasoning", "text", "refusal", "call"]
 
 REASONING = ("reasoning_content", "reasoning")
 """What SGLang and vLLM call the text that a model thinks in."""
@@ -27,7 +27,7 @@ REASONING = ("reasoning_content", "reasoning")
 class Block:
     """One block of an answer; `call_id` and `name` are a tool call's, `index` its place."""
 
-    kind: Kind
+    kind: BlockKind
     index: int = 0
     call_id: str = ""
     name: str = ""
@@ -51,7 +51,7 @@ class End:
     input_time: Mapping[str, Any] | None = None
 
 
-class Answer(ABC):
+class AnswerWriter(ABC):
     """One answer. A subclass writes the events of its API; it returns `b""` for what has none."""
 
     PING = KEEP_ALIVE
@@ -149,7 +149,7 @@ class Answer(ABC):
     ) -> Iterator[tuple[Block, str]]:
         """Yield the pieces of a message or a delta, each with the block that it belongs to."""
         thought = next((message[name] for name in REASONING if message.get(name)), None)
-        texts: tuple[tuple[Kind, str], ...] = (
+        texts: tuple[tuple[BlockKind, str], ...] = (
             ("reasoning", _text(thought)),
             ("text", _text(message.get("content"))),
             ("refusal", _text(message.get("refusal"))),
@@ -165,7 +165,7 @@ class Answer(ABC):
             if isinstance(call, dict):
                 yield self._call(call)
 
-    def _block(self, kind: Kind) -> Block:
+    def _block(self, kind: BlockKind) -> Block:
         """Return the block that a piece of text goes on with, or a new one."""
         so_far = self._waiting or self.blocks
         return so_far[-1] if so_far and so_far[-1].kind == kind else Block(kind)

@@ -12,7 +12,7 @@ from typing import Any
 from ..base.errors import BadRequest
 from ..wire.request import Request
 from ..wire.stream import DONE, event
-from .answer import Answer, Block
+from .answer import AnswerWriter, Block
 from .translation import refuse, rest
 
 DOOR = "/v1/completions"
@@ -46,7 +46,7 @@ def chat(request: Request) -> dict[str, Any]:
     return {**sent, "model": request.model, "messages": [{"role": "user", "content": prompt}]}
 
 
-class CompletionAnswer(Answer):
+class CompletionAnswer(AnswerWriter):
     """A text completion. Its text is the chat's content: there is no place for anything else."""
 
     def __init__(self, model: str, *, usage: bool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..wire.envelopes import anthropic_error
-from .answer import Answer, Block, count, event
+from .answer import AnswerWriter, Block, count, event
 from .messages import arguments_of
 
 _REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -14,7 +14,7 @@ SIGNATURE = "unsigned"
 """Clients send a thinking block back only with a signature; nobody checks this one."""
 
 
-class MessageAnswer(Answer):
+class MessageAnswer(AnswerWriter):
     """A message; without `thinking` its reasoning is left out."""
 
     PING = event("ping", {"type": "ping"})

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .answer import Answer, Block, count, event
+from .answer import AnswerWriter, Block, count, event
 from .items import sealed
 
 _ECHOED: Mapping[str, Any] = {
@@ -24,7 +24,7 @@ _CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _PREFIX = {"reasoning": "rs_", "text": "msg_", "refusal": "msg_", "call": "fc_"}
 
 
-class ResponseAnswer(Answer):
+class ResponseAnswer(AnswerWriter):
     """A response; `kept` takes it when it is complete."""
 
     def __init__(

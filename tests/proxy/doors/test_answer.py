@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.doors.answer import Answer
+from proxy.doors.answer import AnswerWriter
 from proxy.doors.completions import CompletionAnswer
 from proxy.doors.message_answer import MessageAnswer
 from proxy.doors.response_answer import ResponseAnswer
@@ -17,7 +17,7 @@ from tests.conftest import longer
 from tests.proxy.doors.shapes import events_of
 from tests.scripted import chunk
 
-WRITERS: dict[str, Callable[[], Answer]] = {
+WRITERS: dict[str, Callable[[], AnswerWriter]] = {
     "responses": lambda: ResponseAnswer("m", {}, lambda response: None),
     "summaries": lambda: ResponseAnswer(
         "m", {"reasoning": {"summary": "auto"}}, lambda response: None
@@ -45,7 +45,7 @@ DELTAS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-def streamed(writer: Answer, raw: bytes, cuts: list[int]) -> bytes:
+def streamed(writer: AnswerWriter, raw: bytes, cuts: list[int]) -> bytes:
     """Return what a writer sends for a stream that arrives in pieces."""
     places = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
     pieces = [raw[begin:end] for begin, end in pairwise(places)]
