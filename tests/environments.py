@@ -34,18 +34,20 @@ def environment(package: str, version: str, *more: str, instead: Sequence[str] =
 
 def node_program(package: str, version: str) -> Path:
     """Return the program that the npm package of that version installs under its own name."""
-    return node_modules(package, version) / ".bin" / package
+    return node_modules(f"{package}@{version}") / ".bin" / package
 
 
-def node_modules(package: str, version: str) -> Path:
-    """Return the folder that has the npm package of that version, and what it needs."""
+def node_modules(*packages: str) -> Path:
+    """Return a folder with npm packages, each of the form `NAME@VERSION`, and what they need."""
+    names = [package.rpartition("@") for package in packages]
 
     def made(place: Path) -> list[Any]:
         npm = shutil.which("npm") or require_or_skip("npm is not installed")
         quiet = ["--silent", "--no-fund", "--no-audit"]
-        return [npm, "install", *quiet, "--prefix", place, f"{package}@{version}"]
+        return [npm, "install", *quiet, "--prefix", place, *packages]
 
-    return _cached(package, version, made) / "node_modules"
+    versions = "-".join(version for _, _, version in names)
+    return _cached(names[0][0].replace("/", "-"), versions, made) / "node_modules"
 
 
 def _cached(package: str, version: str, made: Callable[[Path], list[Any]]) -> Path:

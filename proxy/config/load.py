@@ -274,9 +274,8 @@ class _Resolver(Checks):
             raise self.fail(f"{at}.strategy", str(error)) from error
         for need in by.needs:
             if getattr(self.file.personas, need) is None:
-                raise self.fail(
-                    f"personas.{need}", f"is needed by {at}, whose strategy is {strategy!r}"
-                )
+                said = f"is needed by {at}, whose strategy is {strategy!r}"
+                raise self.fail(f"personas.{need}", said)
         if table.strategy_options is None and manifest and manifest.train.strategy == strategy:
             return manifest.train.options
         try:

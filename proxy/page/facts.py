@@ -79,9 +79,10 @@ def facts(end: End, told: Told) -> dict[str, Any]:
 def _of_member(end: End, told: Told) -> dict[str, Any]:
     call = {
         "name": "answer", "role": "answer", "round": 0, "member": told.target.name,
-        **(_asked(told.prompt) if told.prompt else {}), "outcome": "ok" if end.status < 400 and not end.error else "failed",
+        **(_asked(told.prompt) if told.prompt else {}),
+        "outcome": "ok" if end.status < 400 and not end.error else "failed",
         "answered": None, "tokens": None, "start": told.offset,
-        "first": end.first_byte if end.streamed else None,        "end": end.seconds, "sent": [],
+        "first": end.first_byte if end.streamed else None, "end": end.seconds, "sent": [],
     }  # fmt: skip
     return {"method": None, "calls": [call]}
 
