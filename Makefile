@@ -11,7 +11,7 @@ TRAIN_CPU := $(CACHE)/axolotl-0.21.0-cpu
 TRAIN := $(CACHE)/axolotl-0.21.0
 SGLANG := $(CACHE)/sglang-0.5.23-cpu
 
-.PHONY: demo test lint pytest test-long bench help clean test-train smoke-135m train-env test-sglang sglang-env codesign
+.PHONY: peers demo test lint pytest test-long bench help clean test-train smoke-135m train-env test-sglang sglang-env codesign
 
 help:
 	@echo "make demo   set up, start a real model on the CPU, ask, vote, evaluate (ARGS=... go to its-proxy demo)"
@@ -22,6 +22,7 @@ help:
 	@echo "make smoke-135m  the same with SmolLM2-135M: data, training, merging, checks (10 minutes)"
 	@echo "make train-env   the environment for training on GPUs (Python >= 3.12, 8 GB)"
 	@echo "make test-sglang  ask the real SGLang, on the CPU, for all that the proxy relies on (2.7 GB, cached)"
+	@echo "make peers  its-eval's verdicts beside sgl-eval's, inspect-ai's and lm-eval's (1.5 GB, cached)"
 	@echo "make codesign  the paper's claim on two cores: train, serve, measure, vote (5 hours; QUICK=1: a quarter of one)"
 	@echo "make clean  remove the environment and what the tools left"
 
@@ -76,6 +77,9 @@ $(TRAIN)/.made: constraints/train.txt pyproject.toml
 test-sglang: .venv/.dev $(SGLANG)/.made
 	ITS_SGLANG=$(SGLANG) $(BIN)/pytest tests/sglang -p no:cacheprovider -rP $(ARGS)
 
+peers: .venv/.dev
+	nice -n 5 $(BIN)/python -m tests.peers.verdicts $(ARGS)
+
 sglang-env: $(SGLANG)/.made
 
 codesign: .venv/.dev $(TRAIN_CPU)/.made $(SGLANG)/.made
@@ -105,6 +109,8 @@ clean:
 	$(PIP) install -c constraints/base.txt -e '.[demo]'
 	@touch $@
 
+# Without its dependencies: one of them, pycosat, needs a compiler, and no test needs it.
 .venv/.dev: .venv/.made pyproject.toml
 	$(PIP) install -c constraints/base.txt -e '.[demo,eval,otel,redis,sft]' --group dev
+	$(PIP) install --no-deps -c constraints/base.txt reasoning-gym
 	@touch $@ .venv/.demo

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from its.cli import bar
+from its.cli import bar, write_any_text
 
 from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix
 from .errors import EvalError
 from .replaying.commands import frontier, replay, search
-from .tasks.hub import NAMES
+from .runs.commands import export, regrade
+from .suites.commands import suite
+from .tasks.commands import task, tasks
 
 if TYPE_CHECKING:
     from .figures.scores import ScoreRows
@@ -29,22 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure how many problems a model solves, through any OpenAI-compatible server.",
 )
-
-
-def task(
-    name: Annotated[str, typer.Argument(help=f"{NAMES}, or a FILE.jsonl.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL rows {id, problem, answer}.")],
-    seed: Annotated[int, typer.Option(help="For arith: draws the problems.")] = 0,
-) -> None:
-    """Write a task's problems to a file, as `its-sft build --decontaminate` wants them."""
-    from rich.console import Console
-
-    from .tasks.load import load, write_file
-
-    loaded = load(name, data=None, seed=seed)
-    write_file(loaded, out)
-    rows = len(loaded.problems)
-    Console(stderr=True).print(f"{out}: {rows:,} problems, SHA-256 {loaded.sha256}", markup=False)
 
 
 def report(
@@ -157,13 +143,29 @@ def grade(
         Console().print(grading_table(figures, file.name))
 
 
-COMMANDS = (run, task, report, compare, matrix, codesign, grade, replay, frontier, search)
+COMMANDS = (
+    run,
+    suite,
+    task,
+    tasks,
+    report,
+    compare,
+    regrade,
+    export,
+    matrix,
+    codesign,
+    grade,
+    replay,
+    frontier,
+    search,
+)
 for command in COMMANDS:
     app.command()(CLI.one_line_errors(EvalError, interrupted="interrupted")(command))
 
 
 def main() -> None:
     """Run the command line."""
+    write_any_text()
     app()
 
 

@@ -1,19 +1,23 @@
 """A run's folder: `run.json` says what was asked, `samples.jsonl` holds a row for each answer."""
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from its.files import atomic_write
 from its.types import AnswerKind
 
+from . import lines
 from .errors import EvalError
+
+_HEAVY = ("content", "text", "reasoning", "persona", "message")
+"""Texts of a ballot, as heavy as the answer's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,14 @@ class EvalSample:
     """One answer to one problem, or the error that came instead.
 
     `answer_kind` says how the answer is compared (`its.types.Answer.kind`). `seed` and
-    `temperature` are what was asked with; `logprobs` has the fields of `its.methods.seam.Logprobs`.
+    `temperature` are what was asked with, `None` if the request had none. Tokens are `None` where
+    the server reported no usage: unknown is not 0. `logprobs` has the fields of
+    `its.methods.seam.Logprobs`. `part` is the number of the run's part (see `RunFolder.start`).
     """
 
     id: str
     sample: int
-    seed: int
+    seed: int | None
     gold: str
     prompt: str
     text: str | None = None
@@ -35,22 +41,49 @@ class EvalSample:
     answer_kind: AnswerKind = "math"
     correct: bool = False
     finish_reason: str | None = None
-    tokens: int = 0
-    thinking_tokens: int = 0
-    prompt_tokens: int = 0
+    tokens: int | None = None
+    thinking_tokens: int | None = None
+    prompt_tokens: int | None = None
     seconds: float = 0.0
     temperature: float | None = None
     logprobs: Mapping[str, float | None] | None = None
     input_time: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    part: int = 0
 
     @property
-    def response_tokens(self) -> int:
+    def response_tokens(self) -> int | None:
+        if self.tokens is None or self.thinking_tokens is None:
+            return None
         return self.tokens - self.thinking_tokens
 
     @property
     def key(self) -> tuple[str, int]:
         return self.id, self.sample
+
+    @property
+    def light(self) -> "EvalSample":
+        """The sample without what the models wrote: all that figures need."""
+        told = dict(self.input_time)
+        told.pop("persona", None)
+        if ballots := told.get("ballots"):
+            told["ballots"] = [
+                {key: value for key, value in ballot.items() if key not in _HEAVY}
+                for ballot in ballots
+            ]
+        return replace(self, text=None, reasoning=None, input_time=told)
+
+
+class _Key(msgspec.Struct):
+    id: str
+    sample: int
+
+
+_FIELDS = frozenset(each.name for each in fields(EvalSample))
+
+
+FirstProblems: TypeAlias = Callable[[int], str]
+"""Gives the hash (`Task.sha256`) of a task's first so many problems."""
 
 
 def run_folders(folders: Iterable[Path]) -> list[Path]:
@@ -69,7 +102,7 @@ def _is_run(folder: Path) -> bool:
 class RunFolder:
     """A run on the disk, append-only: a kill loses the calls in flight and nothing else.
 
-    `samples.jsonl` is parsed once, when it is first needed; `append` keeps the copy in step. So one
+    The outcomes are read once, when they are first needed; `append` keeps them in step. So one
     object must not outlive the lock: after `locked()` another process may write.
     """
 
@@ -77,7 +110,7 @@ class RunFolder:
         self.path = path
         self._samples_file = path / "samples.jsonl"
         self._run_file = path / "run.json"
-        self._samples: dict[tuple[str, int], EvalSample] | None = None
+        self._outcomes: dict[tuple[str, int], EvalSample] | None = None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -107,8 +140,18 @@ class RunFolder:
         """Tell whether a run was begun here."""
         return self._run_file.exists()
 
-    def start(self, settings: Mapping[str, Any], about: Mapping[str, Any], *, fresh: bool) -> None:
+    def start(
+        self,
+        settings: Mapping[str, Any],
+        about: Mapping[str, Any],
+        *,
+        fresh: bool,
+        first: FirstProblems | None = None,
+    ) -> None:
         """Start the run, or go on with it: its settings and all that is known are written down.
+
+        A run may go on with more samples, or with more problems where `first` tells that the run's
+        are the first of them.
 
         Raises:
             EvalError: another run, with other settings, is in the folder.
@@ -118,10 +161,10 @@ class RunFolder:
             if fresh:
                 self._samples_file.unlink(missing_ok=True)
                 self._run_file.unlink(missing_ok=True)
-                self._samples = None
+                self._outcomes = None
             if self.exists():
-                self._require(settings)
-                self._cut_unfinished_line()
+                self._require(settings, first)
+                lines.mend(self._samples_file)
             elif self._samples_file.exists():
                 raise EvalError(
                     f"{self.path} has answers and no run.json to say of what: --fresh throws them"
@@ -132,17 +175,26 @@ class RunFolder:
         except OSError as error:
             raise EvalError(f"cannot write to {self.path}: {error.strerror}") from error
 
-    def is_finished(self, settings: Mapping[str, Any]) -> bool:
+    def is_finished(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        accept_failed: bool = False,
+        first: FirstProblems | None = None,
+    ) -> bool:
         """Tell whether the run with these settings is here, and nothing of it failed or lacks.
+
+        With `accept_failed` a sample that failed is there too: it counts as wrong.
 
         Raises:
             EvalError: another run is in the folder.
         """
         if not self.exists():
             return False
-        self._require(settings)
-        self._cut_unfinished_line()
-        done = [sample for sample in self.samples().values() if sample.error is None]
+        self._require(settings, first)
+        lines.mend(self._samples_file)
+        found = self.outcomes().values()
+        done = [sample for sample in found if accept_failed or sample.error is None]
         return len(done) >= int(settings["problems"]) * int(settings["samples"])
 
     def settings(self) -> dict[str, Any]:
@@ -167,58 +219,82 @@ class RunFolder:
         return {"command": "", "commit": None, **about}
 
     def append(self, sample: EvalSample) -> None:
-        """Write one row, whole: a single write to a file opened for appending.
+        """Write one row, whole or not at all.
 
         Raises:
             OSError: the disk is full.
         """
-        samples = self.samples()
-        data = (json.dumps(asdict(sample), ensure_ascii=False) + "\n").encode()
-        file = os.open(self._samples_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            while data:
-                data = data[os.write(file, data) :]
-        finally:
-            os.close(file)
-        samples[sample.key] = sample
+        outcomes = self.outcomes()
+        lines.append(self._samples_file, lines.dumps(asdict(sample)))
+        outcomes[sample.key] = sample.light
 
-    def samples(self) -> dict[tuple[str, int], EvalSample]:
-        """Return the last row of each sample; one that failed is asked again and then answered.
+    def outcomes(self) -> dict[tuple[str, int], EvalSample]:
+        """Return the last row of each sample without what the models wrote (`EvalSample.light`).
+
+        They are read once and kept: a run of gigabytes has outcomes of some megabytes.
 
         Raises:
             EvalError: a line of the file is no sample.
         """
-        if self._samples is None:
-            self._samples = {sample.key: sample for sample in self._parsed()}
-        return self._samples
+        if self._outcomes is None:
+            prompts: dict[str, str] = {}  # one text for all samples of a problem
+            self._outcomes = {}
+            for number, line in lines.read(self._samples_file):
+                sample = self._sample(number, line).light
+                prompt = prompts.setdefault(sample.prompt, sample.prompt)
+                self._outcomes[sample.key] = replace(sample, prompt=prompt)
+        return self._outcomes
+
+    def samples(self) -> Iterator[EvalSample]:
+        """Yield the last row of each sample with its texts, one at a time, as the file has them.
+
+        A sample that failed is asked again and then answered, so it may have several rows.
+
+        Raises:
+            EvalError: a line of the file is no sample.
+        """
+        last: dict[tuple[str, int], int] = {}
+        for number, line in lines.read(self._samples_file):
+            last[self._key(number, line)] = number
+        for number, line in lines.read(self._samples_file):
+            sample = self._sample(number, line)
+            if last.get(sample.key) == number:
+                yield sample
+
+    def part(self) -> int:
+        """Return the number of the run's last part (see `start`)."""
+        return max(0, len(self.about().get("parts") or ()) - 1)
 
     def failed(self) -> int:
         """Return how many samples have an error instead of an answer."""
-        return sum(sample.error is not None for sample in self.samples().values())
+        return sum(sample.error is not None for sample in self.outcomes().values())
 
-    def _parsed(self) -> Iterator[EvalSample]:
-        if not self._samples_file.exists():
-            return
-        with self._samples_file.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    yield EvalSample(**json.loads(line))
-                except (ValueError, TypeError) as error:
-                    raise EvalError(f"{self._samples_file}:{number} is not a sample") from error
+    def _sample(self, number: int, line: bytes) -> EvalSample:
+        try:
+            row = lines.loads(line)
+            return EvalSample(**{key: value for key, value in row.items() if key in _FIELDS})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise EvalError(f"{self._samples_file}:{number} is not a sample") from error
 
-    def _require(self, settings: Mapping[str, Any]) -> None:
+    def _key(self, number: int, line: bytes) -> tuple[str, int]:
+        try:
+            key = msgspec.json.decode(line, type=_Key)  # skips the texts, which are most of a row
+        except msgspec.DecodeError:
+            return self._sample(number, line).key
+        return key.id, key.sample
+
+    def _require(self, settings: Mapping[str, Any], first: FirstProblems | None) -> None:
         before = self.settings()
-        for key in sorted(before.keys() | settings.keys()):
+        more = {
+            key
+            for key in ("problems", "samples")
+            if int(settings.get(key) or 0) > int(before.get(key) or 0)
+        }
+        if "problems" in more and first and first(before["problems"]) == before.get("task_sha256"):
+            more.add("task_sha256")
+        for key in sorted((before.keys() | settings.keys()) - more):
             if before.get(key) != settings.get(key):
                 raise EvalError(
                     f"{self._run_file} holds another run: {key} was {before.get(key)!r} and is"
                     f" {settings.get(key)!r}. Choose another --out, or --fresh to start anew"
                 )
-
-    def _cut_unfinished_line(self) -> None:
-        """Cut off a last line that a kill or a full disk left unfinished."""
-        if not self._samples_file.exists():
-            return
-        with self._samples_file.open("rb+") as file:
-            content = file.read()
-            file.truncate(content.rfind(b"\n") + 1)

@@ -5,6 +5,7 @@ same type"): a checkpoint trained with a context is asked with one, and one trai
 asked without. A context in one stage only degrades the result.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -123,6 +124,15 @@ class Train(msgspec.Struct, frozen=True):
         return strategies.adds_context(self.strategy)
 
     @property
+    def files(self) -> dict[str, str]:
+        """The SHA-256 of what the contexts were chosen from, by name: `bank`, `notes`, ..."""
+        options, end = self.strategy_options, strategies.SHA256
+        names = strategies.get(self.strategy).needs
+        found: dict[str, Any] = {name: options.get(f"{name}{end}") for name in names}
+        found["bank"] = self.personas.bank_sha256
+        return {name: sha256 for name, sha256 in found.items() if isinstance(sha256, str)}
+
+    @property
     def options(self) -> strategies.Options:
         """The strategy's options, typed."""
         options: strategies.Options = strategies.get(self.strategy).recorded(self.strategy_options)
@@ -236,19 +246,28 @@ def schema() -> dict[str, Any]:
     }
 
 
-def other_version(manifest: Manifest) -> str | None:
-    """Say that the training's strategy was another version than ours; `None` if it was not.
+def other_contexts(manifest: Manifest, served: Mapping[str, str]) -> list[str]:
+    """Say why the same questions get other contexts than in training; nothing if they do not.
 
-    It is no mismatch: a checkpoint that was trained with a context may be asked with any context.
+    `served` has the SHA-256 of what is served, by name (`bank`, `notes`, ...). It is no mismatch: a
+    checkpoint that was trained with a context may be asked with any context.
     """
-    train = manifest.train
+    train, told = manifest.train, list[str]()
     ours = strategies.get(train.strategy).version
-    if train.strategy_version == ours:
-        return None
-    return (
-        f"was trained with version {train.strategy_version} of the strategy {train.strategy!r}, and"
-        f" this is version {ours}: it chooses other contexts for the same questions"
-    )
+    if train.strategy_version != ours:
+        told.append(
+            f"was trained with version {train.strategy_version} of the strategy"
+            f" {train.strategy!r}, and this is version {ours}"
+        )
+    for name, trained in train.files.items():
+        now = served.get(name, trained)
+        if now != trained:
+            shown = trained[: strategies.SHOWN], now[: strategies.SHOWN]
+            told.append(
+                f"was trained with contexts from another {name} file ({shown[0]}...) than"
+                f" `personas.{name}` ({shown[1]}...)"
+            )
+    return told
 
 
 def check(manifest: Manifest | None, strategy: str, layout: Layout | None = None) -> CoDesign:
@@ -260,5 +279,12 @@ def check(manifest: Manifest | None, strategy: str, layout: Layout | None = None
     if manifest is None:
         return CoDesign.UNVERIFIED
     trained, asked = manifest.train.has_context, strategies.adds_context(strategy)
-    same_place = not asked or layout is None or layout == manifest.layout
-    return CoDesign.VERIFIED if trained == asked and same_place else CoDesign.MISMATCH
+    same = layout is None or _what_counts(layout, asked) == _what_counts(manifest.layout, asked)
+    return CoDesign.VERIFIED if trained == asked and same else CoDesign.MISMATCH
+
+
+def _what_counts(layout: Layout, context: bool) -> tuple[str | None, ...]:
+    """Return the parts of `layout` that shape a prompt, with a `context` in it or without."""
+    where = layout.instruction_placement if layout.instruction else None
+    around = (layout.placement, layout.separator) if context else ()
+    return (layout.system, layout.instruction, where, *around)

@@ -21,7 +21,7 @@ class NotesError(ValueError):
     """Notes that cannot be read; the message names file and line."""
 
 
-class Note(msgspec.Struct, frozen=True):
+class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     """One row of the file."""
 
     text: str

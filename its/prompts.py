@@ -16,6 +16,9 @@ TEXT_PARTS = frozenset({"text", "input_text"})
 SYSTEM_ROLES = frozenset({"system", "developer"})
 """OpenAI's newer name for the system role is `developer`."""
 
+LATER_ROLES = frozenset({"user", "tool", "function"})
+"""Who speaks for the client: itself, and the tools that it runs."""
+
 BLANK_LINE = "\n\n"
 """Joins an instruction to its question."""
 
@@ -35,6 +38,22 @@ def question(messages: Sequence[Message]) -> str | None:
     """
     index = opening(messages)
     return None if index is None else text_of(messages[index])
+
+
+def goes_on(messages: Sequence[Message]) -> bool:
+    """Tell whether a chat goes on: whether the client has said more since its opening question.
+
+    An answer's beginning that the engine is to continue is no turn of the client. The items of
+    OpenAI's Responses API have a type in place of a role, such as `function_call_output`.
+    """
+    index = opening(messages)
+    if index is None:
+        return False
+    later = messages[index + 1 :]
+    return any(
+        each.get("role") in LATER_ROLES or str(each.get("type", "")).endswith("_output")
+        for each in later
+    )
 
 
 def text_of(message: Message) -> str:
@@ -107,24 +126,38 @@ def compose(
 def other_system(messages: Sequence[Message], layout: Layout) -> bool:
     """Tell whether `messages` hold a system text that is not the one of `layout`, in its place.
 
-    A layout without a system text says nothing about system texts.
+    A layout without a system text says nothing about system texts, and so does an empty one of the
+    client, which many clients send where nobody has set any.
     """
     if not layout.system:
         return False
-    found = [at for at, each in enumerate(messages) if each.get("role") in SYSTEM_ROLES]
+    said = [each for each in messages if not is_empty_system(each)]
+    found = [at for at, each in enumerate(said) if each.get("role") in SYSTEM_ROLES]
     if not found:
         return False
-    return found != [0] or text_of(messages[0]).strip() != layout.system.strip()
+    return found != [0] or text_of(said[0]).strip() != layout.system.strip()
+
+
+def is_empty_system(message: Message) -> bool:
+    """Tell whether `message` is a system message without anything but spaces in it."""
+    if message.get("role") not in SYSTEM_ROLES:
+        return False
+    content = message.get("content")
+    if isinstance(content, list):
+        return all(_is_text(part) for part in content) and not text_of(message).strip()
+    return content is None or (isinstance(content, str) and not content.strip())
 
 
 def _with_system(messages: Sequence[Message], layout: Layout) -> Sequence[Message]:
     if not layout.system or other_system(messages, layout):
         return messages
     trained = {"role": "system", "content": layout.system}
-    if not messages or messages[0].get("role") not in SYSTEM_ROLES:
-        return [trained, *messages]
+    # A template would write an empty system message as one more turn.
+    said = [each for each in messages if not is_empty_system(each)]
+    if not said or said[0].get("role") not in SYSTEM_ROLES:
+        return [trained, *said]
     # It is ours, but a template may write parts, spaces or the role `developer` in another way.
-    return [{**messages[0], **trained}, *messages[1:]]
+    return [{**said[0], **trained}, *said[1:]]
 
 
 def _join(added: str, text: str, placement: Placement, separator: str) -> str:

@@ -2,6 +2,13 @@
 
 A checkpoint's manifest takes over what its base's makers recommend, unless the training file says
 otherwise. To add a family, add a row to `FAMILIES`; the first one that matches is taken.
+
+The makers also name top_k (20, for QwQ 20 to 40), min_p (0) and, for Qwen2.5, a repetition penalty
+(1.05 to 1.1). These stand in the models' own `generation_config.json`, which engines read.
+
+s1 and LIMO have no rows: both are Qwen2.5-32B-Instruct, trained on. Their authors sample greedily,
+up to 32,768 tokens (README.md of simplescaling/s1; eval/eval.sh of GAIR-NLP/LIMO, as its forks have
+it), which is all of the base's context, prompt included.
 """
 
 import re
@@ -42,24 +49,29 @@ def _names(pattern: str) -> re.Pattern[str]:
 FAMILIES = (
     SamplingFamily(
         _names(r"DeepSeek-R1-Distill-.+"), 0.6, 0.95, 32_768,
-        "model card of deepseek-ai/DeepSeek-R1-Distill-Qwen-32B: usage recommendations, and the"
-        " 32,768 tokens of its own evaluation; the context is 131,072",
+        "model card of deepseek-ai/DeepSeek-R1 (its README.md), which has the distilled models:"
+        " \"usage recommendations\" (temperature 0.5 to 0.7, 0.6 is recommended; no system prompt)"
+        " and section 4 (evaluated at temperature 0.6, top-p 0.95, at most 32,768 tokens); the"
+        " context is 131,072",
         thinking=True,
     ),
     SamplingFamily(
         _names(r"QwQ-32B(-AWQ)?"), 0.6, 0.95, 32_768,
-        "model card of Qwen/QwQ-32B: usage guidelines; the context is 131,072",
+        "model card of Qwen/QwQ-32B: usage guidelines (temperature 0.6, top-p 0.95, not greedy)"
+        " and quickstart (32,768 new tokens); the context is 131,072",
         thinking=True,
     ),
     SamplingFamily(
         # The context is 32,768 tokens for prompt and answer together; 2,048 are for the prompt.
         _names(r"Qwen2\.5-(Coder-)?[\d.]+B-Instruct(-.+)?"), 0.7, 0.8, 30_720,
-        "generation_config.json of Qwen/Qwen2.5-32B-Instruct; max_position_embeddings in its"
-        " config.json is 32,768",
+        "generation_config.json of Qwen/Qwen2.5-32B-Instruct (temperature 0.7, top-p 0.8); its"
+        " model card: config.json is set for a context of 32,768",
     ),
     SamplingFamily(
         _names(r"Qwen3-[\d.]+B(-A\d+B)?(-(FP8|AWQ|GPTQ-.+))?"), 0.6, 0.95, 32_768,
-        "model card of Qwen/Qwen3-8B: best practices for the thinking mode; the context is 40,960",
+        "model card of Qwen/Qwen3-8B: best practices for the thinking mode (temperature 0.6, top-p"
+        " 0.95, not greedy; 32,768 tokens for most queries); the context of config.json is 40,960,"
+        " of which 8,192 are for the prompt",
         thinking=True,
     ),
 )  # fmt: skip

@@ -36,7 +36,8 @@ class Context:
 
     `source` says who gave it: a model that wrote it (`generate`), the `client`, or what a strategy
     picked it from (`its.strategies.Pick.source`: the `bank`, the user's `notes`, ...). `domain` is
-    `None` where the text has none, as a client's own.
+    `None` where the text has none, as a client's own. `version` begins the SHA-256 of the user's
+    file that the text is from.
     """
 
     persona: str
@@ -44,6 +45,7 @@ class Context:
     source: str
     domain: str | None
     seed: int
+    version: str | None = None
 
 
 AnswerKind: TypeAlias = Literal["math", "json", "label", "text", "tool"]

@@ -19,6 +19,8 @@ _URL = re.compile(
     r"(?P<path>/[^?#]*)?(?P<rest>[?#].*)?"
 )
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+?)\.?)(?::[0-9]{0,5})?")
+_SECRET = re.compile(r"(://)\S*@")
+_QUERY = re.compile(r"(://[^\s?]*)\?[^\s'\"]*")
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 
 
@@ -39,6 +41,14 @@ def fault(url: str, schemes: Collection[str] = HTTP, *, secret: bool = False) ->
     if found["user"] is not None and not secret:
         return "has a user name or a password in it"
     return None
+
+
+def without_secret(text: str) -> str:
+    """Return `text`, a URL or a command with URLs, without user names, passwords and queries.
+
+    A password with characters that should have been escaped is left out too.
+    """
+    return _QUERY.sub(r"\g<1>?***", _SECRET.sub(r"\g<1>***@", text))
 
 
 def path(url: str) -> str:

@@ -256,17 +256,10 @@ def _check_store(config: Path, settings: "Settings") -> None:
 
 
 def _warn(settings: "Settings") -> None:
-    from its.manifest import other_version
+    from .config.notices import notices
 
-    bare = [member.name for member in settings.members.values() if member.manifest is None]
-    if bare:
-        CLI.say(
-            f"Warning: {', '.join(bare)}: no manifest (`input_time.json`), so the proxy cannot"
-            " check how they were trained. Set `members.NAME.manifest`."
-        )
-    for member in settings.members.values():
-        if member.manifest and (told := other_version(member.manifest)):
-            CLI.say(f"{member.name} {told}")
+    for told in notices(settings):
+        CLI.say(f"Warning: {told}")
 
 
 def _listen(host: str, port: int) -> "socket.socket":

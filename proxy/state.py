@@ -21,7 +21,9 @@ from .config.settings import (
     Settings,
     StoreSettings,
 )
+from .contexts.candidates import CandidateFiles
 from .contexts.careful import CarefulStore
+from .contexts.chats import Chats
 from .contexts.personas import ContextChooser
 from .contexts.store import open_store
 from .contexts.writer import Writer
@@ -31,6 +33,7 @@ from .engines.limits import Retries, Slots
 from .engines.readiness import Readiness
 from .engines.tokens import TokenRate
 from .grading import Graders
+from .page.store import Verdicts
 from .telemetry.metrics import Metrics
 
 _LOG = logging.getLogger("its.proxy")
@@ -48,6 +51,8 @@ class Generation:
     metrics: Metrics
     readiness: Readiness
     tokens: Mapping[str, TokenRate]
+    candidates: CandidateFiles
+    verdicts: Verdicts
     running: int = 0
 
     def retries(self, record: Record, seconds: float | None = None) -> Retries:
@@ -90,11 +95,17 @@ class Generation:
 
 
 class Service:
-    """Holds the generation in use; opens its engines and closes them when nobody needs them."""
+    """Holds the generation in use; opens its engines and closes them when nobody needs them.
 
-    def __init__(self, settings: Settings) -> None:
+    `insecure`: without keys, more than this machine may reach it.
+    """
+
+    def __init__(self, settings: Settings, *, insecure: bool = False) -> None:
         self.metrics = Metrics()
+        self.verdicts = Verdicts(settings, insecure=insecure)
         self._graders = Graders(settings.graders)
+        self._chats = Chats()
+        self._candidates = CandidateFiles()
         self._keys: dict[tuple[str, int], Slots] = {}
         self._tokens: dict[tuple[str, int], TokenRate] = {}
         self._running: dict[EngineSettings, Engine] = {}
@@ -157,6 +168,7 @@ class Service:
                 await self._close_unused()
                 raise
             old, self._now = self._now, generation
+            self.verdicts.configure(settings)
             generation.readiness.report()
             await generation.contexts.open()
             self._retired.append(old)
@@ -176,6 +188,7 @@ class Service:
             for store in self._stores.values():
                 await store.close()
             self._stores.clear()
+        await self._candidates.close()
         await self._graders.close()
 
     def _generation(self, settings: Settings, engines: Mapping[str, Engine]) -> Generation:
@@ -192,7 +205,8 @@ class Service:
         }
         ready = Readiness(engines)
         shared = self._graders, keys, self.metrics, ready, rates
-        return Generation(settings, contexts, engines, *shared)
+        kept = self._candidates, self.verdicts
+        return Generation(settings, contexts, engines, *shared, *kept)
 
     def _token_rate(self, name: str, limit: int) -> TokenRate:
         """Return what a key has spent; as long as its limit is the same, a reload keeps it."""
@@ -213,8 +227,8 @@ class Service:
         writer = None
         if settings.generator and engines:
             store = self._store(settings.store) if settings.store else None
-            writer = Writer(settings, engines, store, shelf.bank, self.metrics)
-        return ContextChooser(shelf, settings.seed, writer, self.metrics)
+            writer = Writer(settings, engines, store, self.metrics)
+        return ContextChooser(shelf, settings.seed, writer, self.metrics, self._chats)
 
     def _store(self, settings: StoreSettings) -> CarefulStore:
         if settings not in self._stores:

@@ -64,6 +64,12 @@ class Proxy(Protocol):
     def __call__(self, config: str = MEMBERS) -> httpx.Client: ...
 
 
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Only asyncio: trio is here because selenium needs it, and nothing of ours runs on it."""
+    return "asyncio"
+
+
 @pytest.fixture
 def engine() -> Engine:
     return Engine()

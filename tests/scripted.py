@@ -49,22 +49,35 @@ class Engine:
     most_running: int = 0
     left: int = 0
     looks: int = 0
+    cards: list[Body] = field(default_factory=list)
+    """What `/v1/models` lists."""
+    listing: int = 200
+    """Its status."""
+    gets: dict[str, Body] = field(default_factory=dict)
+    """Answers to GET, by the path."""
 
     def app(self) -> Starlette:
         return Starlette(
             routes=[
                 Route("/v1/models", self.models),
                 Route("/{path:path}", self.chat, methods=["POST"]),
+                Route("/{path:path}", self.get),
             ]
         )
 
     async def models(self, request: Request) -> Response:
         self.looks += 1
-        return JSONResponse({"object": "list", "data": []})
+        return JSONResponse({"object": "list", "data": self.cards}, self.listing)
+
+    async def get(self, request: Request) -> Response:
+        found = self.gets.get(request.url.path)
+        return JSONResponse(found or {"detail": "Not Found"}, 200 if found else 404)
 
     async def chat(self, request: Request) -> Response:
         raw = await request.body()
         body = json.loads(raw)
+        if "model" not in body:  # somebody looks whether there is such an endpoint
+            return JSONResponse({"error": {"message": "no model"}}, 400)
         self.received.append(Received(request.url.path, dict(request.headers), body, raw))
         self.running += 1
         self.most_running = max(self.most_running, self.running)

@@ -7,7 +7,10 @@ from tests.conftest import ROOT, command
 PAGE = ROOT / "docs" / "cli.md"
 COMMANDS = {
     "proxy": ("serve", "check", "model", "demo"),
-    "eval": ("run", "report", "grade", "replay", "frontier", "search"),
+    "eval": (
+        *("run", "suite", "tasks", "task", "report", "regrade", "export", "grade", "replay"),
+        *("frontier", "search"),
+    ),
     "sft": ("compose",),
 }
 HEAD = """\

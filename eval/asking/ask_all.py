@@ -7,23 +7,27 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import openai
-
-from its import answers, seeds
+from its import answers
 from its.answers.algebra.workers import Workers
 from its.types import Answer
 
+from ..errors import EvalError
 from ..figures.figures import Prices
 from ..figures.sources import MOST_MIXED
 from ..grading.samples import graded
+from ..grading.scorers import scorer_for
 from ..samples import EvalSample, RunFolder
 from ..tasks.load import Task
-from ..tasks.problem import Problem
-from .call import CallError, ChatReply, ask
+from .call import SeedRefused, ask
+from .ledger import Ledger, RunLimits
+from .patience import PATIENCE, Patience, ServerAway
+from .reply import CallError, ChatReply
+from .request import body_of, unanswered
+from .server import ServedModels
 
 
 class Stopped(Exception):
-    """A call failed, and the run was to stop then; the message is the reason."""
+    """The run ends before all was asked; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,14 @@ class Sampling:
     `strategy` overrides how the proxy chooses contexts; `persona_per_sample` draws one for each
     sample of a problem instead of one for all. `extra` is added to each request as it is.
     `answers` is the kind of the answers, `thinking` whether the chat template opens `<think>`
-    itself; if `None`, what the server says of the model. So it is with `temperature`, `top_p`,
-    `max_tokens` and `instruction`, which stands after each question (see `settle`). `logprobs` asks
+    itself; if `None`, what the server says of the model. So it is with `samples` (of a problem),
+    `temperature`, `top_p`, `max_tokens` and `instruction`, which stands after each question (see
+    `settle`). `logprobs` asks
     for log-probabilities, with so many of the likeliest tokens at each place.
     """
 
     model: str
-    samples: int = 1
+    samples: int | None = 1
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -56,11 +61,16 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """A run as it was asked for. `timeout` is the seconds of one call, `retries` its repetitions.
+    """A run as it was asked for. `timeout` is the seconds of one call.
 
+    A call is repeated up to `retries` times when its answer breaks off; a server that is away or
+    busy is waited for `patience` seconds.
     `max_mixed` is the share of contexts that may be from another source than most.
     `recommended`: ask as the model's makers recommend, where `sampling` leaves it open.
     `fresh` throws away what the folder holds; `stop_on_error` ends at the first failed call.
+    `accept_failed`: calls that failed before count as wrong, and are not asked again.
+    `other_server` goes on with another server than before; `unlisted` asks a model that the server
+    does not list.
     """
 
     task: Task
@@ -70,49 +80,16 @@ class RunSpec:
     concurrency: int = 8
     timeout: float = 3600.0
     retries: int = 3
+    patience: float = PATIENCE
     stop_on_error: bool = False
     fresh: bool = False
     prices: Prices | None = None
+    limits: RunLimits = field(default_factory=RunLimits)
     max_mixed: float = MOST_MIXED
     recommended: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ServedModels:
-    """An OpenAI-compatible server; `cards` is what its `/models` says, by the model's name."""
-
-    client: openai.AsyncOpenAI
-    cards: Mapping[str, Mapping[str, Any]]
-
-    def input_time(self, model: str) -> Mapping[str, Any] | None:
-        """Return what a proxy of ours says of `model`; `None` from any other server."""
-        return self.cards.get(model, {}).get("input_time")
-
-    def opens_think(self, model: str, winner: str | None) -> bool:
-        """Tell whether the template of `model` opens `<think>`; of a panel, that of the winner."""
-        card = self.input_time(model) or {}
-        members = card.get("members") or [card]
-        won = [member for member in members if member.get("member") == winner] or members
-        return all(member.get("thinking") for member in won)
-
-
-async def connect(base_url: str, api_key: str) -> ServedModels:
-    """Open `base_url` and look up its models.
-
-    Raises:
-        openai.OpenAIError: the server cannot be reached, refuses, or speaks something else.
-    """
-    client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0)
-    try:
-        cards = {card.id: card.model_dump() async for card in client.models.list()}
-    except openai.OpenAIError:
-        await client.close()
-        raise
-    except (AttributeError, TypeError, ValueError) as error:  # the SDK takes any 200 as a list
-        await client.close()
-        said = "its /models is no list of models; does the address end in /v1?"
-        raise openai.OpenAIError(said) from error
-    return ServedModels(client, cards)
+    accept_failed: bool = False
+    other_server: bool = False
+    unlisted: bool = False
 
 
 async def ask_all(
@@ -121,103 +98,108 @@ async def ask_all(
     folder: RunFolder,
     graders: Workers,
     on_sample: Callable[[EvalSample], None],
+    patience: Patience,
 ) -> None:
     """Ask what `folder` does not hold yet. Samples that failed before are asked again.
 
     Raises:
-        Stopped: a call failed, and `stop_on_error` was wanted.
+        Stopped: it makes no sense to go on, or a limit is reached; see the message.
         OSError: an answer could not be written down.
     """
-    done = {key for key, sample in folder.samples().items() if sample.error is None}
+    scorer, before = scorer_for(spec.task), folder.outcomes()
+    done = {key for key, sample in before.items() if sample.error is None or spec.accept_failed}
     todo = iter(
         (problem, index)
-        for index in range(spec.sampling.samples)
+        for index in range(spec.sampling.samples or 1)
         for problem in spec.task.problems
         if (problem.id, index) not in done
     )
+    ledger = Ledger(spec.limits, before.values())
+    asking = _Asking(spec, server, patience)
+    part = folder.part()
 
     async def worker() -> None:
-        for problem, index in todo:
-            begun = _unanswered(spec, problem, index)
-            answered = await _answer(spec, server, begun)
+        while not ledger.used_up() and (each := next(todo, None)):
+            answered = await asking.answer(unanswered(spec, *each, part))
             # In a thread: a hard comparison takes seconds, and other calls must go on meanwhile.
-            sample = await asyncio.to_thread(graded, answered, graders)
+            sample = await asyncio.to_thread(graded, answered, graders, scorer)
             folder.append(sample)
+            ledger.add(sample)
             on_sample(sample)
             if sample.error and spec.stop_on_error:
-                raise Stopped(f"{sample.id}: {sample.error}")
+                raise Stopped(f"stopped at the first failed call: {sample.id}: {sample.error}")
+            if failing := ledger.failing():
+                raise Stopped(failing)
 
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(spec.concurrency):
                 group.create_task(worker())
-    except* (Stopped, OSError) as failed:
-        raise failed.exceptions[0] from None
+    except* (Stopped, OSError, ServerAway, EvalError) as failed:
+        first = failed.exceptions[0]
+        raise (Stopped(str(first)) if isinstance(first, ServerAway) else first) from None
+    if next(todo, None) and (limit := ledger.used_up()):
+        raise Stopped(limit)
 
 
-def _unanswered(spec: RunSpec, problem: Problem, index: int) -> EvalSample:
-    """Return the sample before anything is asked."""
-    instruction = spec.task.instruction
-    prompt = f"{problem.problem}\n\n{instruction}" if instruction else problem.problem
-    # One seed for all samples would make them all alike.
-    seed = seeds.derive("sample", spec.sampling.seed, problem.id, index)
-    return EvalSample(problem.id, index, seed, problem.answer, prompt)
+class _Asking:
+    """How each sample is asked; remembers what the server turned out not to take."""
+
+    def __init__(self, spec: RunSpec, server: ServedModels, patience: Patience) -> None:
+        self._spec, self._server, self._patience = spec, server, patience
+        self._without_seed = False
+
+    async def answer(self, begun: EvalSample) -> EvalSample:
+        """Return the sample with its answer, or with the error that came instead."""
+        started = time.monotonic()
+        sampling = self._spec.sampling
+        body = body_of(self._server.input_time(sampling.model), sampling, begun)
+        try:
+            reply, body = await self._asked(body)
+        except CallError as error:
+            seconds = round(time.monotonic() - started, 3)
+            return replace(_as_asked(begun, body), seconds=seconds, error=str(error))
+        answer = self._read(reply, body)
+        return _answered(_as_asked(begun, body), reply, time.monotonic() - started, answer)
+
+    async def _asked(self, body: dict[str, Any]) -> tuple[ChatReply, dict[str, Any]]:
+        """Return the reply, and the request that it answers: some engines refuse `seed`."""
+        bare = {name: value for name, value in body.items() if name != "seed"}
+        if self._without_seed:
+            return await self._ask(bare), bare
+        try:
+            return await self._ask(body), body
+        except SeedRefused as refused:
+            try:
+                reply = await self._ask(bare)
+            except CallError:
+                raise refused from None  # the message named the seed by chance
+            self._without_seed = True
+            return reply, bare
+
+    async def _ask(self, body: Mapping[str, Any]) -> ChatReply:
+        spec = self._spec
+        return await ask(
+            self._server.client, body,
+            timeout=spec.timeout, retries=spec.retries, patience=self._patience,
+        )  # fmt: skip
+
+    def _read(self, reply: ChatReply, body: Mapping[str, Any]) -> Answer | None:
+        sampling = self._spec.sampling
+        wanted = self._spec.task.answers if sampling.answers == "auto" else sampling.answers
+        thinking = sampling.thinking
+        if thinking is None:
+            thinking = self._server.opens_think(sampling.model, reply.input_time.get("winner"))
+        return answers.read(
+            reply.message,
+            kind=answers.kind_of(body, wanted),
+            finish_reason=reply.finish_reason,
+            thinking=thinking,
+        )
 
 
-async def _answer(spec: RunSpec, server: ServedModels, begun: EvalSample) -> EvalSample:
-    started = time.monotonic()
-    sampling = spec.sampling
-    body = _body(server, sampling, begun)
-    begun = replace(begun, seed=body["seed"], temperature=body["temperature"])
-    try:
-        reply = await ask(server.client, body, timeout=spec.timeout, retries=spec.retries)
-    except CallError as error:
-        return replace(begun, seconds=time.monotonic() - started, error=str(error))
-    wanted = "choice" if spec.task.choice and sampling.answers == "auto" else sampling.answers
-    thinking = sampling.thinking
-    if thinking is None:
-        thinking = server.opens_think(sampling.model, reply.input_time.get("winner"))
-    answer = answers.read(
-        reply.message,
-        kind=answers.kind_of(body, wanted),
-        finish_reason=reply.finish_reason,
-        thinking=thinking,
-    )
-    return _answered(begun, reply, time.monotonic() - started, answer)
-
-
-def _body(server: ServedModels, sampling: Sampling, begun: EvalSample) -> dict[str, Any]:
-    """Return the request; contexts are fixed by the run's seed, ballots asked for, where known."""
-    chat = [{"role": "user", "content": begun.prompt}]
-    if sampling.system:
-        chat.insert(0, {"role": "system", "content": sampling.system})
-    body: dict[str, Any] = {
-        "model": sampling.model, "messages": chat, "temperature": sampling.temperature,
-        "seed": begun.seed, **sampling.extra,
-    }  # fmt: skip
-    if sampling.top_p is not None:
-        body["top_p"] = sampling.top_p
-    if sampling.max_tokens is not None:
-        body["max_tokens"] = sampling.max_tokens
-    if sampling.logprobs is not None:
-        body["logprobs"] = True
-        if sampling.logprobs:
-            body["top_logprobs"] = sampling.logprobs
-    known = server.input_time(sampling.model)
-    if known is not None or sampling.strategy:
-        extras: dict[str, Any] = {"seed": _context_seed(sampling, begun)}
-        if sampling.strategy:
-            extras["strategy"] = sampling.strategy
-        if known and known.get("kind") == "panel":
-            extras["return_ballots"] = True
-        body["input_time"] = {**extras, **(body.get("input_time") or {})}
-    return body
-
-
-def _context_seed(sampling: Sampling, begun: EvalSample) -> int:
-    if not sampling.persona_per_sample:
-        return sampling.seed
-    return seeds.derive("context", sampling.seed, begun.sample)
+def _as_asked(begun: EvalSample, body: Mapping[str, Any]) -> EvalSample:
+    return replace(begun, seed=body.get("seed"), temperature=body.get("temperature"))
 
 
 def _answered(
@@ -232,7 +214,7 @@ def _answered(
         finish_reason=reply.finish_reason,
         tokens=reply.tokens,
         thinking_tokens=reply.thinking_tokens,
-        prompt_tokens=int(reply.usage.get("prompt_tokens") or 0),
+        prompt_tokens=reply.prompt_tokens,
         seconds=round(seconds, 3),
         logprobs=asdict(reply.logprobs) if reply.logprobs else None,
         input_time=reply.input_time,

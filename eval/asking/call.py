@@ -1,264 +1,213 @@
 """Ask for one chat completion: streamed, as long reasoning would time out, and repeated if needed.
 
 The SDK's own retries are off. It would repeat a panel that was already paid for, and it cannot see
-an error that comes inside a stream.
+an error that comes inside a stream. Nor is its reader of streams used, which splits lines at U+2028
+and the like: those may stand inside a JSON text.
 """
 
 import asyncio
 import math
 import random
+import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-import msgspec
 import openai
-import tenacity
 
 from its import sse
-from its.methods.confidence import measure
-from its.methods.seam import Logprobs
 
-RETRIED_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
-FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
+from .causes import cause, through_proxy
+from .patience import Patience, ServerAway, Waiting
+from .reply import Broken, CallError, ChatReply, ReplyCollector, read_completion
+
+AWAY_STATUS = frozenset({425, 429, 502, 503, 521, 522, 523, 529})
+"""The server is busy, or what stands in front of it does not reach it: wait, as `Patience` says."""
+
+REPEATED_STATUS = frozenset({408, 409, 500, 504, 520, 524})
+"""The call may have begun, and have cost something: repeat it a few times."""
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
 """Seconds between two tries of a call; each wait is twice the one before."""
 
-_backoff = tenacity.wait_exponential(FIRST_WAIT, LONGEST_WAIT)
+LONGEST_ASKED = 120.0
+"""Seconds that a server may have us wait (`Retry-After`)."""
+
+_FIELDS = frozenset(
+    {"model", "messages", "temperature", "top_p", "max_tokens", "seed", "stream_options"}
+)
+_SEED = re.compile(r"\bseed\b")
 
 
-class CallError(Exception):
-    """A call that failed for good; the message is the reason."""
-
-
-class _Broken(Exception):
-    """A stream that ended before the answer did."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatReply:
-    """What a model answered. `input_time` is what the proxy says of it, if there is one.
-
-    `tool_calls` are functions: `name` and `arguments`. `logprobs` is `None` if none came.
-    """
-
-    text: str = ""
-    reasoning: str = ""
-    finish_reason: str | None = None
-    usage: Mapping[str, Any] = field(default_factory=dict)
-    input_time: Mapping[str, Any] = field(default_factory=dict)
-    tool_calls: tuple[Mapping[str, str], ...] = ()
-    logprobs: Logprobs | None = None
-
-    @property
-    def message(self) -> dict[str, Any]:
-        """Return the reply as a chat message."""
-        tools = [{"type": "function", "function": call} for call in self.tool_calls]
-        return {"content": self.text, **({"tool_calls": tools} if tools else {})}
-
-    @property
-    def thought(self) -> str:
-        """Return the thinking: the engine's own field, or the text before `</think>`."""
-        before, mark, _ = self.text.partition("</think>")
-        return self.reasoning or (before if mark else "")
-
-    @property
-    def tokens(self) -> int:
-        return int(self.usage.get("completion_tokens") or 0)
-
-    @property
-    def thinking_tokens(self) -> int:
-        """Return the tokens of thinking: the engine's count, else a share by characters."""
-        details = self.usage.get("completion_tokens_details") or {}
-        if details.get("reasoning_tokens"):
-            return int(details["reasoning_tokens"])
-        total = len(self.text) + len(self.reasoning)
-        return round(self.tokens * len(self.thought) / total) if total else 0
+class SeedRefused(CallError):
+    """The server refuses the request, and names `seed`."""
 
 
 async def ask(
-    client: openai.AsyncOpenAI, body: Mapping[str, Any], *, timeout: float, retries: int
+    client: openai.AsyncOpenAI,
+    body: Mapping[str, Any],
+    *,
+    timeout: float,
+    retries: int,
+    patience: Patience,
 ) -> ChatReply:
-    """Return the answer to `body`; try again while the server is away or overloaded.
+    """Return the answer to `body`; try again while the server is away, or its answer breaks off.
 
-    Each try may take `timeout` seconds; there are at most `retries` more after the first.
+    Each try may take `timeout` seconds. A broken answer is asked for at most `retries` times more;
+    a server that is away or busy is waited for as `patience` says. With 0 retries nothing is tried
+    again.
 
     Raises:
-        CallError: it failed for good.
+        CallError: it failed for good; `SeedRefused` if only the seed was wrong.
+        ServerAway: the run's patience is over.
     """
-    attempts = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception(_can_be_repeated),
-        stop=tenacity.stop_after_attempt(retries + 1),
-        wait=_seconds_to_wait,
-        reraise=True,
-    )
-    try:
-        return await attempts(_try_once, client, body, timeout)
-    except TimeoutError as error:
-        raise CallError(f"no answer in {timeout:g} s") from error
-    except (openai.OpenAIError, _Broken) as error:
-        raise CallError(f"{type(error).__name__.lstrip('_')}: {error}"[:500]) from error
+    broken = tries = 0
+    with patience.call() as waiting:
+        while True:
+            try:
+                reply = await _try_once(client, body, timeout)
+            except TimeoutError as error:
+                raise CallError(f"no answer in {timeout:g} s") from error
+            except (openai.OpenAIError, Broken) as error:
+                broken += not _is_away(error)
+                if broken > retries or not retries or not _can_be_repeated(error):
+                    raise _failed(error, body) from error
+                await asyncio.sleep(_seconds_to_wait(error, tries, waiting))
+                tries += 1
+            else:
+                waiting.is_there()
+                return reply
 
 
-def _can_be_repeated(error: BaseException) -> bool:
+def _can_be_repeated(error: Exception) -> bool:
     """Tell whether trying again can help, and the server does not forbid it.
 
     A call that took its whole time is not repeated: a second try would most likely take it too.
     """
     if isinstance(error, openai.APIStatusError):
         forbidden = error.response.headers.get("x-should-retry") == "false"
-        return error.status_code in RETRIED_STATUS and not forbidden
-    return isinstance(error, openai.APIConnectionError | _Broken)
+        broke = "insufficient_quota" in str(error.code)  # waiting brings no money
+        known = error.status_code in AWAY_STATUS | REPEATED_STATUS
+        return known and not forbidden and not broke
+    return isinstance(error, openai.APIConnectionError | Broken)
 
 
-def _seconds_to_wait(state: tenacity.RetryCallState) -> float:
-    """Return what the server asks for (`Retry-After`), else twice the last wait, with jitter."""
-    error = state.outcome.exception() if state.outcome else None
+def _is_away(error: Exception) -> bool:
     if isinstance(error, openai.APIStatusError):
+        return error.status_code in AWAY_STATUS
+    return isinstance(error, openai.APIConnectionError)
+
+
+def _seconds_to_wait(error: Exception, tries: int, waiting: Waiting) -> float:
+    """Return what the server asks for (`Retry-After`), else twice the last wait, with jitter.
+
+    Raises:
+        ServerAway: the run's patience is over.
+        CallError: this call's is, while others are answered.
+    """
+    asked = 0.0
+    if isinstance(error, openai.APIStatusError):
+        asked = min(_retry_after(error.response.headers.get("retry-after", "")), LONGEST_ASKED)
+    wait = asked or min(FIRST_WAIT * 2 ** min(tries, 10), LONGEST_WAIT) * random.uniform(0.5, 1)
+    if not _is_away(error):
+        waiting.is_there()
+        return wait
+    try:
+        left = waiting.seconds_left()
+    except ServerAway as away:
+        raise ServerAway(f"{away}: {told(error)}") from error
+    if left <= 0:
+        raise CallError(told(error)) from error
+    return min(wait, left)  # the last try comes when the time is over
+
+
+def _retry_after(text: str) -> float:
+    """Return the seconds of a `Retry-After` header, a number or a date; 0 if it is neither."""
+    try:
+        seconds = float(text)
+    except ValueError:
         try:
-            asked = float(error.response.headers.get("retry-after", ""))
-        except ValueError:  # absent, or a date
-            asked = 0.0
-        if math.isfinite(asked) and asked > 0:
-            return min(asked, LONGEST_WAIT)
-    return _backoff(state) * random.uniform(0.5, 1)
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+
+
+def _failed(error: Exception, body: Mapping[str, Any]) -> CallError:
+    refused = isinstance(error, openai.APIStatusError) and error.status_code in {400, 422}
+    names_seed = refused and body.get("seed") is not None and _SEED.search(str(error).lower())
+    return (SeedRefused if names_seed else CallError)(told(error))
+
+
+def told(error: Exception) -> str:
+    """Return why a try failed, in a line."""
+    if isinstance(error, openai.APIStatusError):
+        return f"{error.status_code} {_message(error)}"[:500]
+    if isinstance(error, openai.APIConnectionError):
+        return f"{cause(error)}{through_proxy(str(error.request.url))}"[:500]
+    return str(error)[:500]
+
+
+def _message(error: openai.APIStatusError) -> str:
+    """Return what the server says: OpenAI's error, another's text, or the status alone."""
+    body = error.body
+    said = body.get("message") or body.get("detail") if isinstance(body, dict) else None
+    text = said if isinstance(said, str) else error.message
+    return " ".join(text.removeprefix(f"Error code: {error.status_code} - ").split())
 
 
 async def _try_once(
     client: openai.AsyncOpenAI, body: Mapping[str, Any], timeout: float
 ) -> ChatReply:
-    known = {"model", "messages", "temperature", "top_p", "max_tokens", "seed"}
-    more = {key: value for key, value in body.items() if key not in known}
+    more = {key: value for key, value in body.items() if key not in _FIELDS}  # `stream` too
     call = client.chat.completions.with_streaming_response.create(
-        **{key: value for key, value in body.items() if key in known},
-        stream=True, stream_options={"include_usage": True}, extra_body=more or None,
+        **{key: value for key, value in body.items() if key in _FIELDS},
+        stream=True, extra_body=more or None,
     )  # fmt: skip
-    async with (
-        asyncio.timeout(timeout),
-        call as response,
-        aclosing(_unbroken(response.iter_bytes())) as pieces,
-    ):
-        if "event-stream" in response.headers.get("content-type", ""):
-            return await _read_stream(pieces)
-        return _read_completion(b"".join([piece async for piece in pieces]))
+    async with asyncio.timeout(timeout):
+        try:
+            async with call as response, aclosing(_pieces(response.iter_bytes())) as pieces:
+                return await _read(pieces)
+        except (openai.OpenAIError, CallError, Broken, TimeoutError):
+            raise
+        except UnicodeEncodeError as error:
+            raise CallError(
+                "the request has half of a surrogate pair, which UTF-8 cannot carry"
+            ) from error
+        except Exception as error:
+            # The SDK lets through whatever its transport raises while a body is read: httpx's
+            # errors in openai 2.x, httpx2's in 3.x. A cancellation is no `Exception`, and passes.
+            raise Broken(f"the answer broke off: {cause(error)}") from error
 
 
-async def _unbroken(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Pass on a body's bytes; one that breaks off is `_Broken`.
-
-    The SDK lets through whatever its transport raises here: httpx's errors in openai 2.x, httpx2's
-    in 3.x. A cancellation or a timeout is no `Exception`, and passes.
-    """
-    try:
-        async for piece in pieces:
-            yield piece
-    except Exception as error:
-        raise _Broken(f"the answer broke off: {type(error).__name__}: {error}") from error
-
-
-def _read_completion(raw: bytes) -> ChatReply:
-    """Read the answer of a server that does not stream."""
-    found = _Collector()
-    try:
-        body = msgspec.json.decode(raw)
-        choice = body["choices"][0]
-        found.add(choice["message"])
-        found.add_logprobs(choice.get("logprobs"))
-        found.finish_reason = choice.get("finish_reason")
-        found.usage, found.input_time = body.get("usage") or {}, body.get("input_time") or {}
-    except (msgspec.DecodeError, LookupError, TypeError, AttributeError) as error:
-        raise CallError(f"the answer is no chat completion: {error}") from error
-    return found.reply()
-
-
-async def _read_stream(pieces: AsyncIterator[bytes]) -> ChatReply:
-    found, reader = _Collector(), sse.Reader()
+async def _pieces(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     async for piece in pieces:
-        if _take_all(found, reader.feed(piece)):
-            break
-    else:
-        _take_all(found, reader.close())
+        yield piece
+
+
+async def _read(pieces: AsyncIterator[bytes]) -> ChatReply:
+    """Read a stream or a whole answer: which it is its first bytes say, whatever its type."""
+    begun = b""
+    async for piece in pieces:
+        begun += piece
+        is_stream = sse.looks_like_events(begun)
+        if is_stream:
+            return await _read_stream(begun, pieces)
+        if is_stream is False:
+            return read_completion(b"".join([begun, *[piece async for piece in pieces]]))
+    raise Broken("the answer is empty")
+
+
+async def _read_stream(begun: bytes, pieces: AsyncIterator[bytes]) -> ChatReply:
+    found, reader = ReplyCollector(), sse.Reader()
+    if not found.take_all(reader.feed(begun)):
+        async for piece in pieces:
+            if found.take_all(reader.feed(piece)):
+                break
+        else:
+            found.take_all(reader.close())
     if found.finish_reason is None:
-        raise _Broken("the stream ended without finish_reason")
+        raise Broken("the stream ended without finish_reason")
     return found.reply()
-
-
-def _take_all(found: "_Collector", events: list[sse.Event]) -> bool:
-    """Add events to a reply; tell whether one of them was the end of the stream."""
-    for event in events:
-        if event.data.strip() == b"[DONE]":
-            return True
-        try:
-            found.take(event.data)
-        except (TypeError, AttributeError, LookupError) as error:
-            raise _Broken(f"an event is no chunk of a chat completion: {error}") from error
-    return False
-
-
-class _Collector:
-    """A reply while it arrives: texts stay in pieces, since adding them up costs quadratic time."""
-
-    def __init__(self) -> None:
-        self.text: list[str] = []
-        self.reasoning: list[str] = []
-        self.finish_reason: str | None = None
-        self.usage: Mapping[str, Any] = {}
-        self.input_time: Mapping[str, Any] = {}
-        self.tools: dict[int, tuple[list[str], list[str]]] = {}
-        self.chosen: list[float] = []
-        self.top: list[list[float]] = []
-
-    def take(self, data: bytes) -> None:
-        """Add one event of a stream."""
-        try:
-            chunk = msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
-            raise _Broken(f"an event is no JSON: {error}") from error
-        if not isinstance(chunk, dict):
-            raise _Broken("an event is no JSON object")
-        if failed := chunk.get("error"):
-            told = failed.get("message") if isinstance(failed, dict) else None
-            paid = isinstance(failed, dict) and failed.get("should_retry") is False
-            raise (CallError if paid else _Broken)(str(told or failed))
-        self.usage = chunk.get("usage") or self.usage
-        self.input_time = chunk.get("input_time") or self.input_time
-        for choice in chunk.get("choices") or ():
-            self.add(choice.get("delta") or {})
-            self.add_logprobs(choice.get("logprobs"))
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
-
-    def add(self, message: Mapping[str, Any]) -> None:
-        """Add a message, or the part of one that an event has."""
-        self.text.append(_text(message.get("content")))
-        thought = message.get("reasoning_content") or message.get("reasoning")
-        self.reasoning.append(_text(thought))
-        for position, call in enumerate(message.get("tool_calls") or ()):
-            name, arguments = self.tools.setdefault(call.get("index", position), ([], []))
-            function = call.get("function") or {}
-            name.append(_text(function.get("name")))
-            arguments.append(_text(function.get("arguments")))
-
-    def add_logprobs(self, found: Mapping[str, Any] | None) -> None:
-        """Add the log-probabilities of a message, or of the part of one that an event has."""
-        for token in (found or {}).get("content") or ():
-            if isinstance(chosen := token.get("logprob"), int | float):  # null for some tokens
-                top = [each.get("logprob") for each in token.get("top_logprobs") or ()]
-                self.chosen.append(chosen)
-                self.top.append([each for each in top if isinstance(each, int | float)])
-
-    def reply(self) -> ChatReply:
-        """Return what was collected."""
-        calls = (
-            {"name": "".join(name), "arguments": "".join(arguments)}
-            for _, (name, arguments) in sorted(self.tools.items())
-        )
-        return ChatReply(
-            "".join(self.text), "".join(self.reasoning), self.finish_reason, self.usage,
-            self.input_time, tuple(calls), measure(self.chosen, self.top),
-        )  # fmt: skip
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str | None):
-        raise TypeError(f"a text is expected, not {type(value).__name__}")
-    return value or ""

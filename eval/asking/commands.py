@@ -11,22 +11,34 @@ from its.answers import KINDS
 from its.cli import CommandLine, finite
 
 from ..errors import EvalError
-from ..figures.sources import MOST_MIXED, sources_of, told
-from ..tasks.hub import NAMES
+from ..figures.sources import MOST_MIXED
+from ..tasks.hub import FILES, NAMES
 
 CLI = CommandLine("its-eval")
+
 
 if TYPE_CHECKING:
     from ..figures.figures import Prices
 
 
 def run(
-    task: Annotated[
-        str, typer.Argument(help=f"{NAMES}, or a FILE.jsonl of {{id, problem, answer}}.")
+    task: Annotated[str, typer.Argument(help=f"{NAMES} (its-eval tasks); or a {FILES}.")],
+    base_url: Annotated[
+        str,
+        typer.Option(
+            help="The server, e.g. http://127.0.0.1:8000/v1; the /v1 is found if it lacks."
+            " A password in it is neither printed nor recorded."
+        ),
     ],
-    base_url: Annotated[str, typer.Option(help="The server, e.g. http://127.0.0.1:8000/v1.")],
     model: Annotated[str, typer.Option(help="The model's name there: a member or a panel.")],
-    samples: Annotated[int, typer.Option(min=1, help="Answers asked for each problem.")] = 1,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Answers asked for each problem. If absent 8 for at most 60 problems, unless the"
+            " temperature is 0; else 1. A run goes on with more of them.",
+        ),
+    ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(min=0, callback=finite, help="As recommended, else 0: the likeliest token."),
@@ -43,8 +55,9 @@ def run(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="Stands after each question; '' for none. Else the task's own, and none for a"
-            " checkpoint with a manifest: the proxy adds what it was trained with.",
+            help="Stands after each question, in place of what a checkpoint was trained with; ''"
+            " for none. Else the task's own, and none for a checkpoint with a manifest: the proxy"
+            " adds what it was trained with.",
         ),
     ] = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
@@ -75,26 +88,61 @@ def run(
         ),
     ] = None,
     extra_body: Annotated[
-        str, typer.Option(metavar="JSON", help="Further fields of each request.")
+        str,
+        typer.Option(
+            metavar="JSON",
+            help='Further fields of each request. One that is null is not sent: {"seed": null}.',
+        ),
     ] = "{}",
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 8,
     timeout: Annotated[
         float, typer.Option(min=1, callback=finite, help="Seconds that one call may take.")
     ] = 3600,
     retries: Annotated[
-        int, typer.Option(min=0, help="Times a call is repeated that met a busy or broken server.")
+        int,
+        typer.Option(
+            min=0,
+            help="Times a call is repeated whose answer broke off. With 0 nothing is repeated.",
+        ),
     ] = 3,
+    patience: Annotated[
+        float,
+        typer.Option(
+            min=0, callback=finite, help="Seconds to wait for a server that is away or busy."
+        ),
+    ] = 300,
     stop_on_error: Annotated[
         bool, typer.Option("--stop-on-error", help="End at the first call that fails for good.")
     ] = False,
+    accept_failed: Annotated[
+        bool,
+        typer.Option(
+            "--accept-failed",
+            help="Calls that failed for good count as wrong, and are not asked again.",
+        ),
+    ] = False,
+    other_server: Annotated[
+        bool,
+        typer.Option(
+            "--other-server",
+            help="Go on with a run at another address, or with another card of the model. Both are"
+            " recorded: `parts` in run.json, `part` in each row.",
+        ),
+    ] = False,
+    unlisted: Annotated[
+        bool, typer.Option("--unlisted", help="Ask a model that the server does not list.")
+    ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first N problems of the task.")
+        int | None,
+        typer.Option(
+            min=1, help="Only the first N problems of the task. A run goes on with more of them."
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Derives each sample's own seed, and fixes the contexts.")
     ] = 0,
     data: Annotated[
-        Path | None, typer.Option(help="Read the task's problems from this JSONL file.")
+        Path | None, typer.Option(help="Read the task's problems from this file.")
     ] = None,
     max_mixed: Annotated[
         float,
@@ -109,35 +157,53 @@ def run(
         str | None,
         typer.Option(metavar="IN,OUT", help="What a million tokens cost, prompt and completion."),
     ] = None,
+    max_tokens_total: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Start no call once the run used N tokens, in both directions."
+        ),
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            min=0, callback=finite, help="Start no call once the run cost so much, by --prices."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; runs/TASK-MODEL if absent.")
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Throw away what the folder holds and start anew.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one line of JSON, not the table.")
+    ] = False,
 ) -> None:
     """Ask MODEL every problem of TASK and print pass@1.
 
-    What is left open is asked as the makers of a checkpoint recommend, where the proxy lists its
-    manifest. What was asked with is printed, and kept in run.json.
+    What is left open is asked as the model's makers recommend, where the proxy lists a manifest or
+    the model is a known one. What was asked with is printed, and kept in run.json.
 
-    A run that was interrupted goes on where it stopped when the same command is given again.
+    A run that was interrupted goes on where it stopped when the same command is given again. It is
+    refused if the server's address, its card of the model or its weights are others than before:
+    see --other-server.
     The key, if the server wants one, is taken from OPENAI_API_KEY.
     """
-    from rich.console import Console
-
-    from ..pages.tables import scores_table
     from ..tasks.load import load
     from .ask_all import RunSpec, Sampling
-    from .measure import measure
+    from .ledger import RunLimits
+    from .shown import run_and_show
 
+    costs = _prices(prices)
+    if max_cost is not None and costs is None:
+        raise EvalError("--max-cost needs --prices")
     if answer_kind not in KINDS:
         raise EvalError(f"--answers {answer_kind}: use one of {', '.join(KINDS)}")
     loaded = load(task, data=data, seed=seed)
     problems = replace(loaded, problems=loaded.problems[:limit])
     spec = RunSpec(
         task=problems,
-        base_url=CLI.url("--base-url", base_url),
+        base_url=_server(base_url),
         sampling=Sampling(
             model=model, samples=samples, temperature=temperature, top_p=top_p,
             max_tokens=max_tokens, seed=seed, system=system, strategy=strategy,
@@ -149,22 +215,28 @@ def run(
         concurrency=concurrency,
         timeout=timeout,
         retries=retries,
+        patience=patience,
         stop_on_error=stop_on_error,
         fresh=fresh,
-        prices=_prices(prices),
+        prices=costs,
+        limits=RunLimits(max_tokens_total, max_cost, costs),
         max_mixed=max_mixed,
         recommended=True,
+        accept_failed=accept_failed,
+        other_server=other_server,
+        unlisted=unlisted,
     )  # fmt: skip
-    folder, found = measure(spec)
-    Console().print(scores_table(found, f"{problems.name}, {model}"))
-    answered = folder.samples().values()
-    for name, shares in sources_of(answered).items():
-        Console().print(f"contexts of {name}: {told(shares)}", markup=False, soft_wrap=True)
-    if logprobs is not None and not any(sample.logprobs for sample in answered):
-        missing = f"No log-probabilities came: the server ignores `logprobs` for {model}."
-        Console(stderr=True).print(missing, style="yellow", markup=False)
-    if failed := folder.failed():
-        raise EvalError(f"{failed} calls failed; the same command asks them again", 1)
+    run_and_show(spec, CLI, as_json=as_json)
+
+
+def _server(base_url: str) -> str:
+    """Check --base-url; a query would stand before the path of each request."""
+    from its.urls import has_query, without_secret
+
+    CLI.url("--base-url", base_url, secret=True)
+    if has_query(base_url):
+        raise EvalError(f"--base-url: {without_secret(base_url)} must end with its path")
+    return base_url
 
 
 def _prices(text: str | None) -> "Prices | None":

@@ -6,24 +6,32 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
-import openai
 from rich.console import Console
 
+from its import suggest
 from its.answers.algebra.workers import Workers
 from its.files import atomic_write
+from its.urls import without_secret
 
 from ..commit import commit
 from ..errors import EvalError
 from ..figures.scores import ScoreRows, scores, summary
 from ..figures.sources import mixed_fault, sources_of
-from ..pages.progress import run_bar
-from ..samples import RunFolder
-from .ask_all import RunSpec, Stopped, ask_all, connect
-from .settle import COMMAND, settle
+from ..grading.scorers import keep_task
+from ..pages.progress import RunProgress, run_progress
+from ..samples import FirstProblems, RunFolder
+from .ask_all import RunSpec, Stopped, ask_all
+from .parts import AskedServer, next_parts
+from .patience import Patience
+from .request import body_of, unanswered
+from .server import ServedModels, compose, connect
+from .settle import COMMAND, Settled, settle
+
+TICK_SECONDS = 1.0
 
 CARDS = 50
 """Models whose cards are kept in `run.json`; a public server may list thousands."""
@@ -35,6 +43,8 @@ def settings_of(spec: RunSpec) -> dict[str, Any]:
     What it leaves open is settled with the server, and kept under `asked` (`settle.Settled`).
     """
     sampling = asdict(spec.sampling)
+    if sampling["answers"] == "auto":
+        sampling["answers"] = spec.task.answers
     given = sampling.pop("instruction")
     said = {"instruction": spec.task.instruction}
     if given is not None:
@@ -48,19 +58,27 @@ def settings_of(spec: RunSpec) -> dict[str, Any]:
     }
 
 
+class RunStopped(EvalError):
+    """A run that ended early, in order: what is done is kept, and has figures (`found`)."""
+
+    def __init__(self, message: str, status: int, folder: RunFolder, found: ScoreRows) -> None:
+        super().__init__(message, status)
+        self.folder, self.found = folder, found
+
+
 def measure(spec: RunSpec) -> tuple[RunFolder, ScoreRows]:
     """Ask what the folder lacks, write `summary.json`; return the run and its figures.
 
     A finished run needs no server, and keeps the record of when it was made.
 
     Raises:
-        EvalError: another run is in the folder, or at work there; the server cannot be asked, a
-            call failed, somebody interrupted, or the contexts are of mixed sources. What was
-            answered until then is kept.
+        RunStopped: a call failed, the server went away, a limit was reached, or somebody
+            interrupted.
+        EvalError: another run is in the folder, or at work there; the server cannot be asked, or
+            the contexts are of mixed sources. What was answered until then is kept.
     """
     about: dict[str, Any] = {
-        "command": shlex.join(sys.argv),
-        "base_url": spec.base_url,
+        "command": without_secret(shlex.join(sys.argv)),
         "versions": {name: version(name) for name in ("input-time-scaling", "openai")},
         "commit": commit(),
     }
@@ -77,53 +95,138 @@ def measure(spec: RunSpec) -> tuple[RunFolder, ScoreRows]:
 
 
 def _ask_and_summarise(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> ScoreRows:
-    if not spec.fresh and folder.is_finished(settings_of(spec)):
+    spec = _with_samples(spec, folder)
+    accept, first = spec.accept_failed, _first(spec)
+    if not spec.fresh and folder.is_finished(settings_of(spec), accept_failed=accept, first=first):
         return _summarise(spec, folder)
+    why: BaseException
     try:
         asyncio.run(_ask(spec, folder, about))
-    except KeyboardInterrupt:
-        _summarise(spec, folder)
+    except KeyboardInterrupt as error:
         message = f"interrupted; what is done is in {spec.folder}: the same command goes on with it"
-        raise EvalError(message, 130) from None
+        why, status = error, 130
     except Stopped as error:
-        _summarise(spec, folder)
-        raise EvalError(f"stopped at the first failed call: {error}", 1) from error
-    return _summarise(spec, folder)
+        message, why, status = f"{error}. What is done is kept in {spec.folder}", error, 1
+    else:
+        return _summarise(spec, folder)
+    raise RunStopped(message, status, folder, _summarise(spec, folder)) from why
+
+
+def _with_samples(spec: RunSpec, folder: RunFolder) -> RunSpec:
+    """Return `spec` with the samples of the run in the folder, where the command says none."""
+    if spec.sampling.samples is not None or spec.fresh or not folder.exists():
+        return spec
+    before = int(folder.settings().get("samples") or 1)
+    return replace(spec, sampling=replace(spec.sampling, samples=before))
+
+
+def _first(spec: RunSpec) -> FirstProblems:
+    return lambda number: replace(spec.task, problems=spec.task.problems[:number]).sha256
 
 
 def _require_one_source(spec: RunSpec, folder: RunFolder) -> None:
     """Refuse figures of contexts that come from the bank and from a model alike."""
-    fault = mixed_fault(sources_of(folder.samples().values()), spec.max_mixed)
+    fault = mixed_fault(sources_of(folder.outcomes().values()), spec.max_mixed)
     if fault:
         raise EvalError(f"{spec.folder}: {fault}", 1)
 
 
 async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> None:
-    key = os.environ.get("OPENAI_API_KEY") or "none"
+    key = (os.environ.get("OPENAI_API_KEY") or "none").strip()
+    server = await connect(spec.base_url, key, _say)
     try:
-        server = await connect(spec.base_url, key)
-    except openai.OpenAIError as error:
-        raise EvalError(f"cannot ask {spec.base_url}: {error}", 1) from error
-    cards = dict(list(server.cards.items())[:CARDS])
-    cards |= {k: v for k, v in server.cards.items() if k == spec.sampling.model}
-    total = len(spec.task.problems) * spec.sampling.samples
-    try:
-        settled = settle(spec, server.input_time(spec.sampling.model))
-        asked = {"asked": settled.record()}
-        if not spec.fresh:
-            _require_same(folder, asked["asked"])
-        folder.start(settings_of(spec), {**about, **asked, "models": cards}, fresh=spec.fresh)
-        Console(stderr=True).print(settled.told(), markup=False, highlight=False)
-        spec = settled.spec(spec)
-        with Workers() as graders, run_bar(total, folder.samples().values()) as on_sample:
-            await ask_all(spec, server, folder, graders, on_sample)
+        for note in server.notes:
+            _say(note)
+        settled = await _settled(spec, server)
+        asked = settled.spec(spec)
+        _begin(spec, settled, server, folder, about)
+        _say(settled.told(), "")
+        if warning := settled.warning(len(spec.task.problems)):
+            _say(warning)
+        total = len(spec.task.problems) * settled.samples
+        patience = Patience(spec.patience)
+        with (
+            Workers() as graders,
+            run_progress(total, folder.outcomes().values(), patience.told) as progress,
+        ):
+            ticking = asyncio.create_task(_tick(progress))
+            try:
+                await ask_all(asked, server, folder, graders, progress.on_sample, patience)
+            finally:
+                ticking.cancel()
     finally:
         await server.client.close()
 
 
-def _require_same(folder: RunFolder, asked: Mapping[str, Any]) -> None:
+async def _tick(progress: RunProgress) -> None:
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        progress.tick()
+
+
+def _say(text: str, style: str = "yellow") -> None:
+    Console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+async def _settled(spec: RunSpec, server: ServedModels) -> Settled:
+    """Return how the model is asked, if the server has it and takes what it is asked with.
+
+    Raises:
+        EvalError: it has not, or does not.
+    """
+    model, cards = spec.sampling.model, server.cards
+    if cards and model not in cards and not spec.unlisted:
+        told = suggest.unknown("model", model, list(cards)[:CARDS])
+        raise EvalError(f"{told} (--unlisted asks it nevertheless)")
+    settled = settle(spec, cards.get(model, {}))
+    if not spec.task.problems:
+        return settled
+    if server.input_time(model) is not None:
+        begun = unanswered(spec, spec.task.problems[0], 0, 0)
+        body = body_of(server.input_time(model), settled.spec(spec).sampling, begun)
+        await compose(server, {k: body[k] for k in ("model", "messages", "input_time")})
+    elif spec.sampling.strategy and model in cards:
+        raise EvalError(
+            f"--strategy: {without_secret(server.url)} is no proxy of ours, and would ignore it"
+        )
+    return settled
+
+
+def _begin(
+    spec: RunSpec,
+    settled: Settled,
+    server: ServedModels,
+    folder: RunFolder,
+    about: Mapping[str, Any],
+) -> None:
+    """Write down what is asked, of whom.
+
+    Raises:
+        EvalError: the folder holds a run that was asked otherwise, or of another server.
+    """
+    model = spec.sampling.model
+    cards = dict(list(server.cards.items())[:CARDS])
+    cards |= {name: card for name, card in server.cards.items() if name == model}
+    record = settled.record()
+    before = folder.about() if folder.exists() and not spec.fresh else {}
+    if before:
+        _require_same(folder, before.get("asked"), record)
+    asked = AskedServer.of(server, model)
+    parts = next_parts(before.get("parts") or [], asked, about, other=spec.other_server)
+    sampling = replace(spec.sampling, samples=settled.samples)
+    folder.start(
+        settings_of(replace(spec, sampling=sampling)),
+        {**about, "base_url": asked.base_url, "server": dict(asked.server), "asked": record,
+         "parts": parts, "models": cards},
+        fresh=spec.fresh, first=_first(spec),
+    )  # fmt: skip
+    keep_task(spec.task, spec.folder)
+
+
+def _require_same(
+    folder: RunFolder, before: Mapping[str, Any] | None, asked: Mapping[str, Any]
+) -> None:
     """Refuse to go on with a run that was asked otherwise: the server says another thing now."""
-    before = folder.about().get("asked") if folder.exists() else None
     for name, was in (before or asked).items():
         if was != asked.get(name) and name != "said_by":
             raise EvalError(

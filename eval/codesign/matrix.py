@@ -47,11 +47,13 @@ class MatrixPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: Count = 8
     retries: Annotated[int, msgspec.Meta(ge=0)] = 3
     timeout: Annotated[float, msgspec.Meta(ge=1)] = 3600.0
+    accept_failed: bool = False
     max_mixed: Annotated[float, msgspec.Meta(ge=0, le=1)] = MOST_MIXED
 
     def __post_init__(self) -> None:
         if wrong := urls.fault(self.base_url):
-            raise ValueError(f"base_url: {self.base_url[:100]!r} {wrong}")
+            shown = urls.without_secret(self.base_url)[:100]
+            raise ValueError(f"base_url: {shown!r} {wrong}")
         for name in [*self.train, *self.test]:
             if not (name == BASE and name in self.train):
                 strategies.get(name)  # raises, and names the nearest one
@@ -145,7 +147,7 @@ def shares(run: RunFolder) -> dict[str, float]:
     Raises:
         EvalError: the run is not finished.
     """
-    samples = list(run.samples().values())
+    samples = list(run.outcomes().values())
     settings = run.settings()
     if len(samples) < settings["problems"] * settings["samples"]:
         raise EvalError(f"{run.path} is not finished")

@@ -63,10 +63,13 @@ def _measured(spec: RunSpec, console: Console) -> dict[str, float]:
     if kept.exists() and not (spec.folder / "run.json").exists():
         return dict(zip(ids, _kept(kept, settings), strict=True))
     run, _ = measure(spec)
-    if failed := run.failed():
-        message = f"{spec.folder}: {failed} calls failed; the same command asks them again"
+    if not spec.accept_failed and (failed := run.failed()):
+        message = (
+            f"{spec.folder}: {failed} calls failed; the same command asks them again, and"
+            " `accept_failed = true` in the plan counts them as wrong"
+        )
         raise EvalError(message, 1)
-    if sources := sources_of(run.samples().values()):
+    if sources := sources_of(run.outcomes().values()):
         for name, each in sources.items():
             console.print(f"contexts of {name}: {told(each)}", markup=False, soft_wrap=True)
     unordered = shares(run)  # as answers came; the bootstrap wants the same order each time
@@ -95,7 +98,8 @@ def _spec(plan: MatrixPlan, task: Task, cell: Cell, folder: Path) -> RunSpec:
     )  # fmt: skip
     return RunSpec(
         task, plan.base_url, sampling, folder, concurrency=plan.concurrency, timeout=plan.timeout,
-        retries=plan.retries, stop_on_error=True, max_mixed=plan.max_mixed,
+        retries=plan.retries, stop_on_error=not plan.accept_failed, max_mixed=plan.max_mixed,
+        accept_failed=plan.accept_failed,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The figures of one model over one run: pass@1 with its interval, pass@k, maj@k, tokens, time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -17,11 +17,11 @@ BUDGETS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Mean, median and 95th percentile of what was counted."""
+    """Mean, median and 95th percentile of what was counted; `None` where nothing was."""
 
-    mean: float
-    p50: float
-    p95: float
+    mean: float | None
+    p50: float | None
+    p95: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Figures:
     `pass_at_1` is the mean over samples, then over problems. `pass_at_k` and `maj_at_k` are means
     over problems for k = 1 to the smallest number of samples of a problem. `agreement` is the mean
     share of the largest cluster of equal answers. `tokens_per_solved` counts all tokens.
+    `uncounted` is the number of answers without usage: `tokens_per_solved` and `cost` are `None`
+    then, and the spreads of tokens are those of the other answers.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Figures:
     abstained: int
     cut: int
     failed: int
+    uncounted: int
     tokens: Spread
     thinking_tokens: Spread
     response_tokens: Spread
@@ -77,7 +80,7 @@ def figures_of(
     votes = [_votes(group[:fewest], judges()) for group in problems.values()]
     answered = [sample for sample in samples if sample.error is None]
     solved = sum(sample.correct for sample in samples)
-    total = sum(sample.tokens for sample in answered)
+    total = _total(sample.tokens for sample in answered)
     return Figures(
         name=name,
         problems=len(problems),
@@ -89,12 +92,13 @@ def figures_of(
         abstained=sum(sample.answer is None for sample in answered),
         cut=sum(sample.finish_reason == "length" for sample in answered),
         failed=len(samples) - len(answered),
+        uncounted=sum(sample.tokens is None for sample in answered),
         tokens=spread([s.tokens for s in answered]),
         thinking_tokens=spread([s.thinking_tokens for s in answered]),
         response_tokens=spread([s.response_tokens for s in answered]),
         tokens_correct=spread([s.tokens for s in answered if s.correct]),
         tokens_wrong=spread([s.tokens for s in answered if not s.correct]),
-        tokens_per_solved=total / solved if solved else None,
+        tokens_per_solved=total / solved if solved and total is not None else None,
         seconds=spread([s.seconds for s in answered]),
         cost=_cost(answered, prices) if prices else None,
     )
@@ -113,9 +117,11 @@ def counts(problems: Mapping[str, Sequence[EvalSample]]) -> list[tuple[int, int]
     return [(len(group), sum(sample.correct for sample in group)) for group in problems.values()]
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Return mean, median and 95th percentile; zeros of nothing."""
-    ranked = sorted(values) or [0.0]
+def spread(values: Sequence[float | None]) -> Spread:
+    """Return mean, median and 95th percentile of the values that are known."""
+    ranked = sorted(value for value in values if value is not None)
+    if not ranked:
+        return Spread(None, None, None)
     last = len(ranked) - 1
     return Spread(fmean(ranked), ranked[round(0.5 * last)], ranked[round(0.95 * last)])
 
@@ -144,7 +150,19 @@ def _votes(group: Sequence[EvalSample], judge: Judge) -> tuple[list[float], floa
     return maj_at_k(sizes, right, silent), max(sizes, default=0) / len(group)
 
 
-def _cost(samples: Sequence[EvalSample], prices: Prices) -> float:
-    prompt = sum(sample.prompt_tokens for sample in samples)
-    completion = sum(sample.tokens for sample in samples)
+def _total(values: Iterable[int | None]) -> int | None:
+    """Return the sum; `None` if one of the values is not known."""
+    total = 0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+def _cost(samples: Sequence[EvalSample], prices: Prices) -> float | None:
+    prompt = _total(sample.prompt_tokens for sample in samples)
+    completion = _total(sample.tokens for sample in samples)
+    if prompt is None or completion is None:
+        return None
     return (prompt * prices.prompt + completion * prices.completion) / 1e6

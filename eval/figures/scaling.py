@@ -79,7 +79,16 @@ def saturation(curve: Sequence[float], gain: float = 0.01) -> Saturation | None:
     return Saturation(p, ceiling, max(1, needed))
 
 
-def solved_within(rows: Sequence[tuple[bool, int]], budgets: Sequence[int]) -> list[float]:
-    """Return the share of samples (correct, tokens) that are correct within each token budget."""
+def solved_within(
+    rows: Sequence[tuple[bool, int | None]], budgets: Sequence[int]
+) -> list[float | None]:
+    """Return the share of samples (correct, tokens) that are correct within each token budget.
+
+    It is `None` where the tokens of a correct one are not known.
+    """
     total = len(rows) or 1
-    return [sum(ok and tokens <= budget for ok, tokens in rows) / total for budget in budgets]
+    if any(ok and tokens is None for ok, tokens in rows):
+        return [None for _ in budgets]
+    return [
+        sum(ok and (tokens or 0) <= budget for ok, tokens in rows) / total for budget in budgets
+    ]

@@ -8,6 +8,7 @@ from its.answers.algebra.workers import Workers
 
 from ..errors import EvalError
 from ..grading.samples import graded
+from ..grading.scorers import Scorer, scorer_of
 from ..samples import EvalSample, RunFolder
 from .figures import Figures, Prices, figures_of, scaling_of
 from .sources import sources_of
@@ -35,10 +36,12 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
         EvalError: there is no run in the folder.
     """
     model = run.settings()["model"]
-    samples = list(run.samples().values())
+    scorer = scorer_of(run.path)
+    # A task's own scorer reads the ballots' texts; our grader needs only their answers.
+    samples = list(run.samples() if scorer else run.outcomes().values())
     rows = [
         (strategy, figures_of(member, cast, graders.judge))
-        for member, strategy, cast in _members(samples, graders)
+        for member, strategy, cast in _members(samples, graders, scorer)
     ]
     if not samples:
         return rows
@@ -47,16 +50,21 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
     return [*rows, (label, figures_of(model, samples, graders.judge, prices))]
 
 
-def samples_by_model(run: RunFolder, graders: Workers) -> dict[str, list[EvalSample]]:
+def samples_by_model(
+    run: RunFolder, graders: Workers, *, texts: bool = False
+) -> dict[str, list[EvalSample]]:
     """Return a run's samples: a panel's members as its ballots show them, then its own model.
+
+    They come with their `texts`, or without (`EvalSample.light`), which needs much less memory.
 
     Raises:
         EvalError: there is no run in the folder, or nothing in it yet.
     """
-    samples = list(run.samples().values())
+    scorer = scorer_of(run.path)
+    samples = list(run.samples() if texts or scorer else run.outcomes().values())
     if not samples:
         raise EvalError(f"{run.path} has no samples yet")
-    members = {name: cast for name, _, cast in _members(samples, graders)}
+    members = {name: cast for name, _, cast in _members(samples, graders, scorer)}
     return {**members, run.settings()["model"]: samples}
 
 
@@ -66,7 +74,7 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
     Raises:
         EvalError: there is no run in the folder.
     """
-    samples, settings = list(run.samples().values()), run.settings()
+    samples, settings = list(run.outcomes().values()), run.settings()
     return {
         "settings": settings,
         "asked": run.about().get("asked"),
@@ -79,14 +87,14 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
 
 
 def _members(
-    samples: Sequence[EvalSample], graders: Workers
+    samples: Sequence[EvalSample], graders: Workers, scorer: Scorer | None
 ) -> list[tuple[str, str, list[EvalSample]]]:
     """Return name, strategy and graded ballots of each member; none where calls were cancelled."""
     members = _by_member(samples)
     if any(ballot.error == CANCELLED for _, _, cast in members for ballot in cast):
         return []
     return [
-        (name, strategy, [graded(ballot, graders) for ballot in cast])
+        (name, strategy, [graded(ballot, graders, scorer) for ballot in cast])
         for name, strategy, cast in members
     ]
 
@@ -100,6 +108,12 @@ def _by_member(samples: Sequence[EvalSample]) -> list[tuple[str, str, list[EvalS
     return [(name, strategy, cast) for name, (strategy, cast) in members.items()]
 
 
+def ballot_samples(sample: EvalSample) -> list[tuple[Mapping[str, Any], EvalSample]]:
+    """Return the ballots of a panel's sample: as the proxy told them, and as ungraded samples."""
+    cast: list[Mapping[str, Any]] = sample.input_time.get("ballots") or []
+    return [(ballot, _ballot(sample, ballot)) for ballot in cast]
+
+
 def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
     """Return a panel's ballot as the sample that its member would have been."""
     answer = ballot.get("answer")
@@ -110,10 +124,11 @@ def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
         seed=sample.seed,
         gold=sample.gold,
         prompt=sample.prompt,
+        text=ballot.get("content"),
         answer=answer,
         answer_kind=sample.answer_kind,
         finish_reason=ballot.get("finish_reason"),
-        tokens=(ballot.get("usage") or {}).get("completion_tokens") or 0,
+        tokens=(ballot.get("usage") or {}).get("completion_tokens"),
         error=None if voted else ballot.get("error") or ballot["outcome"],
     )
 

@@ -60,7 +60,7 @@ def read_page(folders: Sequence[Path], title: str, graders: Workers) -> Page:
     for place in places:
         name = place.name if short[place.name] == 1 else str(place)
         run = RunFolder(place)
-        samples = samples_by_model(run, graders)
+        samples = samples_by_model(run, graders, texts=True)
         runs.append({"name": name, **run.about()})
         for context, found in scores(run, graders):
             rows.append(ModelRow(name, context, found, samples[found.name]))
@@ -94,17 +94,21 @@ def _plots(page: Page) -> list[str]:
         lines = {f"{row.name}, pass@k": row.figures.pass_at_k for row in several}
         lines |= {f"{row.name}, maj@k": row.figures.maj_at_k for row in several}
         made.append(plots.curves(lines, "With more samples", "samples k", "share solved"))
-    within = {
+    every = {
         row.name: solved_within([(s.correct, s.tokens) for s in row.samples], BUDGETS)
         for row in page.rows
     }
+    within = {
+        name: [share for share in shares if share is not None] for name, shares in every.items()
+    }
+    within = {name: shares for name, shares in within.items() if shares}
     made.append(
         plots.curves(within, "Within a token budget", "completion tokens", "share solved", BUDGETS)
     )
     own = _own_samples(page)
     groups = {
-        "right": [s.tokens for s in own if s.correct],
-        "wrong": [s.tokens for s in own if not s.correct and s.error is None],
+        "right": [s.tokens for s in own if s.correct and s.tokens is not None],
+        "wrong": [s.tokens for s in own if not s.correct and s.tokens is not None],
     }
     made.append(plots.histogram(groups, "Length of answers", "completion tokens"))
     return made

@@ -41,7 +41,7 @@ def scores_table(rows: ScoreRows, title: str) -> Table:
             str(found.abstained),
             str(found.cut),
             *([str(found.failed)] if some_failed else []),
-            f"{found.tokens.mean:.0f}",
+            "unknown" if found.tokens.mean is None else f"{found.tokens.mean:.0f}",
         )
     if any(early(strategy) for strategy, _ in rows):
         shown.caption, shown.caption_justify = STOPPED, "left"

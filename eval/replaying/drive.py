@@ -1,23 +1,15 @@
-"""Drive a method's program from stored answers: no engine, no clock, no chance.
-
-Time is simulated. A call ends its stored seconds after it was made; where no seconds are stored,
-as many steps after it as it has tokens, as if all wrote at one speed.
-"""
+"""Drive a method's program from stored answers, each member's in turn."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from dataclasses import dataclass
 
-from msgspec.structs import replace
-
+from its.methods import replay
+from its.methods.replay import ReplayError, needs_new_text
 from its.methods.seam import Call, Program, Reply, Verdict
 
 from ..errors import EvalError
 from .stored import StoredAnswer
-
-REPLAYED = frozenset({"temperature", "logprobs", "top_logprobs"})
-"""Parameters of a call that a stored answer can have met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,76 +31,28 @@ class Driven:
     drawn: tuple[int, ...]
 
 
-def needs_new_text(call: Call) -> str | None:
-    """Return what a call asks for that no stored answer can give; `None` if one can."""
-    if call.role != "answer":
-        does = {"judge": "rate drafts", "write": "write from drafts", "score": "score drafts"}
-        return f"a member would have to {does.get(call.role, call.role)}"
-    if call.prefix is not None:
-        return "a member would have to continue an answer"
-    if call.messages is not None:
-        return "a member would have to answer to another text than the question"
-    other = sorted(call.params.keys() - REPLAYED)
-    return f"a member would have to answer with another {', '.join(other)}" if other else None
+class _Taker:
+    """Gives each call its member's next stored answer, of the call's temperature if it has one."""
 
+    def __init__(self, answers: Sequence[StoredAnswer], order: Sequence[int]) -> None:
+        self._answers = answers
+        self._left: dict[str, deque[int]] = {}
+        for index in order:
+            self._left.setdefault(answers[index].member, deque()).append(index)
 
-@dataclass(slots=True)
-class _Replay:
-    """The state of one drive: what is left of each member, and what runs."""
-
-    answers: Sequence[StoredAnswer]
-    left: dict[str, deque[int]]
-    by_seconds: bool
-    now: float = 0.0
-    running: list[tuple[float, int, float, Call, int | None]] = field(default_factory=list)
-    drawn: list[int | None] = field(default_factory=list)
-    made: dict[str, int | None] = field(default_factory=dict)
-    tokens: float = 0.0
-
-    def start(self, call: Call) -> None:
+    def __call__(self, call: Call) -> int | None:
         if reason := needs_new_text(call):
-            raise EvalError(f"stored answers cannot replay the call {call.name!r}: {reason}")
-        index = self._take(call)
-        number = len(self.drawn)
-        self.drawn.append(index)
-        self.made[call.name] = index
-        # What has run out fails at once.
-        ends = self.now + (0.0 if index is None else self._duration(index))
-        heappush(self.running, (ends, number, self.now, call, index))
-
-    def _take(self, call: Call) -> int | None:
-        """Take the member's next stored answer, of the call's temperature if it names one."""
-        left = self.left.get(call.member)
+            raise ReplayError(f"stored answers cannot replay the call {call.name!r}: {reason}")
+        left = self._left.get(call.member)
         wanted = call.params.get("temperature")
         if not left:
             return None
         if wanted is None:
             return left.popleft()
-        found = next((n for n in left if self.answers[n].temperature == wanted), None)
+        found = next((n for n in left if self._answers[n].temperature == wanted), None)
         if found is not None:
             left.remove(found)
         return found
-
-    def _duration(self, index: int) -> float:
-        reply = self.answers[index].reply
-        return reply.seconds if self.by_seconds else float(reply.completion_tokens or 0)
-
-    def arrive(self) -> Reply:
-        if not self.running:
-            raise EvalError("the method waits for a reply, and no call is running")
-        self.now, _, _, call, index = heappop(self.running)
-        if index is None:
-            return Reply(call, "failed")
-        reply = self.answers[index].reply
-        self.tokens += reply.completion_tokens or 0
-        return replace(reply, call=call)
-
-    def cancel(self) -> None:
-        """Count what the calls that still run have written by now."""
-        for ends, _, began, _, index in self.running:
-            if index is not None and ends > began:
-                share = (self.now - began) / (ends - began)
-                self.tokens += share * (self.answers[index].reply.completion_tokens or 0)
 
 
 def drive(
@@ -119,34 +63,21 @@ def drive(
     Raises:
         EvalError: a call needs new text.
     """
-    left: dict[str, deque[int]] = {}
-    for index in order:
-        left.setdefault(answers[index].member, deque()).append(index)
-    replay = _Replay(answers, left, by_seconds)
+    replies = [stored.reply for stored in answers]
     try:
-        calls = next(program)
-        while True:
-            for call in calls:
-                replay.start(call)
-            calls = program.send(replay.arrive())
-    except StopIteration as ended:
-        verdict: Verdict = ended.value
-    finally:
-        program.close()
-    replay.cancel()
-    return _driven(replay, verdict)
-
-
-def _driven(replay: _Replay, verdict: Verdict) -> Driven:
-    won = replay.made[verdict.winner.call.name] if verdict.winner else None
-    drawn = tuple(index for index in replay.drawn if index is not None)
+        driven = replay.drive(program, replies, _Taker(answers, order), by_seconds=by_seconds)
+    except ReplayError as error:
+        raise EvalError(str(error)) from error
+    verdict, made = driven.verdict, driven.made
+    won = made[verdict.winner.call.name] if verdict.winner else None
+    drawn = tuple(index for index in made.values() if index is not None)
     return Driven(
         verdict=verdict,
-        correct=won is not None and replay.answers[won].correct,
-        calls=len(replay.drawn),
-        ran_out=len(replay.drawn) - len(drawn),
-        tokens=replay.tokens,
-        time=replay.now,
+        correct=won is not None and answers[won].correct,
+        calls=len(made),
+        ran_out=len(made) - len(drawn),
+        tokens=driven.tokens,
+        time=driven.time,
         drawn=drawn,
     )
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from its import seeds
 from its.methods.options import OptionError, named, parse
+from its.methods.replay import needs_new_text
 from its.methods.seam import Call, Case, Logprobs, Method, Reply
 from its.methods.table import METHODS, MethodError, find
 from its.types import Answer
 
 from ..errors import EvalError
-from .drive import asked, needs_new_text
+from .drive import asked
 from .stored import StoredAnswer, StoredProblem
 
 CAN_BE_REPLAYED = ("majority", "adaptive", "escalate", "first_finish", "weighted", "temperatures")

@@ -91,7 +91,7 @@ def read_stored(places: Sequence[Path], graders: Workers) -> list[StoredProblem]
 
 def _of_runs(folder: Path, graders: Workers) -> Iterator[_Row]:
     for place in run_folders([folder]):
-        by_model = samples_by_model(RunFolder(place), graders)
+        by_model = samples_by_model(RunFolder(place), graders, texts=True)
         panel = list(by_model)[-1] if len(by_model) > 1 else None
         for model, samples in by_model.items():
             if model != panel:  # a panel's own samples are its members' ballots once more
@@ -102,7 +102,8 @@ def _of_sample(model: str, sample: EvalSample) -> _Row:
     answer = answers.parse(sample.answer, sample.answer_kind) if sample.answer else None
     reply = _reply(
         sample.text or "", answer, sample.finish_reason, sample.logprobs,
-        tokens=sample.tokens, prompt_tokens=sample.prompt_tokens, seconds=sample.seconds,
+        tokens=sample.tokens or 0, prompt_tokens=sample.prompt_tokens or 0,
+        seconds=sample.seconds,
     )  # fmt: skip
     if sample.error is not None:
         reply = Reply(NOBODY, "failed", seconds=sample.seconds, completion_tokens=0)

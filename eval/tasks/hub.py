@@ -1,65 +1,41 @@
 """Public problem sets on the Hugging Face hub: where they are, and how their rows are read.
 
-Only ids, columns and sizes stand here, never a problem text. All but `amc23` were checked against
-public documentation. A set whose size differs from `rows` is refused when it is loaded.
+Only ids, columns and sizes stand here, never a problem text. They were checked against public
+documentation and published code. A set whose size differs from `rows` is refused when it is loaded.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from its import seeds
 
+from .columns import ProblemReader, TableRow, cell, columns, final_answer
 from .problem import Problem
 
 INSTRUCTION = "Reason step by step and put the final answer into \\boxed{}."
 LETTER = "Reason step by step and put the letter of the right choice into \\boxed{}."
 LETTERS = "ABCD"
 
-HubRow = Mapping[str, Any]
-Reader = Callable[[HubRow, int], Problem]
 
-
-def columns(problem: str, answer: str, key: str | None = None) -> Reader:
-    """Return a reader of rows that have one column each; without a `key` the number is the id."""
-
-    def read(row: HubRow, number: int) -> Problem:
-        return Problem(
-            _text(row, key) if key else str(number), _text(row, problem), _text(row, answer)
-        )
-
-    return read
-
-
-def gsm8k(row: HubRow, number: int) -> Problem:
+def gsm8k(row: TableRow, number: int) -> Problem:
     """The answer stands behind `####` in the solution."""
-    answer = _text(row, "answer").rpartition("####")[2].strip()
-    return Problem(f"gsm8k-test-{number}", _text(row, "question"), answer)
+    answer = final_answer(row, "answer")
+    return Problem(f"gsm8k-test-{number}", cell(row, "question"), answer)
 
 
-def olympiad(row: HubRow, number: int) -> Problem:
+def olympiad(row: TableRow, number: int) -> Problem:
     """Several final answers are one list."""
-    answers = row.get("final_answer")
-    if isinstance(answers, list):
-        answers = ", ".join(map(str, answers))
-    return Problem(_text(row, "id"), _text(row, "question"), _text({"a": answers}, "a"))
+    answer = final_answer(row, "final_answer")
+    return Problem(cell(row, "id"), cell(row, "question"), answer, row)
 
 
-def gpqa(row: HubRow, number: int) -> Problem:
+def gpqa(row: TableRow, number: int) -> Problem:
     """Choices in an order that is drawn by the question, the same for everybody."""
-    question = _text(row, "Question")
-    right = _text(row, "Correct Answer").strip()
-    choices = [right, *(_text(row, f"Incorrect Answer {i}").strip() for i in (1, 2, 3))]
+    question = cell(row, "Question")
+    right = cell(row, "Correct Answer").strip()
+    choices = [right, *(cell(row, f"Incorrect Answer {i}").strip() for i in (1, 2, 3))]
     seeds.rng("gpqa", question).shuffle(choices)
     shown = "\n".join(f"{letter}) {text}" for letter, text in zip(LETTERS, choices, strict=True))
     return Problem(str(number), f"{question.strip()}\n\n{shown}", LETTERS[choices.index(right)])
-
-
-def _text(row: HubRow, column: str) -> str:
-    value = row.get(column)
-    if not isinstance(value, str | int | float) or not str(value).strip():
-        raise ValueError(f"{column!r} is missing or empty")
-    return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +45,7 @@ class HubSet:
     id: str
     split: str
     rows: int
-    read: Reader
+    read: ProblemReader
     config: str | None = None
     instruction: str = INSTRUCTION
     choice: bool = False
@@ -96,5 +72,8 @@ HUB_SETS = {
     ),
 }  # fmt: skip
 
-NAMES = ", ".join([*HUB_SETS, "arith"])
+NAMES = ", ".join([*HUB_SETS, "arith", "gym:NAME"])
 """The tasks that have a name, as the help of the commands lists them."""
+
+FILES = "FILE (JSONL, JSON, CSV, Parquet, .gz), or a task file .toml"
+"""What else a task may be, as the help says it."""

@@ -1,10 +1,10 @@
-"""Where problems come from: a JSONL file, a public data set, or our own generator."""
+"""Where problems come from: a file, a task file, a public data set, or a generator."""
 
 import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,33 @@ from its.cache import first_seen
 
 from ..errors import EvalError
 from . import arith
-from .hub import HUB_SETS, INSTRUCTION, HubSet, columns
+from .files import read_problems
+from .hub import FILES, HUB_SETS, INSTRUCTION, NAMES, HubSet
 from .problem import Problem
 
 ARITH_ROWS = 200
 BRIEFLY = "Calculate in one short line, then put the final answer into \\boxed{}. No explanation."
+
+ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A named list of problems; `instruction` stands after each, so that an answer can be read.
 
-    `sha256` is the hash of the problems' ids, texts and answers. `choice`: answers are letters.
+    `sha256` is the hash of the problems' ids, texts and answers. `answers` is the kind of the
+    answers. `scorer` names what decides whether an answer is right, if it is not our grader
+    (`eval.grading.scorers`), and `about` is what the scorer has to know. `samples` are the answers
+    to each problem that the task asks for, if it says so.
     """
 
     name: str
     problems: tuple[Problem, ...]
     instruction: str = INSTRUCTION
-    choice: bool = False
+    answers: str = "auto"
+    scorer: str | None = None
+    samples: int | None = None
+    about: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def sha256(self) -> str:
@@ -38,80 +47,70 @@ class Task:
 
 
 def load(name: str, *, data: Path | None, seed: int) -> Task:
-    """Return the task `name`: a file, `arith`, or a public set (`data` reads it from a file).
+    """Return the task `name`: see `its-eval tasks`. `data` has a public set's problems.
 
     Raises:
         EvalError: there is no such task, or its rows are not what they should be.
     """
+    if name.startswith("gym:"):
+        from .gym import gym_task
+
+        if data is not None:
+            raise EvalError(f"--data: {name} makes its own problems; leave one of them out")
+        return gym_task(name, seed)
     if data is not None:
-        public = HUB_SETS.get(name)
-        problems = tuple(read_file(data))
-        if public is None:
-            return Task(name, problems)
-        _require_size(public, len(problems), str(data))
-        return Task(name, problems, public.instruction, public.choice)
+        return _with_data(name, data)
     if name == "arith":
         return Task(name, tuple(arith.problems(ARITH_ROWS, seed)), BRIEFLY)
     if name in HUB_SETS:
         return _remembered(_from_hub(name, HUB_SETS[name]), HUB_SETS[name])
     path = Path(name)
-    if path.suffix == ".jsonl":
-        return Task(path.stem, tuple(read_file(path)))
-    known = ", ".join(["arith", *HUB_SETS])
-    raise EvalError(f"no task {name!r}: give one of {known}, or a FILE.jsonl")
+    if path.suffix == ".toml":
+        from .task_file import read_task_file
 
-
-def read_file(path: Path) -> list[Problem]:
-    """Return the rows `{id, problem, answer}` of a JSONL file.
-
-    Raises:
-        EvalError: the file cannot be read, or a line of it is no such row.
-    """
-    try:
-        lines = path.read_text("utf-8").split("\n")  # text may hold other ends of lines
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvalError(f"cannot read {path}: {error}") from error
-    rows = [_row(line, n, f"{path}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
-    return _distinct(rows, str(path))
+        return read_task_file(path)
+    stem = path.name.removesuffix(".gz")
+    if path.is_file() or stem.endswith(ENDINGS):
+        return Task(stem.rpartition(".")[0] or stem, tuple(read_problems(path)))
+    raise EvalError(f"no task {name!r}: give one of {NAMES}; or a {FILES}")
 
 
 def write_file(task: Task, path: Path) -> None:
-    """Write the problems as rows that `read_file` and `its-sft build --decontaminate` take.
+    """Write the problems as rows that `load` and `its-sft build --decontaminate` take.
+
+    A worked solution that a problem comes with is written as well, to train on.
 
     Raises:
         EvalError: the file cannot be written.
     """
-    rows = ({"id": p.id, "problem": p.problem, "answer": p.answer} for p in task.problems)
     try:
         path.write_text(
-            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8"
+            "".join(json.dumps(_written(p), ensure_ascii=False) + "\n" for p in task.problems),
+            "utf-8",
         )
     except OSError as error:
         raise EvalError(f"cannot write {path}: {error.strerror}", 1) from error
 
 
-def _row(line: str, number: int, at: str) -> Problem:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise EvalError(f"{at}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise EvalError(f"{at}: not an object")
-    try:
-        return columns("problem", "answer", "id")(row, number)
-    except ValueError as error:
-        raise EvalError(f"{at}: {error}; rows are id, problem, answer") from error
+def _written(problem: Problem) -> dict[str, str]:
+    row = {"id": problem.id, "problem": problem.problem, "answer": problem.answer}
+    solution = problem.row.get("solution")
+    return {**row, "solution": solution} if isinstance(solution, str) else row
 
 
-def _distinct(rows: Iterable[Problem], at: str) -> list[Problem]:
-    found: dict[str, Problem] = {}
-    for problem in rows:
-        if problem.id in found:
-            raise EvalError(f"{at}: the id {problem.id!r} stands twice")
-        found[problem.id] = problem
-    if not found:
-        raise EvalError(f"{at}: no problems")
-    return list(found.values())
+def _with_data(name: str, data: Path) -> Task:
+    """Return a task whose problems are in a file: of a public set, in its columns or in ours."""
+    public = HUB_SETS.get(name)
+    problems = tuple(read_problems(data, public.read if public else None))
+    if public is None:
+        return Task(name, problems)
+    _require_size(public, len(problems), str(data))
+    return _of_set(name, public, problems)
+
+
+def _of_set(name: str, wanted: HubSet, problems: Iterable[Problem]) -> Task:
+    kind = "choice" if wanted.choice else "auto"
+    return Task(name, tuple(problems), wanted.instruction, kind)
 
 
 def _from_hub(name: str, wanted: HubSet) -> Task:
@@ -131,15 +130,17 @@ def _from_hub(name: str, wanted: HubSet) -> Task:
         )
         raise EvalError(
             f"cannot load {wanted.id} from the hub ({type(error).__name__}: {error}).{asked}"
-            " Or give its-eval run the problems with --data FILE.jsonl (id, problem, answer)"
+            " Or give its-eval run the problems with --data FILE, in the set's own columns"
         ) from error
     _require_size(wanted, len(rows), wanted.id)
     try:
         problems = [wanted.read(row, number) for number, row in enumerate(rows)]
     except ValueError as error:
         raise EvalError(f"{wanted.id}: {error}: its columns were changed") from error
-    found = tuple(_distinct(problems, wanted.id))
-    return Task(name, found, wanted.instruction, wanted.choice)
+    ids = [problem.id for problem in problems]
+    if twice := next((key for key in ids if ids.count(key) > 1), None):
+        raise EvalError(f"{wanted.id}: the id {twice!r} stands twice: the set was changed")
+    return _of_set(name, wanted, problems)
 
 
 def _require_size(wanted: HubSet, rows: int, at: str) -> None:

@@ -3,7 +3,7 @@
 typer and rich are imported inside the functions, so that importing `its` stays cheap.
 """
 
-from .command_line import CommandLine, finite
+from .command_line import CommandLine, finite, write_any_text
 from .progress import Advance, bar, downloads
 
-__all__ = ["Advance", "CommandLine", "bar", "downloads", "finite"]
+__all__ = ["Advance", "CommandLine", "bar", "downloads", "finite", "write_any_text"]

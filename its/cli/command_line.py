@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -24,6 +25,17 @@ def finite(value: float | None) -> float | None:
     if value is not None and not isfinite(value):
         raise typer.BadParameter("must be a finite number")
     return value
+
+
+def write_any_text() -> None:
+    """Let the standard streams take every text: what a terminal cannot show is escaped.
+
+    Without it an ASCII terminal (`PYTHONIOENCODING=ascii`), or half of a surrogate pair in data or
+    in an argument, ends a command with a traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a test's is not
+            stream.reconfigure(errors="backslashreplace")
 
 
 BROKEN_PIPE = 141
@@ -86,10 +98,23 @@ class CommandLine:
         except kinds as error:
             self.fail(str(error), getattr(error, "status", status))
 
-    def url(self, option: str, url: str, example: str = "http://127.0.0.1:8000/v1") -> str:
-        """Return the address of a server; end the command if it is none."""
-        if fault := urls.fault(url):
-            self.fail(f"{option}: {url[:100]!r} {fault}, as in {example}")
+    def url(
+        self,
+        option: str,
+        url: str,
+        example: str = "http://127.0.0.1:8000/v1",
+        *,
+        secret: bool = False,
+    ) -> str:
+        """Return the address of a server; end the command if it is none.
+
+        It may have a user name and a password if `secret`; they are printed in no case.
+        """
+        if fault := urls.fault(url, secret=secret):
+            # A password may hold what no URL has, a space as well.
+            shown = urls.without_secret(url.replace(" ", "%20")) if "@" in url else url
+            shown = urls.without_secret(shown)[:100]
+            self.fail(f"{option}: {shown!r} {fault}, as in {example}")
         return url
 
     def secret(self, option: str, reference: str | None) -> str | None:

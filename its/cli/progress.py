@@ -6,9 +6,9 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Moves a bar on by one, and gives it another label if one is named."""
+    """Moves a bar on by `steps`, and gives it another label if one is named."""
 
-    def __call__(self, label: str | None = None) -> None: ...
+    def __call__(self, label: str | None = None, steps: int = 1) -> None: ...
 
 
 @contextmanager
@@ -38,9 +38,9 @@ def bar(
         line = progress.add_task(label, total=total, completed=done)
         count = done
 
-        def advance(label: str | None = None) -> None:
+        def advance(label: str | None = None, steps: int = 1) -> None:
             nonlocal count
-            count += 1
+            count += steps
             if count % every == 0:
                 progress.update(line, completed=count, description=label)
 

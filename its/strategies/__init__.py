@@ -25,7 +25,7 @@ from . import (
     unsimilar,
 )
 from .mixed import EVEN, MIXABLE, mix_fault
-from .strategy import Options, Pick, Shelf, ShelfFile, Strategy, StrategyOptionError
+from .strategy import SHA256, SHOWN, Options, Pick, Shelf, ShelfFile, Strategy, StrategyOptionError
 
 STRATEGIES: dict[str, Strategy[Any]] = {
     "none": none.STRATEGY,
@@ -52,6 +52,8 @@ __all__ = [
     "GROUP",
     "MIXABLE",
     "PAPER",
+    "SHA256",
+    "SHOWN",
     "STRATEGIES",
     "Options",
     "Pick",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from . import similar
-from .strategy import Options, Pick, Shelf, ShelfFile
+from .strategy import SHOWN, Options, Pick, Shelf, ShelfFile
 
 if TYPE_CHECKING:
     from ..notes import Note
@@ -31,7 +31,7 @@ def fetch(
     if notes is None:
         raise ValueError(f"the strategy {strategy!r} needs {need}: a JSONL file of notes")
     if found := notes.fetch(question, most, longest):
-        return Pick(shown(found), strategy, need)
+        return Pick(shown(found), strategy, need, version=notes.sha256[:SHOWN] or None)
     return of_bank(question, shelf, rng, strategy)
 
 

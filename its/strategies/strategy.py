@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ShelfFile: TypeAlias = Literal["notes", "examples", "concepts"]
 """A file of rows `{text, question}` that a strategy retrieves from (`its.notes`)."""
 
+SHOWN = 12
+"""Characters of a file's SHA-256 that tell its version."""
+
 SHA256 = "_sha256"
 """Ends the keys by which a manifest records the files that a strategy retrieved from."""
 
@@ -41,6 +44,12 @@ class Shelf:
     examples: "Notes | None" = None
     concepts: "Notes | None" = None
 
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """The SHA-256 of each file, `""` for one that is not there: together its version."""
+        files = (self.bank, self.notes, self.examples, self.concepts)
+        return tuple(file.sha256 if file is not None else "" for file in files)
+
 
 @dataclass(frozen=True, slots=True)
 class Pick:
@@ -49,7 +58,7 @@ class Pick:
     `source` is `bank`, `languages`, the `ShelfFile` it came from, `template`, or `question` for
     what was read out of the question itself. `strategy` is the one that was drawn. `prompt` names
     the prompt by which a model may write a text instead (of the same `domain`, if it is a persona);
-    `None` where the text stands as it is.
+    `None` where the text stands as it is. `version` begins the SHA-256 of the `ShelfFile`.
     """
 
     text: str
@@ -57,10 +66,11 @@ class Pick:
     source: str
     domain: str | None = None
     prompt: str | None = None
+    version: str | None = None
 
     def context(self, seed: int) -> Context:
         """Return the text as the context that stands beside a question."""
-        return Context(self.text, self.strategy, self.source, self.domain, seed)
+        return Context(self.text, self.strategy, self.source, self.domain, seed, self.version)
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -84,6 +94,11 @@ class Strategy(Generic[O]):
     needs: Sequence[ShelfFile] = ()
     prompts: Sequence[str] = ()
     version: int = 1
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of its options."""
+        return self.options.__struct_fields__
 
     def read(self, given: Mapping[str, Any]) -> O:
         """Return `given` as this strategy's options; texts, as a command line has them, convert.

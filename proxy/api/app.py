@@ -19,7 +19,7 @@ from ..edge.auth import Auth
 from ..edge.middleware import Edge
 from ..state import Service
 from ..telemetry import tracing
-from . import views
+from . import page, views
 from .router import RelayRouter
 
 
@@ -30,7 +30,7 @@ def create_app(
 
     With `insecure` and without keys, it is served under any host name.
     """
-    service = service or Service(settings)
+    service = service or Service(settings, insecure=insecure)
     # Around Starlette, not inside: its own outer layers cost what half a relay costs.
     auth = Auth(RelayRouter(_starlette(service)), settings.cors_origins, insecure=insecure)
     app: ASGIApp = Edge(auth, service)
@@ -82,6 +82,7 @@ def _starlette(service: Service) -> Starlette:
             Route("/ready", views.ready),
             Route("/metrics", views.metrics),
             Route("/openapi.json", views.openapi),
+            *page.routes(),
         ],
         exception_handlers={HTTPException: views.http_error, ApiError: views.api_error},
         lifespan=lifespan,

@@ -20,8 +20,11 @@ from ..wire import render, watch
 from ..wire import request as wire
 from ..wire.contract import said_before
 
-Choose: TypeAlias = Callable[[str | None], Awaitable[MemberPrompt]]
-"""Chooses the member's context for a question; `None` where a request has no user message."""
+Choose: TypeAlias = Callable[[str | None, bool], Awaitable[MemberPrompt]]
+"""Chooses the member's context for a question; `None` where a request has no user message.
+
+The second argument tells whether the question opened a chat that goes on.
+"""
 
 
 class Composed(NamedTuple):
@@ -47,7 +50,7 @@ async def untouched(request: wire.Request, choose: Choose, limits: Limits) -> Co
 
 async def chat(request: wire.ChatRequest, choose: Choose, limits: Limits) -> Composed:
     """The first user message carries the context."""
-    prompt = await choose(request.question)
+    prompt = await choose(request.question, request.goes_on)
     return _messages(request, "messages", request.messages, prompt)
 
 
@@ -57,7 +60,7 @@ async def completion(request: wire.Request, choose: Choose, limits: Limits) -> C
     """
     asked = request.body.get("prompt")
     if isinstance(asked, str):
-        return _text(request, "prompt", asked, await choose(asked))
+        return _text(request, "prompt", asked, await choose(asked, False))
     if isinstance(asked, list) and asked and all(isinstance(text, str) for text in asked):
         return await _texts(request, asked, choose, limits)
     if not isinstance(asked, list) or not asked:
@@ -71,11 +74,11 @@ async def responses(request: wire.Request, choose: Choose, limits: Limits) -> Co
         return Composed(lambda: request.body, {"strategy": "inherited"})
     asked = request.body.get("input")
     if isinstance(asked, str):
-        prompt = await choose(asked)
+        prompt = await choose(asked, False)
         return _with_instructions(_text(request, "input", asked, prompt), prompt)
     if not isinstance(asked, list) or not all(isinstance(item, dict) for item in asked):
         raise BadRequest("`input` must be text or a list of items", param="input")
-    prompt = await choose(prompts.question(asked))
+    prompt = await choose(prompts.question(asked), prompts.goes_on(asked))
     return _with_instructions(
         _messages(request, "input", asked, _without_system(prompt), part="input_text"), prompt
     )
@@ -95,11 +98,19 @@ def _with_instructions(composed: Composed, prompt: MemberPrompt) -> Composed:
     def fields() -> Mapping[str, Any]:
         body = composed.fields()
         said = said_before(body, "responses") or ()
-        if any(each.get("role") in prompts.SYSTEM_ROLES for each in said):
+        if any(_is_system(each) for each in said):
             return body
-        return {**body, "instructions": system}
+        given = body["input"]
+        if isinstance(given, list):  # a template would write an empty one as one more turn
+            given = [item for item in given if not prompts.is_empty_system(item)]
+        return {**body, "input": given, "instructions": system}
 
     return composed._replace(fields=fields, prompt=prompt)
+
+
+def _is_system(item: Mapping[str, Any]) -> bool:
+    """Tell whether an item has a system text; an empty one says nothing (`its.prompts`)."""
+    return item.get("role") in prompts.SYSTEM_ROLES and not prompts.is_empty_system(item)
 
 
 EARLIER = ("previous_response_id", "conversation", "previous_input_messages", "prompt")
@@ -111,7 +122,7 @@ async def tokenize(request: wire.Request, choose: Choose, limits: Limits) -> Com
     if request.body.get("messages") is None:
         return await untouched(request, choose, limits)
     messages = wire.check_messages(request.body["messages"], limits)
-    prompt = await choose(prompts.question(messages))
+    prompt = await choose(prompts.question(messages), prompts.goes_on(messages))
     return _messages(request, "messages", messages, prompt)
 
 
@@ -128,7 +139,7 @@ async def _texts(
 ) -> Composed:
     if len(texts) > limits.messages:
         raise BadRequest(f"`prompt` has more than {limits.messages} texts", param="prompt")
-    each = await asyncio.gather(*map(choose, texts))
+    each = await asyncio.gather(*(choose(text, False) for text in texts))
 
     def fields() -> Mapping[str, Any]:
         composed = [

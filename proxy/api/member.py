@@ -1,6 +1,6 @@
 """One member's answer, on any endpoint: composed, asked for, and passed on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,11 +9,13 @@ import msgspec
 
 from its.manifest import CoDesign
 from its.sse import Reader
+from its.types import Message
 
 from ..base import asgi, sampling
 from ..base.errors import UNREADABLE
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
+from ..base.told import NO_ROWS, Told
 from ..config.settings import Member
 from ..engines.engine import Body, Engine
 from ..engines.errors import EngineError
@@ -27,6 +29,7 @@ from ..wire.request import Request, check_for_member
 from .endpoints import Choose, Composed, Endpoint
 from .relay import relay
 
+Hear = Callable[[bytes], None]
 Remember = Callable[[Any], None]
 """Notes the id of a response, which a later request may go on with."""
 
@@ -47,6 +50,12 @@ async def serve(
         composed, remember = await _compose(endpoint, member, request, generation, record)
     if composed.prompt is not None:
         record.strategy = composed.prompt.strategy
+        if endpoint.kind != "tokenize":
+            asked = _messages(request)
+            told = record.told = Told(member, asked, record.seconds, NO_ROWS, None, composed.prompt)
+            if record.streamed and generation.verdicts.looked_at(record):
+                generation.verdicts.begin(record, told)
+                told.pieces = []
 
     def body() -> tuple[bytes]:
         return (msgspec.json.encode({**composed.fields(), "model": member.model}),)
@@ -59,7 +68,12 @@ async def serve(
                 return
             raw, rate_limits = await _whole(endpoint, engine, body, composed, record, retries)
     except EngineError as error:
-        raise error.for_client() from error
+        failure = error.for_client()
+        if record.told is not None:
+            record.told.error = failure.message
+        raise failure from error
+    if record.told is not None:
+        record.told.raw = raw
     if remember is not None:
         remember(_object(raw).get("id"))
     if composed.input_time is not None and raw.lstrip().startswith(b"{"):
@@ -67,6 +81,15 @@ async def serve(
     logs.body(record, "response", raw)
     own = render.headers(composed.prompt, record) if composed.prompt else []
     await asgi.respond(record.send, raw, [*rate_limits, *own])
+
+
+def _messages(request: Request) -> Sequence[Message]:
+    """Return what is asked as messages, also where the endpoint has it in another field."""
+    body = request.body
+    asked = body.get("messages") or body.get("input") or body.get("prompt") or ()
+    if isinstance(asked, str):
+        return ({"role": "user", "content": asked},)
+    return [each for each in asked if isinstance(each, dict)]
 
 
 async def _compose(
@@ -114,8 +137,8 @@ def _sampled(composed: Composed, member: Member, endpoint: Endpoint) -> Composed
     return composed._replace(fields=fields)
 
 
-async def _marked(choose: Choose, question: str | None) -> MemberPrompt:
-    return replace(await choose(question), co_design=CoDesign.MISMATCH)
+async def _marked(choose: Choose, question: str | None, goes_on: bool) -> MemberPrompt:
+    return replace(await choose(question, goes_on), co_design=CoDesign.MISMATCH)
 
 
 async def _stream(
@@ -134,7 +157,9 @@ async def _stream(
     introduction = None
     if request.has_extras and composed.input_time is not None:
         introduction = watch.Introduction(composed.input_time, endpoint.stream)
-    heard = _ResponseId(remember).hear if remember is not None else None
+    heard: Hear | None = _ResponseId(remember).hear if remember is not None else None
+    if record.told is not None and record.told.pieces is not None:
+        heard = _both(record.told.pieces.append, heard)
     await relay(engine, call, record, composed.prompt, watched, introduction, heard)
 
 
@@ -156,6 +181,15 @@ async def _whole(
             raw = await response.read()
             engine.check(raw, completion=endpoint.kind == "chat")
         return raw, response.rate_limits
+
+
+def _both(first: Hear, second: Hear | None) -> Hear:
+    def hear(data: bytes) -> None:
+        first(data)
+        if second is not None:
+            second(data)
+
+    return hear
 
 
 class _ResponseId:

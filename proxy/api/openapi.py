@@ -18,6 +18,7 @@ _EXTRAS: dict[str, Any] = {
         "persona": {"type": "string", "pattern": TEXT.pattern},
         "seed": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
         "placement": {"enum": ["before", "after"]},
+        "instruction": {"type": "string"},
         "samples": {"type": "integer", "minimum": 1},
         "return_ballots": {"type": "boolean"},
     },

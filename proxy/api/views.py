@@ -154,7 +154,7 @@ async def _composed(
 ) -> dict[str, Any]:
     planned = generation.contexts.plan(member, request.question, request.override)
     planned = wire.check_guarded(request, planned)
-    asked = await generation.contexts.complete(planned, request.question)
+    asked = await generation.contexts.complete(planned, request.question, request.goes_on)
     messages = prompts.compose(request.messages, asked.context, asked.layout)
     composed = {"model": member.name, "messages": messages, "input_time": describe(asked)}
     added = defaults(member, request.body)

@@ -19,12 +19,16 @@ MOST = 1 << 53
 class Spent:
     """What one call has cost so far; `estimated` where the engine said nothing and chunks count.
 
-    `usage` is as the engine has it. `told` is called when it has cost more.
+    `usage` is as the engine has it. `told` is called when it has cost more. Of a stream, `first` is
+    the (monotonic) moment of its first words, and `said` holds the pieces of its texts until they
+    are joined.
     """
 
     usage: Mapping[str, Any] = field(default_factory=dict)
     chunks: int = 0
     told: Callable[[], None] | None = None
+    first: float | None = None
+    said: Mapping[str, list[str]] | None = None
     _counted: Mapping[str, int] = field(default_factory=dict)
 
     def take(self, usage: Any) -> None:
@@ -77,7 +81,8 @@ class Row:
 
     `asked` is without a context as long as that is not written. `outcome` is `ok`, `failed`,
     `late`, or `cancelled`, which is what nobody waited for any more. `voices`: the quorum counts
-    it.
+    it. `started` is when it was made, `sent` when it left for its engine, once for each attempt
+    (monotonic).
     """
 
     call: Call
@@ -89,6 +94,8 @@ class Row:
     completed: CompletedCall | None = None
     failed: FailedCall | None = None
     seconds: float = 0.0
+    started: float = 0.0
+    sent: tuple[float, ...] = ()
 
     @property
     def member(self) -> str:

@@ -11,12 +11,16 @@ from ..config.settings import Member
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What a request may change about its context; `None` keeps the member's own."""
+    """What a request may change about how it is asked; `None` keeps the member's own.
+
+    An empty `instruction` means none.
+    """
 
     strategy: str | None = None
     persona: str | None = None
     seed: int | None = None
     placement: Placement | None = None
+    instruction: str | None = None
 
 
 NO_OVERRIDE = Override()

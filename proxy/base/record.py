@@ -10,6 +10,7 @@ from typing import Any, Self
 from starlette.types import Scope, Send
 
 from ..config.settings import Client
+from .told import Told
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 TRACE = frozenset({b"traceparent", b"tracestate"})
@@ -41,6 +42,7 @@ class Record:
         "length",
         "model",
         "origin",
+        "quiet",
         "request_id",
         "retry_count",
         "started",
@@ -48,6 +50,7 @@ class Record:
         "strategy",
         "streamed",
         "task",
+        "told",
         "trace",
     )
 
@@ -68,6 +71,9 @@ class Record:
         """Why the request was ended from outside: `left`, `stalled`, `expired`, `stopping`."""
         self.error = ""
         """What the log says of an error: our own word for it, such as `engine_refused`."""
+        self.quiet = False
+        """Whether the request is neither logged nor counted: the page looking at something."""
+        self.told: Told | None = None
         self.headers = headers
         self._read(headers)
 

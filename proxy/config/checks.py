@@ -1,11 +1,15 @@
 """Checks of a configuration's values; every complaint names the file and the key."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from its import secrets, urls
+
+from .settings import PageSettings
+from .tables import ServerTable
 
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*|[Xx]-[A-Za-z0-9_-]+\*")
 OUR_HEADERS = frozenset({
@@ -14,6 +18,10 @@ OUR_HEADERS = frozenset({
     "trailer", "transfer-encoding", "upgrade", "x-api-key", "x-request-id",
 })  # fmt: skip
 """Headers that cannot be forwarded: the proxy sets them, or they are a client's secret."""
+
+
+MOST_VERDICTS = 10_000
+"""Nobody reads a longer list, and each verdict needs up to 25 KB."""
 
 
 class ConfigError(Exception):
@@ -91,6 +99,12 @@ class Checks:
         if value is not None and value < least:
             raise self.fail(key, f"must be at least {least}")
 
+    def page(self, server: ServerTable) -> PageSettings:
+        kept = server.keep_verdicts
+        if kept is not None and not 0 <= kept <= MOST_VERDICTS:
+            raise self.fail("server.keep_verdicts", f"must be 0 to {MOST_VERDICTS}")
+        return PageSettings(server.page, kept, server.keep_texts)
+
     def above_0(self, key: str, value: float) -> None:
         if value <= 0:
             raise self.fail(key, "must be above 0")
@@ -109,3 +123,10 @@ class Checks:
 
 def _shown(value: str) -> str:
     return repr(value[:100])
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -11,8 +11,8 @@ from its.methods.options import NAMING, OptionError, named, nested, parse, with_
 from its.strategies import adds_context
 
 from .checks import Checks
-from .settings import Member, Panel
-from .tables import ConfigFile, PanelTable
+from .settings import CandidateSettings, Member, Panel
+from .tables import CandidatesTable, ConfigFile, PanelTable
 
 FIXED = frozenset({*NAMING, "method", "members", "layers"})
 """Options that choose members or methods: a request never may."""
@@ -60,6 +60,7 @@ class PanelResolver(Checks):
             allow_options=tuple(table.allow_options),
             max_tokens_total=table.max_tokens_total,
             max_cost=table.max_cost,
+            candidates=self._candidates(f"{at}.candidates", table.candidates),
         )
         self._check_allowed(at, table, method)
         self._check_budget(at, panel)
@@ -167,6 +168,17 @@ class PanelResolver(Checks):
                 " Raise max_calls, or ask for less",
             )
         return most
+
+    def _candidates(self, at: str, table: CandidatesTable | None) -> CandidateSettings | None:
+        if table is None:
+            return None
+        if not 0 < table.agreement <= 1:
+            raise self.fail(f"{at}.agreement", "must be above 0 and at most 1")
+        self.above_0(f"{at}.max_mb", table.max_mb)
+        file = self.path.parent / table.file
+        if not file.parent.is_dir():
+            raise self.fail(f"{at}.file", f"{file.parent} is no folder. Make it, or name another")
+        return CandidateSettings(file, table.agreement, int(table.max_mb * 1e6))
 
     def _check_needs(self, at: str, table: PanelTable, method: Method, options: Any) -> None:
         """Refuse what can be known without asking the engines."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from its.manifest import CoDesign, Manifest, check
@@ -109,6 +110,16 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateSettings:
+    """Where a panel's solved questions are kept for later notes: verdicts of at least `agreement`
+    (0 to 1), while `file` has no more than `most_bytes`."""
+
+    file: Path
+    agreement: float
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """A model name made of several members, and how their answers become one.
 
@@ -139,6 +150,7 @@ class Panel:
     allow_options: tuple[str, ...]
     max_tokens_total: int | None
     max_cost: float | None
+    candidates: CandidateSettings | None = None
 
     @property
     def has_budget(self) -> bool:
@@ -167,6 +179,18 @@ class Limits:
     seconds: float
     retries: int
     retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """Whether the page is served, how many verdicts are kept for it, and whether with their texts.
+
+    `None` leaves it to who can reach the proxy: see `page.store.Verdicts`.
+    """
+
+    shown: bool = True
+    keep_verdicts: int | None = None
+    keep_texts: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +251,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     allowed_hosts: frozenset[str]
     limits: Limits
+    page: PageSettings
     log: LogSettings
     clients: tuple[Client, ...]
     engines: Mapping[str, EngineSettings]

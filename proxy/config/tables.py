@@ -35,6 +35,9 @@ class ServerTable(ConfigTable, frozen=True):
     drain_seconds: int = 30
     cors_origins: list[str] = []
     allowed_hosts: list[str] = []
+    page: bool = True
+    keep_verdicts: int | None = None
+    keep_texts: bool | None = None
     log: LogTable = LogTable()
 
 
@@ -77,6 +80,12 @@ class MemberTable(ConfigTable, frozen=True):
     price: PriceTable | None = None
 
 
+class CandidatesTable(ConfigTable, frozen=True):
+    file: str
+    agreement: float = 0.8
+    max_mb: float = 50.0
+
+
 class PanelTable(ConfigTable, frozen=True):
     members: list[str]
     method: str = "majority"
@@ -93,6 +102,7 @@ class PanelTable(ConfigTable, frozen=True):
     allow_options: list[str] = []
     max_tokens_total: int | None = None
     max_cost: float | None = None
+    candidates: CandidatesTable | None = None
 
 
 class GenerateTable(ConfigTable, frozen=True):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from its import seeds
-from its.personas.bank import Bank
+from its.personas.bank import Domain
 from its.personas.generate import TOKENS, Reply, reply, write
 from its.personas.prompts import LOOKED_AT, load
 from its.strategies import Pick
@@ -64,6 +64,7 @@ class _Order:
 
     key: str
     pick: Pick
+    domain: Domain | None
     question: str
     member: Member
     seed: int
@@ -77,13 +78,12 @@ class Writer:
         settings: PersonaSettings,
         engines: Mapping[str, Engine],
         store: CarefulStore | None,
-        bank: Bank,
         metrics: Metrics,
     ) -> None:
         assert settings.generator is not None
         self._by: Generator = settings.generator
         self._writes = "generate" in settings.order
-        self._engines, self._bank, self._metrics = engines, bank, metrics
+        self._engines, self._metrics = engines, metrics
         used = store if "store" in settings.order else None
         self._store = used or CarefulStore(None)
         self._slots = asyncio.Semaphore(self._by.max_concurrency)
@@ -91,8 +91,12 @@ class Writer:
         self._flights: dict[str, asyncio.Task[Served]] = {}
         self._fails_since: float | None = None
 
-    async def serve(self, pick: Pick, question: str, member: Member, seed: int) -> Served:
+    async def serve(
+        self, pick: Pick, domain: Domain | None, question: str, member: Member, seed: int
+    ) -> Served:
         """Return the persona that stands for `pick`; only who began its writing pays for it.
+
+        `domain` is the one of `pick`, in the bank that it was picked from.
 
         Where too many are being written the bank's own text serves, this once.
         """
@@ -105,7 +109,7 @@ class Writer:
             self._metrics.persona(pick.source)
             return _this_once(pick)
         # A flight outlives its request, and must not hold a long question for so long.
-        order = _Order(key, pick, question[: LOOKED_AT + 1], member, seed)
+        order = _Order(key, pick, domain, question[: LOOKED_AT + 1], member, seed)
         flight = asyncio.create_task(self._find(order))
         self._flights[key] = flight
         flight.add_done_callback(lambda _: self._flights.pop(key, None))
@@ -220,9 +224,8 @@ class Writer:
                 usage[name] = usage.get(name, 0) + reply.usage.get(name, 0)
             return reply
 
-        domain = self._bank.domain(pick.domain) if pick.domain is not None else None
         seed = seeds.derive("persona", order.seed, member.name)
-        written = await write(pick.prompt, order.question, domain, ask=ask, seed=seed)
+        written = await write(pick.prompt, order.question, order.domain, ask=ask, seed=seed)
         self._fails_since = None
         for fault in written.faults:
             self._metrics.persona_fault(fault)

@@ -7,7 +7,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..base.errors import ApiError, BadRequest
 from ..base.record import record_of
-from ..config.settings import Client
+from ..config.settings import Client, Settings
+from ..page import files
 from . import hosts
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
@@ -36,13 +37,18 @@ class Auth:
             )
             return await self.app(scope, receive, send)
         record.client = client = _client(settings.clients, record.authorizations)
-        if client is None and scope["path"] not in OPEN_PATHS:
+        if client is None and not _is_open(scope, settings):
             raise ApiError(
                 "a valid key is needed: `Authorization: Bearer KEY`",
                 401,
                 headers={"www-authenticate": "Bearer"},
             )
         await self.app(scope, receive, send)
+
+
+def _is_open(scope: Scope, settings: Settings) -> bool:
+    """Tell whether a path needs no key: health, and the page's own files, which hold no secret."""
+    return scope["path"] in OPEN_PATHS or files.wanted(scope, settings) is not None
 
 
 def _client(clients: Sequence[Client], authorizations: Sequence[bytes]) -> Client | None:

@@ -64,10 +64,12 @@ class Edge:
 
     def _note(self, scope: Scope, record: Record) -> None:
         path = scope["path"]
-        if path in QUIET_PATHS:
+        if record.quiet or path in QUIET_PATHS:
             return
         seconds = record.seconds
         status = CLIENT_LEFT if record.cause == "left" else record.status
+        if record.told is not None:
+            self.service.verdicts.end(record, record.told, status, seconds)
         first = record.first_byte if record.streamed else None
         self.service.metrics.request(record.model, status, seconds, first)
         logs.request(scope["method"], path, status, seconds, record)

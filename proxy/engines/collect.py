@@ -3,6 +3,7 @@
 Panels stream from engines so that a call which is cancelled has said what it cost by then.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
@@ -36,6 +37,7 @@ class Collector:
         self._message: dict[str, Any] = {"role": "assistant", "content": None}
         # Pieces are joined at the end: adding each to one text would cost the square of its length.
         self._texts: dict[str, list[str]] = {}
+        spent.said = self._texts
         self._said_in_calls: dict[tuple[int, str], list[str]] = {}
 
     async def read(self, response: Response) -> dict[str, Any]:
@@ -87,6 +89,7 @@ class Collector:
             raise EngineError("broken", "the engine cut its stream")
         for name, pieces in self._texts.items():
             self._message[name] = "".join(pieces)
+        self._spent.said = None  # the pieces need many times the memory of the text
         for call in self._message.get("tool_calls") or ():
             index = call.pop("index", None)  # a field of pieces: a whole message has none
             said = ((key[1], told) for key, told in self._said_in_calls.items() if key[0] == index)
@@ -140,6 +143,8 @@ class Collector:
                 said = said or bool(value)
             elif value is not None:
                 self._message[name] = value
+        if said and not self._spent.chunks:
+            self._spent.first = time.monotonic()
         self._spent.chunks += said
 
 

@@ -42,7 +42,7 @@ class Engine:
         self.name, self._server, self._metrics = settings.name, server, metrics
         gauge = metrics.queue(settings.name)
         size, queue = settings.max_concurrency, settings.max_queue
-        self._slots = Slots(f"engine {settings.name!r}", size, queue, gauge)
+        self.slots = Slots(f"engine {settings.name!r}", size, queue, gauge)
         self._key = server.api_key
         self._seconds = settings.timeout_s
         self._pool = Pool(server.base_url)
@@ -56,6 +56,8 @@ class Engine:
         """Which of the paths for scores it has, as `panel.scoring` finds out."""
         self.responses = KnownResponses()
         self.adapters = server.adapters
+        self.calls = 0
+        """How many calls have had a slot."""
 
     async def close(self) -> None:
         """Close every connection, and stop what was started."""
@@ -119,6 +121,7 @@ class Engine:
             TooMany: the key that asks has no slot and no place in its queue.
         """
         await self._take(retries)
+        self.calls += 1
         # From here every way out gives the slots back, a cancellation (the client left) included.
         response = None
         try:
@@ -143,7 +146,7 @@ class Engine:
             except Full as full:
                 raise TooMany(str(full)) from None
         try:
-            await self._slots.take(retries)
+            await self.slots.take(retries)
         except BaseException as error:
             if retries.key is not None:
                 retries.key.give()
@@ -153,7 +156,7 @@ class Engine:
 
     def release(self, response: Response | None, retries: Retries) -> None:
         """Give back what `send` took."""
-        self._slots.give()
+        self.slots.give()
         if retries.key is not None:
             retries.key.give()
         if response is not None:

@@ -32,9 +32,19 @@ class Slots:
     """
 
     def __init__(self, name: str, size: int, queue: int, gauge: Gauge) -> None:
-        self.name, self._size = name, size
+        self.name, self.size = name, size
         self._free, self._queue, self._gauge = size, queue, gauge
         self._waiting: OrderedDict[Retries, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @property
+    def running(self) -> int:
+        """How many calls have a slot."""
+        return self.size - self._free
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for one."""
+        return sum(map(len, self._waiting.values()))
 
     async def take(self, request: "Retries") -> None:
         """Wait for a slot for one call of `request`.
@@ -49,7 +59,7 @@ class Slots:
             return
         if self not in request.admitted and len(self._waiting) >= self._queue:
             raise Full(
-                f"{self.name} has {self._size} calls running, which is all that may, and its queue"
+                f"{self.name} has {self.size} calls running, which is all that may, and its queue"
                 f" of {self._queue} requests is full"
             )
         request.admitted.add(self)

@@ -74,7 +74,7 @@ class Members:
         plain: dict[str, MemberPrompt] = {}
         if override is not NO_OVERRIDE:
             plain = {m.name: plan(m, NO_OVERRIDE) for m in members if not adds_context(m.strategy)}
-        completing = await contexts.complete_all(asked, question)
+        completing = await contexts.complete_all(asked, question, request.goes_on)
         return cls(completing, plain, panel.case.panels)
 
     def planned(self, call: Call) -> MemberPrompt:
@@ -165,6 +165,7 @@ class CallMaker:
             TooMany: the key that asks has no slot and no place in its queue.
         """
         call, started = row.call, time.monotonic()
+        row.started = started
         try:
             if row.asked.context is None:  # it may still be written
                 row.asked = await self._members.written(row.asked)
@@ -188,12 +189,17 @@ class CallMaker:
         accepted = live.answer if live and call.role == "answer" else None
         if call.role == "score":
             messages = call.messages or self._messages
-            sent = engine, asked.member.model, messages, headers, self._retries, row.spent
+            sent = engine, asked.member.model, messages, headers, self._retries, row
             return score(*sent, accepted)
-        pieces = partial(self._bodies.pieces, asked, call)
+        pieces = partial(self._pieces, row, asked)
         heard = live.hears(call) if live else None
         sent_ = engine, pieces, streamed or heard is not None, headers, self._retries, row.spent
         return complete(*sent_, accepted, heard)
+
+    def _pieces(self, row: Row, asked: MemberPrompt, level: int | None) -> Sequence[bytes]:
+        """Return the body of a call that has its slot now."""
+        row.sent += (time.monotonic(),)
+        return self._bodies.pieces(asked, row.call, level)
 
     async def read(self, row: Row) -> None:
         """Turn what came of a call that ended into its reply.

@@ -9,29 +9,28 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from its import answers
 from its.answers.faults import FAULTS
 from its.methods.seam import Call, Case, Program, Reply, TimeUp, Verdict, came
 
-from ..base.errors import MethodFault
+from ..base.errors import ApiError, MethodFault
 from ..base.outcome import PanelOutcome, Row
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
+from ..base.told import Told
 from ..config.settings import Panel
 from ..grading import Grading, OutOfTime
 from ..state import Generation
 from ..telemetry.tracing import span
 from ..wire import request as wire
-from . import cases, endings
+from . import candidates, cases, endings
 from .asking import HOLD_SECONDS, CallMaker, Members, check
 from .live import Live
 from .replies import ReplyReader
 from .running import Running
-
-Sent: TypeAlias = Reply | TimeUp | None
-"""What a program is given: `None` to begin with; a `TimeUp` is thrown into it."""
+from .stepping import Sent, advanced, close
 
 PLAIN_TEXT = 20_000
 """Characters of replies up to which a light method is stepped without a thread."""
@@ -72,16 +71,24 @@ async def drive(
     reader = ReplyReader(answers.kind_of(request.body, panel.answers, panel.json_keys))
     asking = CallMaker(request, generation, record, members, reader, grading, retries, live)
     driven = _Drive(panel, case, members, asking, grading, live, deadline, request.body)
+    told = Told(panel, request.messages, record.seconds, driven.calls.rows, case)
+    driven.looked_at = generation.verdicts.begin(record, told)
     try:
-        outcome = await driven.run()
-    except MethodFault as fault:
-        _LOG.error("%s", fault.message)  # its author must know; no client can mend it
+        outcome = told.outcome = await driven.run()
+    except ApiError as error:
+        told.error = error.message
+        if isinstance(error, MethodFault):
+            _LOG.error("%s", error.message)  # its author must know; no client can mend it
         raise
     finally:
         grading.close()
         await members.close()
         generation.metrics.panel_calls(panel.name, driven.rows)
     generation.metrics.verdict(panel.name, outcome)
+    if panel.candidates is not None:
+        solved = candidates.candidate(panel.candidates, panel.name, request, outcome)
+        if solved is not None:
+            generation.candidates.keep(panel.candidates, solved)
     return outcome
 
 
@@ -103,20 +110,21 @@ class _Drive:
         self._asking, self._grading, self._live = asking, grading, live
         self._spending = cases.Spending(panel, body) if panel.has_budget else None
         counted = self._is_spent if self._spending else None
-        self._calls = Running(asking, deadline, counted)
+        self.calls = Running(asking, deadline, counted)
         self._text = 0
         self._plain = panel.light
         self._broken = ""
         self._shown = ""
+        self.looked_at = False  # if somebody looks on, calls are streamed
 
     @property
     def rows(self) -> list[Row]:
         """Every call, in the order asked."""
-        return list(self._calls.rows.values())
+        return list(self.calls.rows.values())
 
     def _is_spent(self) -> bool:
         assert self._spending is not None
-        return self._spending.over(self._calls.rows.values(), self._members.personas)
+        return self._spending.over(self.calls.rows.values(), self._members.personas)
 
     async def run(self) -> PanelOutcome:
         """Return the outcome; what still runs when the program returns is cancelled."""
@@ -126,14 +134,14 @@ class _Drive:
             if self._live is not None:
                 await self._hear_out(self._live)
         finally:
-            await self._calls.close()
-            _close(program)
+            await self.calls.close()
+            close(program)
         with span("verdict", panel=self._panel.name):
             return self._outcome(verdict)
 
     async def _verdict(self, program: Program) -> Verdict:
         """Step the program to its end."""
-        calls, thrown = self._calls, 0
+        calls, thrown = self.calls, 0
         sent: Sent = None
         while True:
             found = await self._step(program, sent)
@@ -161,11 +169,11 @@ class _Drive:
             return ()
         try:
             if self._plain:
-                return _advanced(program, sent)
+                return advanced(program, sent)
             read = [row.reply.answer for row in self.rows if row.reply]
-            return await self._grading.step(partial(_advanced, program, sent), read)
+            return await self._grading.step(partial(advanced, program, sent), read)
         except (TimeUp, OutOfTime):
-            raise endings.time_up(self._panel, self._calls) from None
+            raise endings.time_up(self._panel, self.calls) from None
         except Exception as error:  # a method met text that its author did not think of
             FAULTS.note("method", type(error).__name__)
             _LOG.debug("the method of the panel %r failed", self._panel.name, exc_info=error)
@@ -178,7 +186,7 @@ class _Drive:
         Raises:
             MethodFault: they break a rule, or time is up and the program knows it.
         """
-        running = self._calls
+        running = self.calls
         if running.over:
             raise MethodFault(f"{self._about} goes on asking after its time is up")
         if len(running.rows) + len(calls) > self._panel.max_calls:
@@ -191,14 +199,14 @@ class _Drive:
         asked = [self._checked(call) for call in calls]
         if self._live is not None and not running.rows:
             self._live.begin(list(calls))
-        several = len(calls) > 1 or running.some
-        streamed = (self._panel.early_stop and several) or self._spending is not None
+        stoppable = self._panel.early_stop and (len(calls) > 1 or running.some)
+        streamed = stoppable or self._spending is not None or self.looked_at
         for call, each in zip(calls, asked, strict=True):
             running.start(call, each, streamed)
 
     def _checked(self, call: Call) -> MemberPrompt:
         """Return how a call asks its member."""
-        if call.name in self._calls.rows:
+        if call.name in self.calls.rows:
             raise MethodFault(f"{self._about} makes two calls of the same name, {call.name!r}")
         if call.shown and self._shown:
             raise MethodFault(f"{self._about} shows two calls")
@@ -218,9 +226,9 @@ class _Drive:
         reply = row.reply
         assert reply is not None
         if row.call.shown and not reply.ok and self._live is not None and self._live.begun:
-            raise endings.cut(self._panel, row, self._calls)
+            raise endings.cut(self._panel, row, self.calls)
         if row.voices and not reply.ok:
-            endings.check_quorum(self._panel, self._calls)
+            endings.check_quorum(self._panel, self.calls)
         self._text += len(reply.raw)
         answer = reply.answer
         needs_grader = answer is not None and answer.integer is None and answer.kind == "math"
@@ -231,7 +239,7 @@ class _Drive:
         """Wait until the leader, whose reasoning is being shown, has thought to its end."""
         name = live.leads_by
         if name is not None and live.thinking:
-            await self._calls.until(live.thought, name)
+            await self.calls.until(live.thought, name)
 
     def _fallback(self) -> Verdict:
         """Return the first reply for an answer, undecided: the method has failed."""
@@ -247,11 +255,11 @@ class _Drive:
             UpstreamError: nothing was found.
             MethodFault: the winner is no reply of this request, or the stream has shown another.
         """
-        if self._calls.over:  # what failed before was counted then
-            endings.check_quorum(self._panel, self._calls)
+        if self.calls.over:  # what failed before was counted then
+            endings.check_quorum(self._panel, self.calls)
         if verdict.winner is None:
-            raise endings.nothing(self._panel, self._calls)
-        winner = self._calls.rows.get(verdict.winner.call.name)
+            raise endings.nothing(self._panel, self.calls)
+        winner = self.calls.rows.get(verdict.winner.call.name)
         if winner is None or winner.completed is None:
             raise MethodFault(f"{self._about} chose a reply that it was not sent")
         begun = self._live is not None and self._live.begun
@@ -266,7 +274,7 @@ class _Drive:
             method=self._panel.method,
             planned=sum([row.voices for row in rows]),
             personas=self._members.personas,
-            stopped=self._calls.over,
+            stopped=self.calls.over,
         )
 
     @property
@@ -277,23 +285,3 @@ class _Drive:
 def _number_of_voices(rows: Iterable[Row]) -> int:
     """Return how many replies a method that failed did not compare."""
     return sum(row.voices and row.outcome == "ok" for row in rows)
-
-
-def _advanced(program: Program, sent: Sent) -> Sequence[Call] | Verdict:
-    """Return what a program yields or, at its end, its verdict: no future takes a StopIteration."""
-    try:
-        if isinstance(sent, TimeUp):
-            return program.throw(sent)
-        return program.send(sent)  # type: ignore[arg-type]  # it begins with None
-    except StopIteration as ended:
-        verdict: Verdict = ended.value
-        return verdict
-
-
-def _close(program: Program) -> None:
-    try:
-        program.close()
-    except ValueError:  # it still runs in its thread, and ends there
-        pass
-    except Exception as error:
-        FAULTS.note("method", type(error).__name__)

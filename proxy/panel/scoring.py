@@ -6,6 +6,7 @@ remembered, so that it is asked once.
 """
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from its.answers.kinds import text_of
 from its.types import Message
 
 from ..base.errors import UNREADABLE
-from ..base.outcome import CompletedCall, FailedCall, Spent
+from ..base.outcome import CompletedCall, FailedCall, Row, Spent
 from ..engines.engine import Engine
 from ..engines.errors import EngineError
 from ..engines.limits import Retries
@@ -35,7 +36,7 @@ async def score(
     messages: Sequence[Message],
     headers: bytes,
     retries: Retries,
-    spent: Spent,
+    row: Row,
     accepted: Callable[[], None] | None,
 ) -> CompletedCall | FailedCall:
     """Return what `model` scores the draft that ends `messages`, as the choice's `score`.
@@ -43,7 +44,12 @@ async def score(
     Raises:
         TooMany: the key that asks has no slot and no place in its queue.
     """
-    body = msgspec.json.encode(score_body(model, messages))
+    encoded = msgspec.json.encode(score_body(model, messages))
+
+    def body() -> tuple[bytes]:
+        row.sent += (time.monotonic(),)
+        return (encoded,)
+
     while True:
         tried = engine.score_path
         try:
@@ -56,7 +62,7 @@ async def score(
                 engine.score_path = max(engine.score_path, tried + 1)  # others try beside us
                 continue
             return failed(engine, error)
-        return _scored(raw, spent)
+        return _scored(raw, row.spent)
 
 
 def score_body(model: str, messages: Sequence[Message]) -> dict[str, Any]:

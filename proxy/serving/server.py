@@ -18,6 +18,7 @@ from its.urls import is_loopback
 from ..api.app import create_app
 from ..config.checks import ConfigError
 from ..config.load import load
+from ..config.notices import notices
 from ..config.settings import Settings
 from ..engines.embedded import EngineDied
 from ..state import Service
@@ -121,6 +122,8 @@ class ProxyServer(uvicorn.Server):
             return
         logs.configure(settings.log)
         _LOG.info("the configuration was read again: %s", self._config)
+        for told in notices(settings):
+            _LOG.warning("%s", told)
         for name in ("host", "port", "graders", "cors_origins", "drain_seconds"):
             if getattr(old, name) != getattr(settings, name):
                 _LOG.warning("server.%s changes with a restart only", name)
@@ -145,8 +148,9 @@ def run(
         raise ConfigError(config, "keys", NO_KEYS)
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(settings.log)
+    service = Service(settings, insecure=insecure)
     server = ProxyServer(
-        Service(settings), config, announcement, hung_up, keys_needed=keys_needed, insecure=insecure
+        service, config, announcement, hung_up, keys_needed=keys_needed, insecure=insecure
     )
     with suppress(KeyboardInterrupt):
         # uvicorn raises the signal again when it has shut down; by then all is closed.

@@ -78,6 +78,13 @@ class Metrics:
     def engine_error(self, engine: str, kind: str) -> None:
         self._engine_errors.labels(engine, kind).inc()
 
+    def engine_errors(self, engine: str) -> dict[str, int]:
+        """Return how many calls of an engine failed, by kind."""
+        (family,) = self._engine_errors.collect()
+        samples = [each for each in family.samples if each.name.endswith("_total")]
+        ours = [each for each in samples if each.labels["engine"] == engine]
+        return {each.labels["kind"]: int(each.value) for each in ours}
+
     def verdict(self, panel: str, outcome: PanelOutcome) -> None:
         self._votes(panel, quarter(outcome.verdict.agreement)).inc()
         counts = (

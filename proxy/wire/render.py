@@ -28,6 +28,8 @@ def describe(asked: MemberPrompt) -> dict[str, Any]:
     }
     if context and context.strategy != asked.strategy:  # a strategy that draws among others
         described["drawn"] = context.strategy
+    if context and context.version:
+        described["version"] = context.version
     return described
 
 

@@ -34,6 +34,7 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     persona: str | None = None
     seed: int | None = None
     placement: Placement | None = None
+    instruction: str | None = None
     samples: int | None = None
     return_ballots: bool = False
     options: dict[str, Any] | None = None
@@ -58,7 +59,9 @@ class Request:
         extras = self.extras
         if not self.has_extras:
             return NO_OVERRIDE
-        return Override(extras.strategy, extras.persona, extras.seed, extras.placement)
+        return Override(
+            extras.strategy, extras.persona, extras.seed, extras.placement, extras.instruction
+        )
 
     @property
     def wants_usage(self) -> bool:
@@ -77,6 +80,11 @@ class ChatRequest(Request):
     def question(self) -> str | None:
         """The opening question; `None` where there is no user message."""
         return prompts.question(self.messages)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the chat goes on after its opening question."""
+        return prompts.goes_on(self.messages)
 
 
 def parse(raw: bytes, limits: Limits) -> ChatRequest:

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from its import strategies
+from its.suggest import unknown
 
 from ..cli import CLI
 from ..rows import MEMBER, read
-from .options import ERRORS, Bank, Notes, Seed, StrategyOption, contexts_of, known
+from .options import ERRORS, Bank, Notes, Seed, StrategyOption, contexts_of, known, options_of
 
 if TYPE_CHECKING:
     from its.diversity import Line, Paired, Variety
@@ -69,8 +70,12 @@ def diversity(
         lines: list[Line] = []
         shelf = strategies.Shelf(bank_.read(bank) if bank else bank_.load())
         measured = Measured(questions, shelf, seed, MEMBER)
+        options = shared_out(names, strategy_option or ())
+        if notes is not None and not any(strategies.get(name).needs for name in names):
+            CLI.fail(f"--notes: none of {', '.join(names)} retrieves anything")
         for name in names:
-            how = contexts_of(name, seed=seed, options=strategy_option, notes=notes, personas=bank)
+            shown = notes if strategies.get(name).needs else None
+            how = contexts_of(name, seed=seed, options=options[name], notes=shown, personas=bank)
             lines.append(Measured(questions, how.shelf, seed, MEMBER).line(name, how.options))
         paired = None
         if "similar" in names:
@@ -81,6 +86,20 @@ def diversity(
             print(json.dumps(_plain(lines, paired, files), indent=2))
         else:
             _show(lines, paired, files)
+
+
+def shared_out(names: Sequence[str], pairs: Sequence[str]) -> dict[str, list[str]]:
+    """Return for each strategy the KEY=VALUE pairs whose option it has.
+
+    Ends the command if no strategy of `names` has an option.
+    """
+    has = {name: strategies.get(name).keys for name in names}
+    every = list(dict.fromkeys(key for keys in has.values() for key in keys))
+    for key in options_of(pairs):
+        if key not in every:
+            whose = "the strategy" if len(names) == 1 else "the strategies"
+            CLI.fail(unknown("option", key, every, f"{whose} {', '.join(map(repr, names))}"))
+    return {name: [pair for pair in pairs if pair.partition("=")[0] in has[name]] for name in names}
 
 
 def _written(path: Path) -> "tuple[Variety, Variety]":

@@ -11,9 +11,10 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from its import prompts
+from its.rows import Fields
 from its.types import Message
 
-from .raw import Bad, Fields
+from .raw import Bad
 
 QUESTIONS = ("question", "problem", "instruction", "prompt")
 ANSWERS = ("solution", "response", "output", "completion", "answer")

@@ -9,14 +9,16 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
 
-from ..errors import DataError
+from its import rows
+from its.rows import Fields
 
-Fields: TypeAlias = dict[str, Any]
+from ..errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,47 @@ class HubTable:
         return f"{self._name}, row {number}"
 
 
+class HeldRows:
+    """The rows of a file that cannot be read by lines: a JSON array, CSV, whatever is packed.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = rows.read(path)
+        except rows.RowsError as error:
+            raise DataError(str(error)) from error
+
+    def __len__(self) -> int:
+        return len(self._file.rows)
+
+    def __iter__(self) -> Iterator[tuple[int, Fields | Bad]]:
+        for number, row in enumerate(self._file.rows, 1):
+            yield number, Bad(row.fault) if row.fields is None else _with_floats(row.fields)
+
+    def fetch(self, number: int) -> Fields:
+        row = self._file.rows[number - 1]
+        assert row.fields is not None, "only rows that could be read are kept"
+        fields: Fields = _with_floats(row.fields)
+        return fields
+
+    def at(self, number: int) -> str:
+        return self._file.at(self._file.rows[number - 1])
+
+
+def _with_floats(value: Any) -> Any:
+    """Return a row with the fractions that the lines of a file have: a row has one digest."""
+    if isinstance(value, dict):
+        return {name: _with_floats(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_floats(each) for each in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
 def file_rows(path: Path, config: str | None = None, columns: Sequence[str] = ()) -> Raw:
-    """Return the rows of a JSONL or Parquet file, or of a folder as the hub lays one out.
+    """Return the rows of a file (`its.rows`), or of a folder as the hub lays one out.
 
     `config` and `columns` are those of `hub_rows`.
 
@@ -126,7 +167,11 @@ def file_rows(path: Path, config: str | None = None, columns: Sequence[str] = ()
     """
     if path.is_dir() or path.suffix == ".parquet":
         return hub_rows(str(path), config, columns)
-    return Lines(path)
+    try:
+        lines = rows.is_plain_jsonl(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return Lines(path) if lines else HeldRows(path)
 
 
 def hub_rows(repo: str, config: str | None = None, columns: Sequence[str] = ()) -> Raw:

@@ -8,12 +8,13 @@ from typing import Any, TypeAlias
 
 from its import prompts
 from its.overlap import normal
+from its.rows import Fields
 from its.types import Layout
 
 from ..errors import DataError
 from .decontaminate import Overlap, TestQuestions
 from .examples import Columns, RowShape, TrainingExample, recognise
-from .raw import Bad, Fields, Raw, digest
+from .raw import Bad, Raw, digest
 from .sets import FILTERS, Source
 
 Fits: TypeAlias = Callable[[TrainingExample], bool]

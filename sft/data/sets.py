@@ -9,8 +9,10 @@ OpenThoughts whose output says `final answer` and has a box, and LIMO.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from its.rows import Fields
+
 from .examples import Columns, TrainingExample, box_gsm8k, pair
-from .raw import Bad, Fields
+from .raw import Bad
 
 
 @dataclass(frozen=True, slots=True)

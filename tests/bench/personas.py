@@ -28,6 +28,7 @@ from its.personas.bank import load
 from its.strategies import Options, Shelf
 from its.types import Layout
 from proxy.config.settings import Member, StoreSettings
+from proxy.contexts.chats import Chats
 from proxy.contexts.personas import ContextChooser
 from proxy.contexts.store import StoredPersona, open_store
 from proxy.telemetry.metrics import Metrics
@@ -45,7 +46,7 @@ async def in_memory() -> float:
 
     member = Member("m", "e", "m", "similar", Layout(), None, False, False, frozenset(), Options(),
                     CoDesign.UNVERIFIED)  # fmt: skip
-    contexts = ContextChooser(Shelf(load()), 0, None, Metrics())
+    contexts = ContextChooser(Shelf(load()), 0, None, Metrics(), Chats())
     await contexts.ask(member, "How many?")
     began = time.process_time()
     for _ in range(HITS):

@@ -34,4 +34,5 @@ def problems(folder: Path, count: int = 6) -> Path:
 
 def run_args(folder: Path, url: str, model: str = "m", out: str = "out") -> list[object]:
     place = folder / out
-    return [problems(folder, 3), "--base-url", f"{url}/v1", "--model", model, "--out", place]
+    where = ["--base-url", f"{url}/v1", "--model", model, "--out", place]
+    return [problems(folder, 3), *where, "--samples", 1]

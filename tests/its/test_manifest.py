@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from its import strategies
 from its.manifest import (
     CoDesign,
     Dataset,
@@ -18,7 +19,7 @@ from its.manifest import (
     Test,
     Train,
     check,
-    other_version,
+    other_contexts,
     read,
     schema,
     write,
@@ -249,8 +250,25 @@ def test_a_manifest_loads_no_ranker() -> None:
 
 
 def test_another_version_of_the_strategy_is_told() -> None:
-    assert other_version(Manifest(2, "b", Train("similar", strategy_version=2))) is None
-    assert other_version(Manifest(2, "b", Train("random"))) is None
-    told = other_version(Manifest(2, "b", Train("similar")))
-    assert told
+    assert other_contexts(Manifest(2, "b", Train("similar", strategy_version=2)), {}) == []
+    assert other_contexts(Manifest(2, "b", Train("random")), {}) == []
+    [told] = other_contexts(Manifest(2, "b", Train("similar")), {})
     assert "version 1 of the strategy 'similar', and this is version 2" in told
+
+
+@pytest.mark.parametrize(
+    ("strategy", "file"),
+    [(name, need) for name in strategies.STRATEGIES for need in strategies.get(name).needs]
+    + [("random", "bank")],
+)
+def test_other_files_than_in_training_are_told_with_both_hashes(strategy: str, file: str) -> None:
+    trained, other = "1a2b3c4d5e6f" + "0" * 52, "9f8e7d6c5b4a" + "0" * 52
+    if file == "bank":
+        train = Train(strategy, personas=Personas(bank_sha256=trained))
+    else:
+        train = Train(strategy, strategy_options={f"{file}_sha256": trained})
+    known = Manifest(2, "b", train)
+    assert other_contexts(known, {file: trained}) == []
+    assert other_contexts(known, {}) == [], "what is not served is told elsewhere"
+    [told] = other_contexts(known, {file: other})
+    assert f"another {file} file (1a2b3c4d5e6f...) than `personas.{file}` (9f8e7d6c5b4a...)" in told

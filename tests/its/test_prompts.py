@@ -198,11 +198,26 @@ def test_the_system_text_stands_first_unless_it_is_there() -> None:
 
 
 @pytest.mark.parametrize(
+    "empty",
+    ["", " \n", None, [], [{"type": "text", "text": " "}], [{"type": "input_text", "text": ""}]],
+)
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_an_empty_system_text_says_nothing(role: str, empty: Any) -> None:
+    layout, said = Layout(system=SYSTEM), {"role": role, "content": empty}
+    chat, ours = user("2+2?"), {"role": "system", "content": SYSTEM}
+    for messages in ([said, *chat], [*chat, said], [said, ours, *chat], [ours, said, *chat]):
+        assert not other_system(messages, layout)
+        assert compose(messages, None, layout) == [ours, *chat]
+    assert other_system([said, {"role": "system", "content": "Be brief."}, *chat], layout)
+    assert compose([said, *chat], None, Layout()) == [said, *chat], "nothing is trained in"
+
+
+@pytest.mark.parametrize(
     "said",
     [
         [{"role": "system", "content": "Be brief."}, *user("2+2?")],
-        [{"role": "system", "content": ""}, *user("2+2?")],
         [{"role": "developer", "content": "Be brief."}, *user("2+2?")],
+        [{"role": "system", "content": [{"type": "image_url"}]}, *user("2+2?")],
         [*user("2+2?"), {"role": "system", "content": SYSTEM}],
         [{"role": "system", "content": SYSTEM}, *user("?"), {"role": "system", "content": "No."}],
     ],

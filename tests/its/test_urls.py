@@ -81,3 +81,15 @@ def test_parts() -> None:
 )
 def test_the_name_in_a_host_header(header: str, name: str) -> None:
     assert urls.host_name(header) == name
+
+
+def test_what_is_secret_in_an_address_is_left_out() -> None:
+    for text, shown in (
+        ("http://h:1/v1", "http://h:1/v1"),
+        ("http://me:p@h/v1", "http://***@h/v1"),
+        ("http://me:p@ss/w@h/v1", "http://***@h/v1"),
+        ("socks5://me:p?q@h", "socks5://***@h"),
+        ("run --base-url http://me:p@h/v1 --out a@b", "run --base-url http://***@h/v1 --out a@b"),
+        ("run 'http://h/v1?key=x' --out b", "run 'http://h/v1?***' --out b"),
+    ):
+        assert urls.without_secret(text) == shown

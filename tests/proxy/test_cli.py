@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from its import manifest, notes
+from its.manifest import Manifest, Train
 from tests.conftest import MEMBERS, command, process
 from tests.proxy.asking import serving
 from tests.scripted import NO_TLS, Engine, says
@@ -165,3 +167,26 @@ def test_a_file_that_is_no_model_ends_the_demo(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "the proxy did not start" in ended.stderr
     assert "Traceback" not in ended.stdout
+
+
+def test_other_notes_than_in_training_are_a_warning(config: Path) -> None:
+    """The checkpoint may be asked with any context, so it is no error."""
+    folder = config.parent
+    rows = [{"text": f"To count {word}, add them.", "question": f"{word}?"} for word in "abc"]
+    (folder / "notes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    served = notes.load(folder / "notes.jsonl").sha256
+    train = Train("procedures", strategy_options={"notes_sha256": "1a2b3c4d5e6f7a8b"})
+    manifest.write(Manifest(manifest.SCHEMA, "base", train), folder / manifest.NAME)
+    text = config.read_text().replace(
+        'model = "s"\nstrategy = "similar"', 'model = "s"\nmanifest = "."'
+    )
+    config.write_text(text + '[personas]\nnotes = "notes.jsonl"\n')
+    ended = command("proxy", "check", "--config", config)
+    assert ended.returncode == 0
+    said = " ".join(ended.stderr.split())
+    assert f"(1a2b3c4d5e6f...) than `personas.notes` ({served[:12]}...)" in said
+    config.write_text(
+        config.read_text().replace('manifest = "."', 'manifest = "."\nstrategy = "similar"')
+    )
+    said = command("proxy", "check", "--config", config).stderr
+    assert "1a2b3c4d5e6f" not in said, "by another strategy, other contexts are what was asked for"

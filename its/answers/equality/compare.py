@@ -50,8 +50,8 @@ def compare(a: Answer, b: Answer, judge: Judge | None = None) -> Comparison:
     if b.text < a.text:
         a, b = b, a  # what is undecided may depend on the order; so there is only one
     outcomes = []
-    for first in _readings(a.text):
-        for second in _readings(b.text):
+    for first in readings(a.text):
+        for second in readings(b.text):
             outcome = _Comparer(judge).compare(first, second)
             if outcome is EQUAL:
                 return EQUAL
@@ -67,7 +67,7 @@ def _same_text(a: Answer, b: Answer) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _readings(text: str) -> tuple[Shape, ...]:
+def readings(text: str) -> tuple[Shape, ...]:
     """Return what a tidy text may mean: `1,234` is a number or a list, `1,22` may be decimal."""
     spellings = dict.fromkeys((grouped(text), text, with_decimal_points(text)))
     return tuple(shape(spelling) for spelling in spellings)

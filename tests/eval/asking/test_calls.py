@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from eval.asking.call import ChatReply
+from eval.asking.reply import ChatReply
 from tests.eval.harness import its_eval, its_eval_run, rows, run_args
 from tests.scripted import (
     Body,
@@ -144,25 +144,27 @@ def test_a_stream_that_breaks_is_no_answer(engine: Engine, engine_url: str, tmp_
     ended = its_eval_run(*run_args(tmp_path, engine_url), "--retries", 0)
     assert ended.returncode == 1
     assert {row["error"] for row in rows(tmp_path / "out")} == {
-        "Broken: the stream ended without finish_reason"
+        "the stream ended without finish_reason"
     }
     error = b'event: error\ndata: {"error": {"message": "the engine died"}}\n\n'
     engine.scripts["m"] = streams([chunk(delta={"content": "4"}), error])
     ended = its_eval_run(*run_args(tmp_path, engine_url, out="died"), "--retries", 0)
-    assert {row["error"] for row in rows(tmp_path / "died")} == {"Broken: the engine died"}
+    assert {row["error"] for row in rows(tmp_path / "died")} == {"the engine died"}
 
 
 ODD_EVENTS = [
-    (b'{"error": "overloaded", "error_type": "overloaded"}', "Broken: overloaded"),
-    (b"null", "Broken: an event is no JSON object"),
-    (b"[]", "Broken: an event is no JSON object"),
+    (b'{"error": "overloaded", "error_type": "overloaded"}', "overloaded"),
+    (b'{"object": "error", "message": "too long", "code": 400}', "too long"),
+    (b'{"choices": [', "an event is no JSON: Expecting value: line 1 column 14 (char 13)"),
+    (b"null", "an event is no JSON object"),
+    (b"[]", "an event is no JSON object"),
     (
         b'{"choices": [5]}',
-        "Broken: an event is no chunk of a chat completion: 'int' object has no attribute 'get'",
+        "an event is no part of a chat completion: 'int' object has no attribute 'get'",
     ),
     (
-        b'{"choices": [{"delta": {"content": ["4"]}}]}',
-        "Broken: an event is no chunk of a chat completion: a text is expected, not list",
+        b'{"choices": [{"delta": {"content": 42}}]}',
+        "an event is no part of a chat completion: content is a int, not a text or a list of parts",
     ),
 ]
 
@@ -202,7 +204,7 @@ def test_a_connection_that_breaks_is_one_failed_call(
     assert ended.returncode == 1
     assert "3 calls failed" in ended.stderr
     (told,) = {str(row["error"]) for row in rows(tmp_path / "out")}
-    assert told.startswith("Broken: the answer broke off: ")
+    assert told.startswith("the answer broke off: RemoteProtocolError: ")
     assert len(engine.received) == 6, "each was asked twice"
 
 

@@ -34,7 +34,7 @@ def test_sgl_eval_agrees(engine: Engine, start: Proxy, tmp_path: Path, data: Pat
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     ended = its_eval_run(ours, "--base-url", url, "--model", "vote3", "--out", tmp_path / "run")
     assert ended.returncode == 0, ended.stderr
-    solved = {s.id: s.correct for s in RunFolder(tmp_path / "run").samples().values()}
+    solved = {s.id: s.correct for s in RunFolder(tmp_path / "run").outcomes().values()}
 
     program = environment("sgl-eval", VERSION).with_name("sgl-eval")
     ran = subprocess.run(

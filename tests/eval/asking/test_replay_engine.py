@@ -37,7 +37,7 @@ def test_the_harness_agrees_with_the_grader_and_the_vote(
     url = f"{str(proxy.base_url).rstrip('/')}/v1"
     ended = its_eval_run(file, "--base-url", url, "--model", "vote3", "--out", tmp_path / "run")
     assert ended.returncode == 0, ended.stderr
-    samples = {sample.id: sample for sample in RunFolder(tmp_path / "run").samples().values()}
+    samples = {sample.id: sample for sample in RunFolder(tmp_path / "run").outcomes().values()}
 
     chosen = tmp_path / "chosen.jsonl"
     order = [(key, model) for key in outputs for model in MODELS]

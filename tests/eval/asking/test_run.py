@@ -129,7 +129,7 @@ def test_failed_calls_are_wrong_reported_and_asked_again(
     assert len(engine.received) == 6, "only what was asked for is repeated"
     engine.scripts["m"] = says(r"\boxed{3}")
     assert its_eval_run(*args).returncode == 0
-    assert len(RunFolder(out).samples()) == 6
+    assert len(RunFolder(out).outcomes()) == 6
 
 
 def test_two_runs_with_a_seed_choose_the_same_personas(

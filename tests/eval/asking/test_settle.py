@@ -84,27 +84,66 @@ def test_one_trained_without_an_instruction_is_asked_without(
 
 
 def test_others_are_asked_as_ever(asks: Any, engine: Engine, tmp_path: Path) -> None:
-    assert "temperature 0.0 (harness); instruction: 'Reason step by step" in asks(MEMBERS)
+    assert (
+        "temperature 0.0 (harness), samples 1 (command); instruction: 'Reason step by step"
+        in asks(MEMBERS)
+    )
     for body in engine.bodies("n"):
         assert body["messages"][0]["content"].endswith(f"?\n\n{OURS}")
         assert body["temperature"] == 0
         assert {"top_p", "max_tokens", "chat_template_kwargs"}.isdisjoint(body)
 
 
-def test_the_command_has_the_last_word(asks: Any, engine: Engine, tmp_path: Path) -> None:
+ALLOWED = 'model = "n"\nallow_mismatch = true\n'
+SAMPLING: tuple[object, ...] = (
+    "--temperature", 0, "--top-p", 0.5, "--max-tokens", 7,
+    "--extra-body", '{"chat_template_kwargs": {"enable_thinking": false}}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["In Latin.", ""])
+def test_the_command_has_the_last_word(
+    asks: Any, engine: Engine, tmp_path: Path, given: str
+) -> None:
+    """An instruction stands in place of the checkpoint's own, where the member allows it."""
     trained(tmp_path, instruction=SAY)
-    asks(
-        members("n"), "--temperature", 0, "--top-p", 0.5, "--max-tokens", 7,
-        "--instruction", "In Latin.",
-        "--extra-body", '{"chat_template_kwargs": {"enable_thinking": false}}',
-    )  # fmt: skip
+    allows = members("n").replace('model = "n"\n', ALLOWED)
+    told = asks(allows, *SAMPLING, "--instruction", given)
+    assert f"instruction: {given!r} (command), in place of the checkpoint's own" in told
     for body in engine.bodies("n"):
-        assert body["messages"][0]["content"].endswith(f"?\n\nIn Latin.\n\n{SAY}")
+        content = body["messages"][0]["content"]
+        assert content.endswith(f"?\n\n{given}" if given else "?")
+        assert SAY not in content
         assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0, 0.5, 7)
         assert body["chat_template_kwargs"] == {"enable_thinking": False}
-    assert settings(tmp_path)["said_by"]["instruction"] == "command"
+    asked = settings(tmp_path)
+    assert (asked["said_by"]["instruction"], asked["in_place"]) == ("command", given)
     run = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert run["settings"]["instruction"] == "In Latin."
+    assert run["settings"]["instruction"] == given
+    samples = (tmp_path / "out" / "samples.jsonl").read_text().splitlines()
+    assert {json.loads(line)["input_time"]["co_design"] for line in samples} == {"mismatch"}
+
+
+def test_another_instruction_needs_the_members_permission(
+    asks: Any, engine: Engine, tmp_path: Path
+) -> None:
+    trained(tmp_path, instruction=SAY)
+    told = asks(members("n"), "--instruction", "In Latin.", status=1)
+    assert "trained with 'none' contexts before the question and the instruction 'Box" in told
+    assert "allow_mismatch = true" in told
+    assert not engine.bodies("n")
+    asks(members("n"), "--instruction", SAY, "--fresh")
+    assert all(
+        body["messages"][0]["content"].endswith(f"?\n\n{SAY}") for body in engine.bodies("n")
+    )
+
+
+def test_an_instruction_for_one_trained_without(asks: Any, engine: Engine, tmp_path: Path) -> None:
+    """It is a part of the question then, as any client may write one."""
+    trained(tmp_path)
+    asks(members("n"), "--instruction", "In Latin.")
+    assert all(b["messages"][0]["content"].endswith("?\n\nIn Latin.") for b in engine.bodies("n"))
+    assert settings(tmp_path)["in_place"] is None
 
 
 def test_no_instruction_at_all(asks: Any, engine: Engine) -> None:
@@ -152,17 +191,39 @@ def test_members_of_a_panel_that_agree(asks: Any, engine: Engine, tmp_path: Path
 def test_members_of_a_panel_that_differ(asks: Any, engine: Engine, tmp_path: Path) -> None:
     for name in "sur":
         trained(tmp_path, name)
-    trained(tmp_path, "u", Asked(temperature=0.7))
+    trained(tmp_path, "u", msgspec.structs.replace(RECOMMENDED, temperature=0.7, top_p=None))
     told = asks(members("s", "u", "r"), model="vote3", status=2)
-    assert "recommend different temperature: s 0.6, u 0.7, r 0.6. Give --temperature" in told
+    assert "temperature: s 0.6, u 0.7, r 0.6; top_p: s 0.95, u nothing, r 0.95" in told
+    assert "all are asked with the same. Give --temperature, --top-p" in told
     assert not engine.received
-    asks(members("s", "u", "r"), "--temperature", 0, model="vote3")
+    asks(members("s", "u", "r"), "--temperature", 0, "--top-p", 1, model="vote3")
+    asked = settings(tmp_path)
+    assert (asked["max_tokens"], asked["said_by"]["max_tokens"]) == (30_720, "manifest")
 
 
 def test_a_panel_of_known_and_unknown_members(asks: Any, engine: Engine, tmp_path: Path) -> None:
+    """One member's recommendation is none for the others."""
     trained(tmp_path, "s")
-    told = asks(members("s"), model="vote3", status=2)
+    told = asks(members("s"), "--instruction", "", model="vote3", status=2)
+    assert "temperature: s 0.6, u nothing, r nothing" in told
+    assert "thinking: s True, u nothing, r nothing" in told
+    assert not engine.received
+    told = asks(members("s"), *SAMPLING, model="vote3", status=2)
     assert "only s were trained in a known way" in told
     assert "Give --instruction TEXT, or '' for none" in told
-    asks(members("s"), "--instruction", "", model="vote3")
-    assert engine.bodies("s")[0]["temperature"] == 0.6
+    told = asks(members("s"), *SAMPLING, "--instruction", "", model="vote3")
+    assert "asked with temperature 0.0 (command), top_p 0.5 (command), max_tokens 7" in told
+    assert engine.bodies("u")[0]["max_tokens"] == 7
+
+
+def test_an_instruction_for_a_panel_of_which_one_member_brings_its_own(
+    asks: Any, engine: Engine, tmp_path: Path
+) -> None:
+    trained(tmp_path, "s", Asked(), instruction=SAY)
+    config = members("s").replace('model = "s"\n', 'model = "s"\nallow_mismatch = true\n')
+    asks(config, "--instruction", "In Latin.", model="vote3")
+    for name in "sur":
+        for body in engine.bodies(name):
+            content = body["messages"][0]["content"]
+            assert content.count("In Latin.") == 1
+            assert SAY not in content

@@ -146,3 +146,27 @@ def test_contrasts_pair_problems_over_groups() -> None:
     }
     (made,) = contrasts(found)
     assert (made.name, made.both, made.one) == ("in training only", 0.75, 0.0)
+
+
+def test_a_cell_with_a_call_that_is_refused_for_good_can_count_it_as_wrong(
+    engine: Engine, start: Proxy, tmp_path: Path
+) -> None:
+    def refuse_one(body: Body) -> Response:
+        if "What is 1" in body["messages"][0]["content"]:
+            return JSONResponse({"error": {"message": "too long"}}, 400)
+        return speaks(r"\boxed{1}")(body)
+
+    proxy = start(MATRIX)
+    engine.scripts["n"] = refuse_one
+    problems(tmp_path, 3)
+    plan = tmp_path / "plan.toml"
+    lines = [
+        'task = "t"', 'data = "problems.jsonl"', 'out = "cells"', 'test = ["none"]',
+        f'base_url = "{proxy.base_url}/v1"', "[train]", 'none = "trained-n"',
+    ]  # fmt: skip
+    plan.write_text("\n".join(lines))
+    assert its_eval("matrix", plan).returncode == 1
+    plan.write_text("\n".join(["accept_failed = true", *lines]))
+    ended = its_eval("matrix", plan)
+    assert ended.returncode == 0, ended.stderr
+    assert "33.3%" in ended.stdout

@@ -176,4 +176,6 @@ def test_saturation() -> None:
 def test_solved_within_a_budget() -> None:
     rows = [(True, 10), (True, 30), (False, 5), (True, 90)]
     assert scaling.solved_within(rows, [5, 10, 50, 100]) == [0, 0.25, 0.5, 0.75]
-    assert math.isclose(scaling.solved_within([], [1])[0], 0)
+    assert scaling.solved_within([], [1]) == [0]
+    assert scaling.solved_within([(True, 10), (False, None)], [20]) == [0.5]
+    assert scaling.solved_within([(True, None), (True, 10)], [20, 30]) == [None, None]

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from eval.errors import EvalError
 from eval.tasks import arith
-from eval.tasks.hub import HUB_SETS, HubSet, columns, gpqa, gsm8k, olympiad
-from eval.tasks.load import Task, load, read_file, write_file
+from eval.tasks.columns import columns
+from eval.tasks.files import read_problems
+from eval.tasks.hub import HUB_SETS, HubSet, gpqa, gsm8k, olympiad
+from eval.tasks.load import Task, load, write_file
 from eval.tasks.problem import Problem
 from its.answers import parse
 from tests.eval.harness import its_eval, problems
@@ -20,18 +22,18 @@ ROW = columns("problem", "answer", "id")
 
 BAD_ROWS = [
     ("{", ":1: not JSON"),
-    ("[]", ":1: not an object"),
-    ('{"id": 1, "problem": "x"}', ":1: 'answer' is missing"),
+    ("7", ":1: not JSON"),
+    ('{"id": 1, "problem": "x"}', ":1: no column for the answer"),
     ('{"id": 1, "problem": " ", "answer": 2}', ":1: 'problem' is missing or empty"),
     ('{"id": 1, "problem": "x", "answer": 2}\n{"id": 1, "problem": "y", "answer": 2}', "twice"),
-    ("", "no problems"),
+    ("[]", "no problems"),
 ]
 
 
 def test_a_task_with_odd_ends_of_lines_is_read_as_it_was_written(tmp_path: Path) -> None:
     task = Task("t", (Problem("1", "One\u2028two\x85three", "7"),))
     write_file(task, tmp_path / "t.jsonl")
-    assert read_file(tmp_path / "t.jsonl") == list(task.problems)
+    assert read_problems(tmp_path / "t.jsonl") == list(task.problems)
 
 
 @pytest.mark.parametrize(("text", "reason"), BAD_ROWS)
@@ -39,7 +41,7 @@ def test_a_bad_file_names_its_line(tmp_path: Path, text: str, reason: str) -> No
     file = tmp_path / "p.jsonl"
     file.write_text(text)
     with pytest.raises(EvalError, match=reason) as error:
-        read_file(file)
+        read_problems(file)
     assert str(file) in str(error.value)
 
 

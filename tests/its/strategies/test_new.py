@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from its.personas.bank import load
 from its.personas.conditions import numbers
 from its.strategies import Pick, Shelf, choose, get, noise
 from its.strategies.conditions import DRAWING, extract
+from sft.data.decontaminate import TestQuestions
 
 BANK = load()
 COWS = "A farmer has 12 cows and buys 5 more at the fair on Monday. How many cows does he have?"
@@ -51,6 +53,68 @@ def test_nothing_of_the_question_or_a_near_duplicate_stands_in_its_context(
 def test_a_text_that_quotes_the_question_is_of_it(strategy: str) -> None:
     notes = Notes.of([Note(f"Example: {COWS} He has 17."), Note("Add cows that are bought.")])
     assert "17" not in picked(strategy, COWS, notes).text
+
+
+@pytest.mark.parametrize("strategy", RETRIEVING)
+def test_a_note_in_other_words_is_of_the_question_that_it_was_made_from(strategy: str) -> None:
+    """No word of it tells: the row says which questions it was made from."""
+    text = "Start with a dozen animals, then let the herd grow by those from the market: 17."
+    for note in (Note(text, COWS), Note(text, "Who?", (COWS,)), Note(text, "", ("Why?", COWS))):
+        notes = Notes.of([note, Note("Let a herd of animals grow by cows that are bought.")])
+        found = picked(strategy, COWS, notes, each=5, longest=500)
+        assert "17" not in found.text
+        assert found.source != "bank"
+        other = picked(strategy, "A herd of goats grows at the market. How many?", notes, each=5)
+        assert "17" in other.text, "for another question it is a note like any"
+
+
+def _renumbered(question: str) -> str:
+    return re.sub(r"\d+", lambda number: str(int(number[0]) + 1), question)
+
+
+def _other_end(question: str) -> str:
+    return f"{question.rpartition('. ')[0] or question}. What does the whole of it come to?"
+
+
+def _turned_round(question: str) -> str:
+    return " ".join(reversed(re.split(r"(?<=[.?!]) ", question)))
+
+
+def _in_other_words(question: str) -> str:
+    """Change every word of five letters or more."""
+    return re.sub(r"\b[A-Za-z]{5,}\b", lambda word: word[0][::-1], question)
+
+
+def _with_more(question: str) -> str:
+    return f"Solve this. {question}\n\nPut the answer into a box."
+
+
+VARIANTS: tuple[Callable[[str], str], ...] = (
+    str.upper, _renumbered, _other_end, _turned_round, _in_other_words, _with_more,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", RETRIEVING)
+def test_a_context_holds_no_near_duplicate_by_decontaminations_own_measure(
+    data: Path, tmp_path: Path, strategy: str
+) -> None:
+    """What a training set would lose to a test set, a note may not bring in: variants of GSM8K."""
+    rows = [json.loads(line) for line in (data / "gsm8k_test200.jsonl").read_text().splitlines()]
+    near = far = 0
+    for row in rows[:40]:
+        question, file = row["problem"], tmp_path / "test.jsonl"
+        file.write_text(json.dumps({"id": "q", "problem": question}) + "\n")
+        measure = TestQuestions([file])
+        for number, variant in enumerate(map(lambda change: change(question), VARIANTS)):
+            mark = f"Mark{number}x: {_told(question)}"
+            notes = Notes.of([Note(mark, variant), Note(f"Plain: {_told(question)}")])
+            text = picked(strategy, question, notes, each=2, longest=5_000).text
+            found = measure.overlap(variant) is not None
+            assert ("Mark" in text) is not found, (question, variant)
+            assert "Plain" in text
+            near, far = near + found, far + (not found)
+    assert near > 100, "of 240"
+    assert far > 20, "else the test would hold for a strategy that gives nothing"
 
 
 @pytest.mark.parametrize("strategy", RETRIEVING)

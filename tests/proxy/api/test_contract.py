@@ -180,6 +180,26 @@ def test_responses_carry_them_too(
     assert len(arrived["input"]) == len(given) + (len(SAY) + 2 if isinstance(given, str) else 0)
 
 
+@pytest.mark.parametrize("empty", ["", " ", None])
+def test_an_empty_system_text_is_none_wherever_it_stands(
+    start: Proxy, engine: Engine, write: Any, empty: str | None
+) -> None:
+    """`instructions`, a system item and a system message: the checkpoint's own takes its place."""
+    proxy = start(write(system=SYSTEM))
+    engine.scripts["n"] = says("7")
+    said = {"role": "system", "content": empty or ""}
+    assert post(proxy, messages=[said, user("3+4?")]).status_code == 200
+    assert engine.bodies("n")[0]["messages"] == [OURS, user("3+4?")]
+    for more in ({"input": "3+4?", "instructions": empty}, {"input": [said, user("3+4?")]}):
+        assert post(proxy, "/v1/responses", **more).status_code == 200
+    text, items = engine.bodies("n")[1:]
+    assert (text["instructions"], text["input"]) == (SYSTEM, "3+4?")
+    assert (items["instructions"], items["input"]) == (SYSTEM, [user("3+4?")])
+    assert post(proxy, COMPOSE, messages=[said, user("?")]).json()["messages"][0] == OURS
+    assert post(proxy, "/tokenize", messages=[said, user("?")]).status_code == 200
+    assert engine.bodies("n")[-1]["messages"] == [OURS, user("?")]
+
+
 def test_a_system_item_of_a_response_is_enough(start: Proxy, engine: Engine, write: Any) -> None:
     proxy = start(write(system=SYSTEM))
     engine.scripts["n"] = says("7")
@@ -278,3 +298,43 @@ def test_the_dry_run_shows_the_sampling(start: Proxy, write: Any) -> None:
 def test_defaults_need_a_manifest(start: Proxy) -> None:
     with pytest.raises(ConfigError, match=r"members\.n\.defaults: needs a manifest"):
         start(MEMBERS.replace('strategy = "none"', 'strategy = "none"\ndefaults = true'))
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPOSE, "/v1/responses", "/v1/completions"])
+def test_a_request_has_another_instruction_where_the_member_allows_it(
+    start: Proxy, engine: Engine, write: Any, path: str
+) -> None:
+    engine.scripts["n"] = says("7")
+    body = {"/v1/responses": {"input": "3+4?"}, "/v1/completions": {"prompt": "3+4?"}}
+    sent = body.get(path, {"messages": [user("3+4?")]})
+    config = write(instruction=SAY)
+    proxy = start(config)
+    refused = post(proxy, path, **sent, input_time={"instruction": "In Latin."})
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert error["code"] == "co_design_mismatch"
+    assert f"the instruction {SAY!r}" in error["message"]
+    assert "'In Latin.'" in error["message"]
+    assert post(proxy, path, **sent, input_time={"instruction": " "}).status_code == 400
+    same = post(proxy, path, **sent, input_time={"instruction": SAY}).json()
+    assert same["input_time"]["co_design"] == "verified"
+    engine.received.clear()
+    proxy = start(config.replace('manifest = "n"', 'manifest = "n"\nallow_mismatch = true'))
+    for given, asked in (("In Latin.", "3+4?\n\nIn Latin."), ("", "3+4?")):
+        told = post(proxy, path, **sent, input_time={"instruction": given}).json()
+        assert told["input_time"]["co_design"] == "mismatch"
+        arrived = told if path == COMPOSE else engine.bodies("n")[-1]
+        assert [arrived.get("input"), arrived.get("prompt"), arrived.get("messages")].count(
+            None
+        ) == 2
+        said = arrived.get("input") or arrived.get("prompt") or arrived["messages"][0]["content"]
+        assert said == asked
+
+
+def test_a_member_without_a_manifest_takes_an_instruction(start: Proxy, engine: Engine) -> None:
+    engine.scripts.update(s=says("7"), n=says("7"))
+    proxy = start()
+    told = post(proxy, model="s", messages=[user("3+4?")], input_time={"instruction": SAY}).json()
+    persona = told["input_time"]["persona"]
+    assert engine.bodies("s")[0]["messages"] == [user(f"{persona}\n\n3+4?\n\n{SAY}")]
+    assert told["input_time"]["co_design"] == "unverified"

@@ -739,7 +739,7 @@ def test_what_is_remembered_is_bounded_in_bytes(
     start: Proxy, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.scripts["u"] = says("7")
-    monkeypatch.setattr("proxy.contexts.personas.MEMORY", 100_000)
+    monkeypatch.setattr("proxy.contexts.chats.MEMORY", 100_000)
     proxy = start()
     for number in range(300):  # each takes about 700 bytes, however long its question is
         ask(proxy, question=f"{number} " + "x" * 10_000)

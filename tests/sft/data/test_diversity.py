@@ -64,6 +64,43 @@ def test_what_cannot_be_measured(rows: Path, more: list[str], reason: str) -> No
     assert reason in ended.stderr
 
 
+def test_an_option_is_of_the_strategies_that_have_it(rows: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.jsonl"
+    lines = [
+        {"text": f"To count cows, add {word} herds.", "question": f"{word}?"}
+        for word in ("red", "old", "big")
+    ]
+    notes.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ended = command(
+        "sft", "diversity", rows, "--strategy", "noise", "--strategy", "similar",
+        "--strategy", "procedures", "--strategy", "concepts", "--notes", notes,
+        "--strategy-option", "sentences=1", "--strategy-option", "each=1", "--json",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)["strategies"]
+    assert list(told) == ["noise", "similar", "procedures", "concepts", "even"]
+    assert told["procedures"]["distinct"] == told["concepts"]["distinct"] == 1
+
+
+@pytest.mark.parametrize(
+    ("strategies", "option", "reason"),
+    [
+        (["noise", "mixed"], "sentence=1", "Unknown option 'sentence' of the strategies 'noise',"
+         " 'mixed'. Did you mean 'sentences'? Available: kind, sentences, split, mix."),
+        (["similar"], "each=1", "Unknown option 'each' of the strategy 'similar'. Available: none"),
+        ([], "kind=facts", "of the strategies 'similar', 'unsimilar', 'random'. Available: none"),
+        (["noise", "similar"], "kind=fact", "Unknown kind 'fact' of the strategy 'noise'"),
+    ],
+)  # fmt: skip
+def test_an_option_that_none_of_them_has(
+    rows: Path, strategies: list[str], option: str, reason: str
+) -> None:
+    named = [word for name in strategies for word in ("--strategy", name)]
+    ended = command("sft", "diversity", rows, *named, "--strategy-option", option)
+    assert ended.returncode == 2
+    assert reason in " ".join(ended.stderr.split())
+
+
 def test_options_stand_in_the_record(rows: Path, tmp_path: Path) -> None:
     how = ("--strategy", "noise", "--strategy-option", "kind=facts",
            "--strategy-option", "sentences=2", "--strategy-option", "split=heldout")  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from its import distil
+from its import distil, notes
 from tests.conftest import command
 from tests.scripted import Body, Engine, completion, fails
 
@@ -134,3 +134,66 @@ def test_what_is_kept_of_a_reply(kind: str, said: str, expected: list[str]) -> N
 def test_a_question_cannot_close_its_tag() -> None:
     shown = distil.messages("concepts", "a </question> b", "c < / solution > d")[-1]["content"]
     assert shown.count("question>") == shown.count("solution>") == 2
+
+
+def test_a_new_version_begins_with_the_earlier_one(
+    rows: Path, tmp_path: Path, engine: Engine, engine_url: str
+) -> None:
+    """What it has is not asked again; it is a file of its own, and the earlier one stays."""
+    engine.scripts["w"] = writer
+    lines = rows.read_text().splitlines(keepends=True)
+    first, second = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    rows.write_text("".join(lines[:6]))
+    assert command("sft", *args(rows, first, engine_url)).returncode == 0
+    before, asked = first.read_bytes(), len(engine.bodies("w"))
+    same = json.loads(lines[1])
+    same["question"] = same["question"].upper()
+    rows.write_text("".join([*lines, json.dumps(same) + "\n"]))
+    ended = command("sft", *args(rows, second, engine_url, "--add-to", first))
+    assert ended.returncode == 0, ended.stderr
+    said = " ".join(ended.stderr.split())
+    assert "6 notes from 6 of 7 rows; the other rows' texts broke the rules" in said
+    assert f"added to the 5 of {first}" in said
+    assert len(engine.bodies("w")) - asked == 7, "six are new, and the one whose text broke a rule"
+    assert second.read_bytes().startswith(before)
+    assert first.read_bytes() == before
+    assert notes.load(second).sha256[:12] in said
+    assert notes.load(second).sha256 != notes.load(first).sha256
+    assert f'personas.notes = "{second.name}"' in said
+    rows.write_text("".join(lines[1:]))
+    ended = command("sft", *args(rows, tmp_path / "three.jsonl", engine_url, "--add-to", second))
+    assert ended.returncode == 0
+    assert "Nothing is new" in ended.stderr
+    assert not (tmp_path / "three.jsonl").exists()
+    assert not (tmp_path / "three.jsonl.part").exists()
+
+
+def test_examples_are_the_rows_as_they_are(rows: Path, tmp_path: Path) -> None:
+    out, more = tmp_path / "examples.jsonl", tmp_path / "more.jsonl"
+    rows.write_text(
+        '{"question": "2 + 2?", "solution": "So 4."}\n{"problem": "3?", "answer": "3"}\n'
+    )
+    ended = command("sft", "notes", rows, "--kind", "examples", "--out", out)
+    assert ended.returncode == 0, ended.stderr
+    assert [json.loads(line) for line in out.read_text().splitlines()] == [
+        {"text": "So 4.", "question": "2 + 2?"}, {"text": "3", "question": "3?"},
+    ]  # fmt: skip
+    rows.write_text('{"question": "2+2", "solution": "4"}\n{"question": "5?", "solution": "5"}\n')
+    ended = command("sft", "notes", rows, "--kind", "examples", "--add-to", out, "--out", more)
+    assert "1 notes from 1 of 1 rows, added to the 2 of" in " ".join(ended.stderr.split())
+    assert len(notes.load(more).notes) == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--kind", "concepts"], "--kind concepts needs --engine URL and --model NAME"),
+        (["--kind", "examples", "--model", "m"], "leave out --engine and --model"),
+        (["--kind", "examples", "--add-to", "no.jsonl"], "cannot read no.jsonl"),
+    ],
+)
+def test_what_cannot_be_asked_for(rows: Path, tmp_path: Path, more: list[str], told: str) -> None:
+    ended = command("sft", "notes", rows, "--out", tmp_path / "out", *more)
+    assert ended.returncode == 2
+    assert told in " ".join(ended.stderr.split())
+    assert not (tmp_path / "out").exists()

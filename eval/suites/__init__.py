@@ -1,0 +1,1 @@
+"""Several tasks with several models: one file, one command, one table."""

@@ -1,0 +1,1 @@
+"""The page: what it shows of requests, and its own files."""

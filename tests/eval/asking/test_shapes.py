@@ -1,0 +1,229 @@
+"""Answers of every shape: what can be read is read, and the rest is one failed call."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.responses import JSONResponse, Response
+
+from eval.asking.reply import Broken, CallError, ChatReply, ReplyCollector, read_completion
+from its.sse import Event
+from tests.eval.harness import its_eval_run, rows, run_args
+from tests.scripted import Engine, chunk, completion, streams
+
+
+def whole(message: Any = None, **more: Any) -> ChatReply:
+    body = {"choices": [{"message": message, "finish_reason": "stop"}], **more}
+    return read_completion(json.dumps(body).encode())
+
+
+def streamed(*deltas: Any, **more: Any) -> ChatReply:
+    found = ReplyCollector()
+    chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    chunks.append({"choices": [{"index": 0, "finish_reason": "stop"}], **more})
+    found.take_all(Event(b"", json.dumps(each).encode()) for each in chunks)
+    return found.reply()
+
+
+THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+MESSAGES = [
+    ({"content": "7"}, ("7", "")),
+    ({"content": None, "reasoning_content": "hm"}, ("", "hm")),
+    ({"content": "7", "reasoning": "hm"}, ("7", "hm")),
+    ({"content": "7", "thinking": "hm"}, ("7", "hm")),
+    ({"content": "7", "reasoning_details": [{"type": "x", "text": "hm"}]}, ("7", "hm")),
+    ({"content": "7", "reasoning": {"content": "hm"}}, ("7", "hm")),
+    ({"content": "7", "reasoning": 5}, ("7", "")),
+    ({"content": [THINKING, {"type": "text", "text": "7"}]}, ("7", "hm")),
+    ({"content": [{"type": "text", "text": {"value": "7"}}, "!"]}, ("7!", "")),
+    ({"content": [None, 5, {"type": "image_url"}, {"text": "7"}]}, ("7", "")),
+    ({"content": []}, ("", "")),
+    ({"content": None, "refusal": "No."}, ("No.", "")),
+    ({}, ("", "")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "found"), MESSAGES)
+def test_messages_that_can_be_read(message: Any, found: tuple[str, str]) -> None:
+    for reply in (whole(message), streamed(message)):
+        assert (reply.text, reply.reasoning) == found
+
+
+@pytest.mark.parametrize("content", [5, True, {"text": "7"}, 1.5])
+def test_content_that_is_no_text_is_a_failed_call(content: object) -> None:
+    with pytest.raises(CallError, match="content is a"):
+        whole({"content": content})
+
+
+USAGES = [
+    ({"completion_tokens": 5, "prompt_tokens": 9}, (5, 9)),
+    ({"completion_tokens": "5", "prompt_tokens": 9.0}, (5, 9)),
+    (None, (None, None)),
+    ([], (None, None)),
+    ([{"completion_tokens": 5}], (None, None)),
+    ("many", (None, None)),
+    ({}, (None, None)),
+    ({"completion_tokens": None}, (None, None)),
+    ({"completion_tokens": -1, "prompt_tokens": True}, (None, None)),
+    ({"completion_tokens": 1.5, "prompt_tokens": [9]}, (None, None)),
+    ({"completion_tokens": 0, "prompt_tokens": 0}, (None, None)),
+]
+
+
+@pytest.mark.parametrize(("usage", "found"), USAGES)
+def test_usage_is_known_or_unknown(usage: object, found: tuple[int | None, int | None]) -> None:
+    for reply in (whole({"content": "7"}, usage=usage), streamed({"content": "7"}, usage=usage)):
+        assert (reply.tokens, reply.prompt_tokens) == found
+        assert (reply.thinking_tokens is None) == (reply.tokens is None)
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ({"completion_tokens_details": {"reasoning_tokens": 4}}, 4),
+        ({"completion_tokens_details": [4], "reasoning_tokens": 3}, 3),
+        ({"reasoning_tokens": 99}, 6),
+        ({"completion_tokens_details": {"reasoning_tokens": "x"}}, 3),
+    ],
+)
+def test_thinking_is_counted_where_the_engine_says_so(more: Any, found: int) -> None:
+    usage = {"completion_tokens": 6, **more}
+    assert whole({"content": "ab", "reasoning": "xy"}, usage=usage).thinking_tokens == found
+
+
+TOOLS = [
+    {"tool_calls": [{"function": {"name": "add", "arguments": '{"a": 1}'}}]},
+    {"tool_calls": [{"index": 0, "function": {"name": "add", "arguments": {"a": 1}}}]},
+    {"function_call": {"name": "add", "arguments": '{"a": 1}'}},
+    {"content": None, "tool_calls": [{"function": {"name": "add", "arguments": '{"a": 1}'}}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("message", TOOLS)
+def test_calls_of_tools_alone(message: Any) -> None:
+    assert whole(message).tool_calls == ({"name": "add", "arguments": '{"a": 1}'},)
+
+
+NO_CHOICE = [
+    {}, {"choices": None}, {"choices": []}, {"choices": [None]}, {"choices": [{}]},
+    {"choices": [{"message": None}]}, {"choices": {"0": 1}}, {"choices": 5},
+    {"choices": [{"message": "7"}]}, {"choices": ["7"]}, {"choices": [{"message": ["7"]}]},
+    {"choices": [{"message": {"tool_calls": [5]}}]},
+    {"choices": [{"message": {"tool_calls": [{"index": "x"}]}}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NO_CHOICE)
+def test_no_choice_is_a_failed_call(body: Any) -> None:
+    with pytest.raises(CallError, match="is no "):
+        read_completion(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"<html>", b"7", b"null", b'"a"', b"[1]", b"\xff", b"[" * 9999]
+)
+def test_no_object_is_a_failed_call(raw: bytes) -> None:
+    with pytest.raises((CallError, Broken), match="is no JSON"):
+        read_completion(raw)
+
+
+@pytest.mark.parametrize("reason", ["abort", "error"])
+def test_an_answer_that_the_server_gave_up_is_broken(reason: str) -> None:
+    with pytest.raises(Broken, match=reason):
+        streamed({"content": "7"}, choices=[{"finish_reason": reason}])
+
+
+def test_the_first_of_several_choices_is_the_answer() -> None:
+    two = [{"index": 0, "delta": {"content": "7"}}, {"index": 1, "delta": {"content": "8"}}]
+    assert streamed(choices=two).text == "7"
+
+
+def test_halves_of_a_surrogate_pair_meet_and_a_lone_one_is_replaced() -> None:
+    assert streamed({"content": "a\ud83d"}, {"content": "\ude00b"}).text == "a\U0001f600b"
+    assert whole({"content": "a\ud83db"}).text == "a\ufffdb"
+
+
+def test_ballots_that_cannot_be_read_are_left_out() -> None:
+    good = {"member": "a", "outcome": "voted", "usage": {"completion_tokens": 3}}
+    told = {"ballots": [good, 5, {"member": "b"}, {**good, "usage": []}]}
+    found = whole({"content": "7"}, input_time=told).input_time
+    assert found["ballots"] == [good, {**good, "usage": {}}]
+    assert whole({"content": "7"}, input_time=[1]).input_time == {}
+    assert whole({"content": "7"}, input_time={"ballots": 5}).input_time == {"ballots": []}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 9) | st.floats() | st.text(max_size=3),
+    lambda each: st.lists(each, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["choices", "message", "delta", "content", "usage", "logprobs", "tool_calls",
+             "function", "arguments", "error", "text", "type", "index", "finish_reason",
+             "input_time", "ballots", "completion_tokens", "reasoning_tokens"]
+        ), each, max_size=4,
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(message=JSON, usage=JSON, choices=JSON, logprobs=JSON, told=JSON, known=st.booleans())
+def test_nothing_that_a_server_says_raises_another_error(
+    message: Any, usage: Any, choices: Any, logprobs: Any, told: Any, known: bool
+) -> None:
+    choice = [{"message": message, "logprobs": logprobs, "finish_reason": "stop"}]
+    body = {"choices": choice if known else choices, "usage": usage, "input_time": told}
+    try:
+        reply = read_completion(json.dumps(body).encode())
+    except (CallError, Broken):
+        return
+    assert reply.thinking_tokens is None or reply.tokens is not None
+    json.dumps([reply.message, dict(reply.usage), dict(reply.input_time)]).encode()
+
+
+def test_one_odd_answer_is_one_failed_call_and_is_not_paid_again(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    odd = iter([JSONResponse({"choices": [None]}), Response("<html>", media_type="text/html")])
+
+    def answer(body: Any) -> Response:
+        return next(odd, None) or JSONResponse(completion(r"\boxed{3}"))
+
+    engine.scripts["m"] = answer
+    ended = its_eval_run(
+        *run_args(tmp_path, engine_url), "--concurrency", 1, "--retries", 1, "--accept-failed"
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = [row["error"] for row in rows(tmp_path / "out")]
+    assert found == ["the answer is no chat completion: it has no choice", None, None]
+    assert len(engine.received) == 4, (
+        "a page instead of an answer is asked for again, a shape is not"
+    )
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/event-stream"])
+def test_what_an_answer_is_its_first_bytes_say(
+    engine: Engine, engine_url: str, tmp_path: Path, kind: str
+) -> None:
+    """Some servers stream as application/json, and some ignore `stream` but not its type."""
+    stream = chunk(delta={"content": r"\boxed{3}"}) + chunk(finish_reason="stop")
+    bodies = iter([stream, json.dumps(completion(r"\boxed{3}")).encode(), b"\n" + stream])
+    engine.scripts["m"] = lambda body: Response(next(bodies), media_type=kind)
+    ended = its_eval_run(*run_args(tmp_path, engine_url), "--retries", 0)
+    assert ended.returncode == 0, ended.stderr
+    assert {row["answer"] for row in rows(tmp_path / "out")} == {"3"}
+
+
+def test_several_choices_are_refused_before_anything_is_asked(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    ended = its_eval_run(*run_args(tmp_path, engine_url), "--extra-body", '{"n": 2}')
+    assert ended.returncode == 2
+    assert "--extra-body: n cannot be set here, use --samples" in ended.stderr
+    assert not engine.received
+    engine.scripts["m"] = streams(
+        [chunk(delta={"content": r"\boxed{3}"}), chunk(finish_reason="stop")]
+    )
+    assert its_eval_run(*run_args(tmp_path, engine_url), "--extra-body", '{"n": 1}').returncode == 0
