@@ -5,12 +5,13 @@ and a test holds that.
 """
 
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from its.cli import CommandLine, downloads
+from its.cli import CommandLine, Form, downloads, in_forms, show
 
 from .tools.catalogue import DEFAULT, MODELS
 
@@ -72,6 +73,7 @@ def serve(
 
 
 @app.command()
+@in_forms
 def check(
     config: ConfigPath,
     explain: Annotated[
@@ -80,16 +82,24 @@ def check(
     ask: Annotated[
         bool, typer.Option("--ask", help="Ask the engines for what the panels' methods need.")
     ] = False,
+    form: Form = Form.TEXT,
 ) -> None:
     """Read CONFIG, hold every member to how it was trained, and say what is served.
 
     With --ask it ends with 1 if an engine lacks what a panel's method needs of it.
     """
-    if explain:
+    if explain and form is Form.TEXT:
         _explain(config)
     settings = _load(config)
     _warn(settings)
     _check_store(config, settings)
+    if form is not Form.TEXT:
+        from .tools import explain as told
+
+        show(form, [told.table(settings), told.panels(settings)], [told.as_json(settings)])
+        if ask:
+            _ask(settings, quiet=True)
+        return
     for member in settings.members.values():
         verdict = member.co_design(member.strategy, member.layout).value
         print(f"member {member.name}: asked with {member.strategy}, co-design {verdict}")
@@ -199,13 +209,15 @@ def demo(
         run(file, once=once, port=port or 0)
 
 
-def _ask(settings: "Settings") -> None:
+def _ask(settings: "Settings", *, quiet: bool = False) -> None:
+    """Print what the engines have; if `quiet`, on standard error."""
     from .tools.effects import ask
 
     effects = ask(settings)
     for effect in effects:
         about = f"panel {effect.panel}: {effect.need} of member {effect.member}"
-        print(f"{about}: {'NO, ' + effect.fault if effect.fault else 'yes ' + effect.told}")
+        told = f"{about}: {'NO, ' + effect.fault if effect.fault else 'yes ' + effect.told}"
+        print(told, file=sys.stderr if quiet else sys.stdout)
     if any(effect.fault for effect in effects):
         CLI.fail("An engine lacks what a method needs. Name other members, or another method.", 1)
 

@@ -2,6 +2,8 @@
 
 import typer
 
+from its.cli import in_forms
+
 from .commands import checkpoints as after
 from .commands import data as data
 from .commands import training as train
@@ -18,7 +20,7 @@ app = typer.Typer(
 
 for command in (
     data.build, data.compose, data.personas, data.parity, diversity, notes,
-    train.recipes, train.inspect, train.train, train.merge,
+    in_forms(train.recipes), train.inspect, train.train, train.merge,
     after.select, after.export, after.convert, after.card,
 ):  # fmt: skip
     app.command()(command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from its.answers import KINDS
-from its.cli import CommandLine, finite
+from its.cli import CommandLine, Form, finite
 
 from ..errors import EvalError
 from ..figures.sources import MOST_MIXED
@@ -175,9 +175,7 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Throw away what the folder holds and start anew.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as one line of JSON, not the table.")
-    ] = False,
+    form: Form = Form.TEXT,
 ) -> None:
     """Ask MODEL every problem of TASK and print pass@1.
 
@@ -226,7 +224,7 @@ def run(
         other_server=other_server,
         unlisted=unlisted,
     )  # fmt: skip
-    run_and_show(spec, CLI, as_json=as_json)
+    run_and_show(spec, CLI, form)
 
 
 def _server(base_url: str) -> str:

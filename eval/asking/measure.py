@@ -19,7 +19,8 @@ from its.urls import without_secret
 
 from ..commit import commit
 from ..errors import EvalError
-from ..figures.scores import ScoreRows, scores, summary
+from ..figures.scores import ScoreRows, missing, scores, summary
+from ..figures.shares import write_shares
 from ..figures.sources import mixed_fault, sources_of
 from ..grading.scorers import keep_task
 from ..pages.progress import RunProgress, run_progress
@@ -241,6 +242,8 @@ def _summarise(spec: RunSpec, folder: RunFolder) -> ScoreRows:
         return []  # it was interrupted before it began
     with Workers() as graders:  # those of the run may have ended with a Ctrl-C
         found = scores(folder, graders, spec.prices)
+        if not missing(folder):
+            write_shares(folder, [problem.id for problem in spec.task.problems], graders)
     text = json.dumps(summary(folder, found), indent=2) + "\n"
     atomic_write(spec.folder / "summary.json", text)
     return found

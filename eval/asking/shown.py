@@ -4,7 +4,7 @@ import json
 
 from rich.console import Console
 
-from its.cli import CommandLine
+from its.cli import CommandLine, Form, show
 
 from ..errors import EvalError
 from ..figures.scores import ScoreRows
@@ -16,7 +16,7 @@ from .ledger import commonest
 from .measure import RunStopped, measure
 
 
-def run_and_show(spec: RunSpec, cli: CommandLine, *, as_json: bool) -> None:
+def run_and_show(spec: RunSpec, cli: CommandLine, form: Form) -> None:
     """Run, and print the figures, of an unfinished run too.
 
     Raises:
@@ -26,25 +26,21 @@ def run_and_show(spec: RunSpec, cli: CommandLine, *, as_json: bool) -> None:
         folder, found = measure(spec)
     except RunStopped as stopped:
         if stopped.found:
-            _show(spec, stopped.folder, stopped.found, cli, as_json=as_json)
+            _show(spec, stopped.folder, stopped.found, cli, form)
         raise
-    _show(spec, folder, found, cli, as_json=as_json)
+    _show(spec, folder, found, cli, form)
     _require_all(spec, folder, cli)
 
 
-def _show(
-    spec: RunSpec, folder: RunFolder, found: ScoreRows, cli: CommandLine, *, as_json: bool
-) -> None:
+def _show(spec: RunSpec, folder: RunFolder, found: ScoreRows, cli: CommandLine, form: Form) -> None:
     model = spec.sampling.model
-    if as_json:
-        summary = json.loads((folder.path / "summary.json").read_bytes())
-        print(json.dumps({"folder": str(folder.path), **summary}))
-    else:
-        Console().print(scores_table(found, f"{spec.task.name}, {model}"))
+    summary = json.loads((folder.path / "summary.json").read_bytes())
+    table = scores_table(found, f"{spec.task.name}, {model}")
+    show(form, [table], [{"folder": str(folder.path), **summary}])
     answered = folder.outcomes().values()
     for name, shares in sources_of(answered).items():
         line = f"contexts of {name}: {told(shares)}"
-        Console(stderr=as_json).print(line, markup=False, soft_wrap=True)
+        Console(stderr=form is not Form.TEXT).print(line, markup=False, soft_wrap=True)
     asked = [sample for sample in answered if sample.error is None]
     if spec.sampling.logprobs is not None and not any(sample.logprobs for sample in answered):
         cli.say(f"No log-probabilities came: the server ignores `logprobs` for {model}.", "yellow")

@@ -80,7 +80,8 @@ class ExperimentRunner:
         file, trained_by = self.out / "plan.json", self.root / plan.train.file
         whole = msgspec.to_builtins(measured)
         whole["train"]["file_sha256"] = sha256(trained_by.read_bytes()).hexdigest()
-        text = msgspec.json.format(msgspec.json.encode(whole), indent=2)
+        encoded = msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
+        text = _placeless(encoded, self.out).encode()
         if file.exists() and file.read_bytes() != text:
             raise EvalError(
                 f"{file} is another plan or of another {plan.train.file}: choose another --out, or"
@@ -196,8 +197,13 @@ def digest(step: ExperimentStep, out: Path) -> str:
 
 
 def _placeless(text: str, out: Path) -> str:
-    """Return `text` as any other folder would have it."""
-    return text.replace(str(out), "OUT")
+    """Return `text` as any other folder, clone and place of the data would have it."""
+    data = {value: f"${name}" for name, value in os.environ.items()
+            if name.startswith("ITS_") and value.startswith("/")}  # fmt: skip
+    places = {**data, str(Path(__file__).parents[2]): "ROOT", str(out): "OUT"}
+    for place in sorted(places, key=len, reverse=True):  # one may be inside another
+        text = text.replace(place, places[place])
+    return text
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -69,10 +69,13 @@ class _Steps:
         return ExperimentStep("problems", "problems", (words,))
 
     def _power(self) -> ExperimentStep:
-        contexts = sum(map(adds_context, self.plan.strategies))
-        found = self.out / "power.json"
-        sizes = ("--problems", self.plan.data.test_problems, "--both", max(contexts, 1) ** 2)
-        words = _python("eval.codesign.power", *sizes, "--one", max(contexts, 1)).words
+        plan, found = self.plan, self.out / "power.json"
+        contexts = max(1, sum(map(adds_context, plan.strategies)))
+        words = _python(
+            "eval", "power", "--seeds", max(2, len(plan.seeds)), "--arms", contexts,
+            max(1, len(plan.strategies) - contexts), "--problems", plan.data.test_problems,
+            "--json",
+        ).words  # fmt: skip
         return ExperimentStep("power", "power", (Command(words, output=found),), keep=(found,))
 
     def _build(self, checkpoint: Checkpoint) -> ExperimentStep:
@@ -157,7 +160,11 @@ class _Steps:
                 *(self._engine(each, number, vote.engine) for number, each in enumerate(voters)),
                 self._served(config),
             ),
-            keep=tuple(place / name / "summary.json" for name, _, _ in runs),
+            keep=tuple(
+                place / name / kept
+                for name, _, _ in runs
+                for kept in ("summary.json", "shares.json")
+            ),
         )  # fmt: skip
 
     def _run(self, folder: Path, model: str, how: tuple[object, ...]) -> Command:

@@ -68,8 +68,10 @@ def _joined(ways: dict[tuple[int, int], int], size: int, most: int) -> dict[tupl
     return joined
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: float) -> tuple[float, float]:
     """Return Wilson's 95% score interval (E. B. Wilson, 1927) of a share seen in n problems.
+
+    `n` may be an effective number, which is not whole (`intervals.mean_interval`).
 
     It begins at 0 for a share of 0 and ends at 1 for 1, which rounding alone would miss.
     """

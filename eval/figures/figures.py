@@ -9,8 +9,14 @@ from its import answers
 from its.answers.algebra.judge import Judge
 
 from ..samples import EvalSample
-from . import resampling, scaling
+from . import intervals, scaling
 from .estimators import Interval, maj_at_k
+
+COUNTED = (
+    "A call that failed counts as wrong, and so does an answer that cannot be read. An answer that"
+    " was cut counts only if it stands in a box before the cut."
+)
+"""How pass@1 counts what is no plain answer: the tables, the page and the docs say the same."""
 
 BUDGETS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
@@ -26,13 +32,14 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How one model did. Shares are 0 to 1; errors and cut answers count as wrong.
+    """How one model did. Shares are 0 to 1; `COUNTED` says what counts as wrong.
 
     `pass_at_1` is the mean over samples, then over problems. `pass_at_k` and `maj_at_k` are means
     over problems for k = 1 to the smallest number of samples of a problem. `agreement` is the mean
     share of the largest cluster of equal answers. `tokens_per_solved` counts all tokens.
     `uncounted` is the number of answers without usage: `tokens_per_solved` and `cost` are `None`
-    then, and the spreads of tokens are those of the other answers.
+    then, and the spreads of tokens are those of the other answers. `cancelled` is the number of a
+    panel's calls that it cancelled because it was settled.
     """
 
     name: str
@@ -54,6 +61,7 @@ class Figures:
     tokens_per_solved: float | None
     seconds: Spread
     cost: float | None = None
+    cancelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ def figures_of(
         name=name,
         problems=len(problems),
         samples=len(samples),
-        pass_at_1=resampling.mean_interval(shares),
+        pass_at_1=intervals.mean_interval(shares),
         pass_at_k=scaling.coverage(counts(problems)),
         maj_at_k=[fmean(each) for each in zip(*(found for found, _ in votes), strict=True)],
         agreement=fmean(agreed for _, agreed in votes),

@@ -40,6 +40,11 @@ def coverage(counts: Sequence[tuple[int, int]]) -> list[float]:
     return list(means)
 
 
+def shown_ks(n: int) -> list[int]:
+    """Return the k of pass@k and maj@k that a table shows of n samples: powers of two, and n."""
+    return sorted({*(1 << power for power in range(1, n.bit_length())), n} - {1}) if n > 1 else []
+
+
 def power_law(curve: Sequence[float]) -> PowerLaw | None:
     """Fit c(k) = exp(a k^b) to a coverage curve (*Large Language Monkeys*, section 3.1).
 

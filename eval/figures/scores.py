@@ -1,7 +1,9 @@
 """The figures of one run: of its model, and of each member of a panel by the panel's ballots."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from its.answers.algebra.workers import Workers
@@ -9,7 +11,7 @@ from its.answers.algebra.workers import Workers
 from ..errors import EvalError
 from ..grading.samples import graded
 from ..grading.scorers import Scorer, scorer_of
-from ..samples import EvalSample, RunFolder
+from ..samples import EvalSample, RunFolder, ballot_thinking, run_folders
 from .figures import Figures, Prices, figures_of, scaling_of
 from .sources import sources_of
 
@@ -18,9 +20,35 @@ CANCELLED = "cancelled"
 ScoreRows: TypeAlias = list[tuple[str, Figures]]
 """For each model of a run: the context it was asked with, and its figures."""
 
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One model of one of several runs, as a report shows it.
+
+    `missing` calls of the run have no row yet. `commit` is the project's when the run was made; a
+    `+` at its end says that files had been changed.
+    """
+
+    run: str
+    task: str
+    context: str
+    figures: Figures
+    missing: int = 0
+    commit: str | None = None
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.commit and self.commit.endswith("+"))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        about = {key: getattr(self, key) for key in ("run", "task", "context", "missing", "commit")}
+        return {**about, **asdict(self.figures)}
+
+
 NOTE = (
-    "Intervals are bootstraps over problems: {problems} of them. One run of 30 problems is"
-    " uncertain by about 17 points either way."
+    "Intervals are score intervals over {problems} problems. One run of 30 problems is uncertain by"
+    " about 17 points either way."
 )
 
 
@@ -47,7 +75,53 @@ def scores(run: RunFolder, graders: Workers, prices: Prices | None = None) -> Sc
         return rows
     members = len(_by_member(samples))
     label = f"vote of {members}{'' if rows else EARLY}" if members else _strategy(samples)
-    return [*rows, (label, figures_of(model, samples, graders.judge, prices))]
+    own = figures_of(model, samples, graders.judge, prices)
+    return [*rows, (label, replace(own, cancelled=cancelled(samples)))]
+
+
+def run_rows(folders: Iterable[Path], graders: Workers) -> list[RunRow]:
+    """Return the rows of several runs; `folders` may be folders of runs.
+
+    A run is called by its folder, and by the folder's path where two have one name. A task is
+    called by its name, and by its hash too where two have one name.
+
+    Raises:
+        EvalError: there is no run in a folder.
+    """
+    named = run_names(folders)
+    abouts = [RunFolder(place).about() for place in named.values()]
+    hashes: dict[str, set[str]] = {}
+    for about in abouts:
+        settings = about["settings"]
+        hashes.setdefault(str(settings.get("task")), set()).add(str(settings.get("task_sha256")))
+    rows = []
+    for (name, place), about in zip(named.items(), abouts, strict=True):
+        run, task = RunFolder(place), str(about["settings"].get("task"))
+        if len(hashes[task]) > 1:
+            task += f" (SHA-256 {str(about['settings'].get('task_sha256'))[:8]})"
+        rows += [
+            RunRow(name, task, context, found, missing(run), about["commit"])
+            for context, found in scores(run, graders)
+        ]
+    return rows
+
+
+def run_names(folders: Iterable[Path]) -> dict[str, Path]:
+    """Return runs by their names: the folder's, or its path where two have one name."""
+    places = run_folders(folders)
+    short = Counter(place.name for place in places)
+    return {place.name if short[place.name] == 1 else str(place): place for place in places}
+
+
+def missing(run: RunFolder) -> int:
+    """Return how many of a run's calls have no row yet.
+
+    Raises:
+        EvalError: there is no run in the folder.
+    """
+    settings = run.settings()
+    planned = int(settings.get("problems") or 0) * int(settings.get("samples") or 1)
+    return max(0, planned - len(run.outcomes()))
 
 
 def samples_by_model(
@@ -78,7 +152,8 @@ def summary(run: RunFolder, found: ScoreRows) -> dict[str, Any]:
     return {
         "settings": settings,
         "asked": run.about().get("asked"),
-        "partial": len(samples) < settings["problems"] * settings["samples"],
+        "partial": missing(run) > 0,
+        "missing": missing(run),
         "models": [{"context": context, **asdict(figures)} for context, figures in found],
         "scaling": scaling_of(samples) if samples else None,
         "contexts": sources_of(samples),
@@ -93,10 +168,32 @@ def _members(
     members = _by_member(samples)
     if any(ballot.error == CANCELLED for _, _, cast in members for ballot in cast):
         return []
-    return [
-        (name, strategy, [graded(ballot, graders, scorer) for ballot in cast])
-        for name, strategy, cast in members
-    ]
+    if scorer:
+        return [
+            (name, strategy, [graded(ballot, graders, scorer) for ballot in cast])
+            for name, strategy, cast in members
+        ]
+    known: dict[tuple[str, str, str | None], bool] = {}  # one answer is given many times
+
+    def of(ballot: EvalSample) -> EvalSample:
+        key = ballot.gold, ballot.answer_kind, ballot.answer
+        if key not in known:
+            known[key] = graded(ballot, graders).correct
+        return replace(ballot, correct=known[key])
+
+    return [(name, strategy, [of(ballot) for ballot in cast]) for name, strategy, cast in members]
+
+
+def cancelled(samples: Sequence[EvalSample]) -> int:
+    """Return how many calls a panel cancelled."""
+    ballots = (ballot for sample in samples for ballot in sample.input_time.get("ballots") or [])
+    return sum(ballot["outcome"] == CANCELLED for ballot in ballots)
+
+
+def _ballot_error(ballot: Mapping[str, Any]) -> str | None:
+    if ballot["outcome"] in {"voted", "abstained"}:
+        return None
+    return str(ballot.get("error") or ballot["outcome"])
 
 
 def _by_member(samples: Sequence[EvalSample]) -> list[tuple[str, str, list[EvalSample]]]:
@@ -104,20 +201,19 @@ def _by_member(samples: Sequence[EvalSample]) -> list[tuple[str, str, list[EvalS
     for sample in samples:
         for ballot in sample.input_time.get("ballots") or []:
             _, cast = members.setdefault(ballot["member"], (ballot.get("strategy") or "", []))
-            cast.append(_ballot(sample, ballot))
+            cast.append(ballot_sample(sample, ballot))
     return [(name, strategy, cast) for name, (strategy, cast) in members.items()]
 
 
 def ballot_samples(sample: EvalSample) -> list[tuple[Mapping[str, Any], EvalSample]]:
     """Return the ballots of a panel's sample: as the proxy told them, and as ungraded samples."""
     cast: list[Mapping[str, Any]] = sample.input_time.get("ballots") or []
-    return [(ballot, _ballot(sample, ballot)) for ballot in cast]
+    return [(ballot, ballot_sample(sample, ballot)) for ballot in cast]
 
 
-def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
+def ballot_sample(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
     """Return a panel's ballot as the sample that its member would have been."""
     answer = ballot.get("answer")
-    voted = ballot["outcome"] in {"voted", "abstained"}
     return EvalSample(
         id=sample.id,
         sample=sample.sample,
@@ -129,7 +225,9 @@ def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
         answer_kind=sample.answer_kind,
         finish_reason=ballot.get("finish_reason"),
         tokens=(ballot.get("usage") or {}).get("completion_tokens"),
-        error=None if voted else ballot.get("error") or ballot["outcome"],
+        thinking_tokens=ballot_thinking(ballot),
+        seconds=ballot.get("seconds") or 0.0,
+        error=_ballot_error(ballot),
     )
 
 

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 
-from rich.table import Table
+from its.cli import Column, Sheet
 
 
-def grading_table(found: Mapping[str, float], title: str) -> Table:
+def grading_table(found: Mapping[str, float], title: str) -> Sheet:
     """Return the figures of a graded file (`grading.rows.summary`) as a table of one row."""
-    shown = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
-    for column in ("right", "false neg.", "false pos.", "undecided", "ms p50", "p95", "max"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    total = found["total"] or 1
-    shown.add_row(
-        f"{found['right']}/{found['total']} ({found['right'] / total:.2%})",
-        *(str(found[key]) for key in ("false_negatives", "false_positives", "undecided")),
-        *(f"{found[key]:.2f}" for key in ("ms_p50", "ms_p95", "ms_max")),
-    )
-    return shown
+    columns = [
+        Column("right", _share, parts=("right", "total")), Column("false negatives"),
+        Column("false positives"), Column("undecided"),
+        *(Column(name, "{:.2f}".format) for name in ("ms p50", "ms p95", "ms max")),
+    ]  # fmt: skip
+    counts = ("false_negatives", "false_positives", "undecided", "ms_p50", "ms_p95", "ms_max")
+    row = [(found["right"], found["total"]), *(found[key] for key in counts)]
+    return Sheet(title, columns, [row])
+
+
+def _share(pair: tuple[int, int]) -> str:
+    return f"{pair[0]}/{pair[1]} ({pair[0] / (pair[1] or 1):.2%})"

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from its import cli
 
-from ..figures.estimators import wilson
+from ..figures.intervals import RunningShare
 from ..samples import EvalSample
 
 LINE_SECONDS = 60.0
@@ -39,6 +39,9 @@ class RunProgress:
         self._correct, self._failed, self._new, self._tokens = (
             sum(sample.correct for sample in done), 0, 0, 0,
         )  # fmt: skip
+        self._share = RunningShare()
+        for sample in done:
+            self._share.add(sample.id, sample.correct)
         self._waiting, self._clock, self._began = waiting, clock, clock()
         self.show: Show = lambda *, new: None
 
@@ -47,6 +50,7 @@ class RunProgress:
         self.count += 1
         self._new += 1
         self._correct += sample.correct
+        self._share.add(sample.id, sample.correct)
         self._failed += sample.error is not None
         self._tokens += sample.tokens or 0
         self.show(new=True)
@@ -61,11 +65,13 @@ class RunProgress:
             return waiting
         if self.count == 0:
             return "solved 0/0"
-        low, high = wilson(self._correct / self.count, self.count)
+        share = self._share.interval()
         seconds = max(self._clock() - self._began, 1e-3)
         failed = f", {self._failed} failed" if self._failed else ""
         speed = f", {self._tokens / seconds:.0f} tokens/s" if self._tokens else ""  # or unknown
-        return f"solved {self._correct}/{self.count} ({low:.0%} - {high:.0%}){failed}{speed}"
+        return (
+            f"solved {self._correct}/{self.count} ({share.low:.1%}-{share.high:.1%}){failed}{speed}"
+        )
 
     def line(self) -> str:
         """Return the same as a line of a log, with the time that is left."""

@@ -1,12 +1,14 @@
 """The commands `its-eval replay`, `frontier` and `search`."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from its.cli import Form, show
 
 from ..errors import EvalError
 
@@ -32,7 +34,6 @@ Seed = Annotated[int, typer.Option(help="Draws the orders.")]
 Fewest = Annotated[
     int, typer.Option(min=1, help="Without --member: leave out problems with fewer answers.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as one line.")]
 
 
 def replay(
@@ -50,15 +51,13 @@ def replay(
     orders: Orders = 200,
     seed: Seed = 0,
     fewest: Fewest = 3,
-    as_json: AsJson = False,
+    form: Form = Form.TEXT,
 ) -> None:
     """Replay a method on answers that are stored: what would it have answered, at what cost?
 
     Figures are means over seeded orders of each problem's answers. Methods whose calls need new
     text, such as a judge's, are refused.
     """
-    from rich.console import Console
-
     from its.methods.options import OptionError, pairs
 
     from .plan import plan
@@ -75,15 +74,13 @@ def replay(
         found = replay(problems, at, number=orders, seed=seed, fewest=fewest)
         rows = beside(found, problems)
     told = notes(found, problems)
-    if as_json:
-        alone = {row.member: [row.problems, row.alone, row.method] for row in rows}
-        print(json.dumps({**found.as_json(), "beside": alone, "notes": told}))
-        return
-    Console().print(heading(found), style="bold", markup=False, highlight=False, soft_wrap=True)
-    Console().print(replay_table(found))
+    alone = {row.member: [row.problems, row.alone, row.method] for row in rows}
+    tables = [replace(replay_table(found), title=heading(found))]
     if len(rows) > 1:
-        Console().print(beside_table(rows, at.name))
-    _tell(told)
+        tables.append(beside_table(rows, at.name))
+    show(form, tables, [{**found.as_json(), "beside": alone, "notes": told}])
+    if form is not Form.JSON:
+        _tell(told)
 
 
 def frontier(
@@ -95,14 +92,12 @@ def frontier(
     orders: Orders = 50,
     seed: Seed = 0,
     fewest: Fewest = 3,
-    as_json: AsJson = False,
+    form: Form = Form.TEXT,
 ) -> None:
     """Compare all methods and options that the stored answers allow: accuracy against cost.
 
     The cheapest whose difference to the best is within noise is marked.
     """
-    from rich.console import Console
-
     from .candidates import only
     from .frontier import frontier
     from .replay import notes
@@ -117,11 +112,9 @@ def frontier(
     if plot is not None:
         _draw(found, plot)
     told = dict.fromkeys(note for row in found.rows for note in notes(row.replayed, kept))
-    if as_json:
-        print(json.dumps({**found.as_json(), "notes": list(told)}))
-        return
-    Console().print(frontier_table(found))
-    _tell(list(told))
+    show(form, [frontier_table(found)], [{**found.as_json(), "notes": list(told)}])
+    if form is not Form.JSON:
+        _tell(list(told))
 
 
 def search(
@@ -135,15 +128,13 @@ def search(
     splits: Annotated[int, typer.Option(min=1, help="Divisions of the problems in halves.")] = 100,
     orders: Orders = 50,
     seed: Seed = 0,
-    as_json: AsJson = False,
+    form: Form = Form.TEXT,
 ) -> None:
     """Choose method, members and options within a budget, and print the panel's configuration.
 
     The choice is made on one half of the problems and measured on the other, many times over: this
     figure is what to expect, as the best of many looks better than it is.
     """
-    from rich.console import Console
-
     from . import search as searching
     from .candidates import only
     from .replay import notes
@@ -156,12 +147,11 @@ def search(
         found = searching.search(kept, limit, number=orders, seed=seed, splits=splits)
     block = searching.block(found.chosen.plan, name)
     told = notes(found.chosen, kept)
-    if as_json:
-        print(json.dumps({**found.as_json(), "toml": block, "notes": told}))
-        return
-    Console().print(search_table(found))
-    _tell(told)
-    print(block, end="")
+    show(form, [search_table(found)], [{**found.as_json(), "toml": block, "notes": told}])
+    if form is not Form.JSON:
+        _tell(told)
+    if form is Form.TEXT:
+        print(block, end="")
 
 
 def _once(members: Sequence[str] | None) -> tuple[str, ...]:

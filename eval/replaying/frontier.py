@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-from ..figures import resampling
+from ..figures import intervals
 from ..figures.estimators import Interval
 from .candidates import known, of_anybody, of_panels
 from .plan import Plan, fitting, plan
@@ -81,7 +81,7 @@ def compared(found: Sequence[Replayed]) -> Frontier:
     What abstains is not compared: it is right less often because it answers less often.
     """
     best = max(found, key=lambda each: (_right(each), -each.calls))
-    differences = [resampling.paired_difference(_rights(best), _rights(each)) for each in found]
+    differences = [intervals.paired(_rights(best), _rights(each)).difference for each in found]
     answering = [each for each in found if each.coverage == 1]
     near = [
         each

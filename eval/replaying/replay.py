@@ -8,7 +8,7 @@ from typing import Any
 from its.cli import bar
 from its.methods.table import METHODS
 
-from ..figures import resampling
+from ..figures import intervals
 from ..figures.estimators import Interval
 from .drive import Driven, drive
 from .plan import Order, Plan, fitting, orders, refuse_new_text, samples_each
@@ -43,14 +43,14 @@ class Replayed:
 
     @property
     def accuracy(self) -> Interval:
-        """The share of all problems answered right, 95% by bootstrap over problems."""
-        return resampling.mean_interval([each.right for each in self.means.values()])
+        """The share of all problems answered right, with its interval over problems."""
+        return intervals.mean_interval([each.right for each in self.means.values()])
 
     @property
     def precision(self) -> Interval | None:
         """The share of right answers among those given; `None` if none was given."""
         rows = self.means.values()
-        return resampling.ratio_interval([r.right for r in rows], [r.answered for r in rows])
+        return intervals.ratio_interval([r.right for r in rows], [r.answered for r in rows])
 
     @property
     def coverage(self) -> float:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from its.methods.seam import Case
 
 from ..errors import EvalError
-from ..figures import resampling
+from ..figures import intervals
 from ..figures.estimators import Interval
 from .candidates import known, of_panels
 from .plan import Plan
@@ -172,7 +172,7 @@ def _held_out(
         problems=size,
         splits=splits,
         chosen=chosen,
-        held_out=resampling.mean_interval([fmean(each) for each in seen]),
+        held_out=intervals.mean_interval([fmean(each) for each in seen]),
         held_out_cost=fmean(costs),
         within=fmean(each <= limit.most for each in costs),
         ranked=tuple(pair for pair in ranked if pair[0] > 0),

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_uppercase
+from typing import Any
 
-from rich import box
-from rich.table import Table
+from its.cli import Column, Sheet
 
 from ..figures.estimators import Interval
-from .frontier import AXES, Frontier
+from ..pages.numbers import count, interval, percent
+from .frontier import AXES, Axis, Frontier, cost
 from .plan import Plan
 from .replay import Beside, Replayed
 from .search import Found
+
+ENDS = ("low", "high")
 
 LONG = 12
 """Characters of a member's name, above which a letter stands for it."""
@@ -59,103 +62,105 @@ def heading(found: Replayed) -> str:
     return f"{described(found.plan)}: {len(found.means)} problems, {found.orders} orders"
 
 
-def replay_table(found: Replayed) -> Table:
+def replay_table(found: Replayed) -> Sheet:
     """Return the figures of one method: a row for each."""
-    table = _table("")
-    for column in ("", "mean", "95% interval"):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    table.add_row("right, of all problems", *_interval(found.accuracy))
+    rows: list[list[Any]] = [
+        ["right, of all problems", found.accuracy.value, _ends(found.accuracy)]
+    ]
     if found.coverage < 1 and found.precision:
-        table.add_row("answered", f"{found.coverage:.1%}", "")
-        table.add_row("right, where answered", *_interval(found.precision))
-    table.add_row("calls", f"{found.calls:.2f}", "")
-    estimated = ", estimated" if found.stored.estimated else ""
-    table.add_row(f"completion tokens{estimated}", f"{found.tokens:,.0f}", "")
-    if found.seconds is not None:
-        table.add_row("seconds, simulated", f"{found.seconds:.2f}", "")
+        rows.append(["answered", found.coverage, None])
+        rows.append(["right, where answered", found.precision.value, _ends(found.precision)])
     if found.decided is not None:
-        table.add_row("decided", f"{found.decided:.1%}", "")
-    return table
+        rows.append(["decided", found.decided, None])
+    shares = [[name, percent(value), ends] for name, value, ends in rows]
+    estimated = ", estimated" if found.stored.estimated else ""
+    shares += [
+        ["calls", f"{found.calls:.2f}", None],
+        [f"completion tokens{estimated}", count(found.tokens), None],
+    ]
+    if found.seconds is not None:
+        shares.append(["seconds, simulated", f"{found.seconds:.2f}", None])
+    columns = [
+        Column("figure", text=True), Column("mean"),
+        Column("95% interval", interval, missing="", parts=ENDS),
+    ]  # fmt: skip
+    return Sheet("", columns, shares)
 
 
-def beside_table(rows: Sequence[Beside], name: str) -> Table:
+def beside_table(rows: Sequence[Beside], name: str) -> Sheet:
     """Return each member alone, beside the method on the same problems."""
-    table = _table("")
-    table.add_column("member", overflow="fold", min_width=16)
-    for column in ("problems", "alone", name):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(row.member, f"{row.problems}", f"{row.alone:.1%}", f"{row.method:.1%}")
-    return table
+    columns = [
+        Column("member", text=True), Column("problems"), Column("alone", percent),
+        Column(name, percent),
+    ]  # fmt: skip
+    return Sheet("", columns, [[row.member, row.problems, row.alone, row.method] for row in rows])
 
 
 CHEAPEST = "*: the cheapest whose difference to the best, {best}, is within noise."
 
 
-def frontier_table(found: Frontier) -> Table:
-    """Return one row for each method and its options, in at most 80 columns."""
-    table = _table(f"{found.problems} problems, {found.orders} orders of their stored answers")
-    table.add_column("method", overflow="fold", min_width=14)
+def frontier_table(found: Frontier) -> Sheet:
+    """Return one row for each method and its options."""
     names = names_of(row.replayed for row in found.rows)
     timed = found.rows[0].replayed.seconds is not None
     withheld = any(row.replayed.coverage < 1 for row in found.rows)
-    more = ["ans-\nwered", "right\nof them"] if withheld else []
-    for column in ("right", "95%\ninterval", "calls", "tokens", *(["s"] if timed else []), *more):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = [
+        Column("method", text=True), Column("right", percent),
+        Column("95% interval", interval, parts=ENDS),
+        *(_cost_column(axis) for axis in (AXES if timed else AXES[:2])),
+        *([Column("answered", percent), Column("right of them", percent)] if withheld else []),
+    ]  # fmt: skip
+    rows = []
     for row in found.rows:
         each = row.replayed
-        accuracy, precision = each.accuracy, each.precision
-        star = {axis: "*" if axis in row.cheapest else "" for axis in AXES}
-        of_these = f"{precision.value:.1%}" if precision else "-"
-        table.add_row(
-            described(each.plan, names), f"{accuracy.value:.1%}", _ends(accuracy),
-            f"{each.calls:.2f}{star['calls']}", f"{_short(each.tokens)}{star['tokens']}",
-            *([f"{_short(each.seconds or 0.0)}{star['seconds']}"] if timed else []),
-            *([f"{each.coverage:.0%}", of_these] if withheld else []),
-        )  # fmt: skip
+        costs = [(cost(each, axis) or 0.0, axis in row.cheapest) for axis in AXES]
+        precision = each.precision
+        rows.append([
+            described(each.plan, names), each.accuracy.value, _ends(each.accuracy),
+            *(costs if timed else costs[:2]),
+            *([each.coverage, precision.value if precision else None] if withheld else []),
+        ])  # fmt: skip
     best = CHEAPEST.format(best=described(found.best.replayed.plan, names))
-    table.caption = "\n".join(part for part in (legend(names), best) if part)
-    table.caption_justify = "left"
-    return table
+    title = f"{found.problems} problems, {found.orders} orders of their stored answers"
+    return Sheet(title, columns, rows, [part for part in (legend(names), best) if part])
 
 
-def search_table(found: Found) -> Table:
+def _cost_column(axis: Axis) -> Column:
+    return Column(axis, _starred, parts=(axis, f"cheapest in {axis}"))
+
+
+def _starred(pair: tuple[float, bool]) -> str:
+    return f"{_short(pair[0])}{'*' if pair[1] else ''}"
+
+
+def search_table(found: Found) -> Sheet:
     """Return the plans that were chosen most often, with their figures on all problems."""
-    table = _table(f"Within {found.budget}: {found.problems} problems, {found.splits} splits")
-    table.add_column("method", overflow="fold", min_width=14)
-    for column in ("chosen", "right", "95%\ninterval", "calls", "tokens"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = [
+        Column("method", text=True), Column("chosen", percent), Column("right", percent),
+        Column("95% interval", interval, parts=ENDS), Column("calls", _short),
+        Column("tokens", _short),
+    ]  # fmt: skip
     names = names_of((each for _, each in found.ranked), always=True)
-    for share, each in found.ranked:
-        table.add_row(
-            described(each.plan, names), f"{share:.0%}", f"{each.accuracy.value:.1%}",
-            _ends(each.accuracy), f"{each.calls:.2f}", _short(each.tokens),
-        )  # fmt: skip
+    rows = [
+        [described(each.plan, names), share, each.accuracy.value, _ends(each.accuracy),
+         each.calls, each.tokens]
+        for share, each in found.ranked
+    ]  # fmt: skip
     held = found.held_out
     held_out = (
-        f"On the halves that nothing was chosen on: {held.value:.1%} ({_ends(held)}) right, at"
-        f" {found.held_out_cost:,.4g} {found.budget.unit}."
+        f"On the halves that nothing was chosen on: {held.value:.1%} ({interval(_ends(held))})"
+        f" right, at {found.held_out_cost:,.4g} {found.budget.unit}."
     )
-    table.caption = "\n".join(part for part in (legend(names), held_out) if part)
-    table.caption_justify = "left"
-    return table
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0),
-                 box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
+    title = f"Within {found.budget}: {found.problems} problems, {found.splits} splits"
+    return Sheet(title, columns, rows, [part for part in (legend(names), held_out) if part])
 
 
 def _short(value: float) -> str:
     """Return a figure in at most six characters, as several have to fit beside each other."""
     if value < 100:
         return f"{value:.1f}"
-    return f"{value:,.0f}" if value < 10_000 else f"{value / 1000:,.1f}k"
+    return f"{value:.0f}" if value < 10_000 else f"{value / 1000:.1f}k"
 
 
-def _interval(share: Interval) -> tuple[str, str]:
-    return f"{share.value:.1%}", f"{share.low:.1%}-{share.high:.1%}"
-
-
-def _ends(share: Interval) -> str:
-    return f"{share.low:.0%}-{share.high:.0%}"
+def _ends(share: Interval) -> tuple[float, float]:
+    return share.low, share.high

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from its.cli import CommandLine
+from its.cli import Column, CommandLine, Form, Sheet, show
 
 from ..errors import EvalError
 
@@ -48,7 +48,7 @@ def suite(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and where they are kept; ask nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a cell.")] = False,
+    form: Form = Form.TEXT,
 ) -> None:
     """Run every task of FILE with every model of it, and print one table.
 
@@ -69,11 +69,7 @@ def suite(
         status = INTERRUPTED
     else:
         status = int(not dry_run and any(each.status != DONE for each in results))
-    if as_json:
-        for each in results:
-            print(json.dumps(asdict(each)))
-    else:
-        print(table(results))
+    show(form, [table(results)], [asdict(each) for each in results])
     if status:
         wrong = sum(each.status != DONE for each in results)
         raise EvalError(
@@ -121,27 +117,22 @@ def _name(task: str) -> str:
     return Path(task).name if Path(task).is_file() else task
 
 
-def table(results: Sequence[CellResult]) -> str:
-    """Return the results as a table for people; each line is as long as it has to be."""
-    rows: list[tuple[str, ...]] = [
-        ("task", "model", "pass@1", "95% interval", "problems", "answers", "failed", "status")
-    ]
+def table(results: Sequence[CellResult]) -> Sheet:
+    """Return the results as a table; why a cell failed stands below it."""
+    from ..pages.numbers import count, interval, percent
+
+    columns = [
+        Column("task", text=True), Column("model", text=True), Column("pass@1", percent),
+        Column("95% interval", interval, parts=("low", "high")), Column("problems"),
+        Column("answers"), Column("failed"), Column("tokens", count, missing="unknown"),
+        Column("status", text=True),
+    ]  # fmt: skip
+    rows: list[list[Any]] = []
     for each in results:
-        share = ("-", "-")
-        if each.pass_at_1 is not None and each.low is not None and each.high is not None:
-            share = f"{each.pass_at_1:.1%}", f"{each.low:.1%} to {each.high:.1%}"
-        counts = (each.problems, each.samples, each.failed)
-        rows.append((
-            each.task, each.model, *share,
-            *("-" if count is None else str(count) for count in counts), each.status,
-        ))  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < 2 or column == len(row) - 1 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
+        ends = None if each.low is None else (each.low, each.high)
+        rows.append(
+            [each.task, each.model, each.pass_at_1, ends, each.problems, each.samples, each.failed,
+             each.tokens, each.status]
+        )  # fmt: skip
     faults = [f"{each.task}, {each.model}: {each.error}" for each in results if each.error]
-    return "\n".join([*lines, *faults])
+    return Sheet("", columns, rows, faults)

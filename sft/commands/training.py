@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+
+from its.cli import Column, Form, Sheet, show
 
 from ..cli import CLI
 from ..errors import TrainingError
@@ -38,6 +39,7 @@ def recipes(
     check: Annotated[
         bool, typer.Option("--check", help="Hold files to Axolotl's schema (needs axolotl).")
     ] = False,
+    form: Form = Form.TEXT,
 ) -> None:
     """List the training files, write them or others from their table, or check them strictly.
 
@@ -56,7 +58,7 @@ def recipes(
             0 if _check(paths or [FOLDER / f"{each.name}.yml" for each in kept]) else 1
         )
     if not (names or write):
-        _list(kept)
+        _list(kept, form)
         return
     with CLI.one_line_errors(*ERRORS):
         wanted = [
@@ -67,20 +69,25 @@ def recipes(
     Console(stderr=True).print("\n".join(f"{file} written" for file in files), style="green")
 
 
-def _list(known: list) -> None:  # type: ignore[type-arg]  # of Recipe, imported late
+def _list(known: list, form: Form) -> None:  # type: ignore[type-arg]  # of Recipe, imported late
     from ..training.estimates import Estimate
 
-    shown = Table(box=None, pad_edge=False, caption="estimates; any other by its-sft recipes NAME")
-    for name in ("sft/NAME.yml", "rows", "epochs", "GPUs", "GB each", "hours"):
-        shown.add_column(name, justify="left" if "yml" in name else "right")
+    columns = [
+        Column("sft/NAME.yml", text=True), Column("rows", "{:,}".format), Column("epochs"),
+        Column("GPUs", lambda gpus: str(gpus or "CPU")), Column("GB each", "{:.0f}".format),
+        Column("hours", "{:.1f}".format, missing=""),
+    ]  # fmt: skip
+    names = ("name", "rows", "epochs", "gpus", "gb_each", "hours")
+    rows = []
     for recipe in known:
-        estimate = Estimate(recipe)
-        shown.add_row(
-            f"{recipe.name}", f"{recipe.set.trained:,}", f"{recipe.hyperparameters.epochs}",
-            f"{recipe.hardware.gpus or 'CPU'}", f"{estimate.gpu / 1e9:.0f}",
-            f"{estimate.hours:.1f}" if recipe.hardware.gpus else "",
+        estimate, gpus = Estimate(recipe), recipe.hardware.gpus
+        rows.append(
+            [recipe.name, recipe.set.trained, recipe.hyperparameters.epochs, gpus,
+             estimate.gpu / 1e9, estimate.hours if gpus else None]
         )  # fmt: skip
-    Console().print(shown)
+    notes = ["estimates; any other by its-sft recipes NAME"]
+    listed = [dict(zip(names, row, strict=True)) for row in rows]
+    show(form, [Sheet("", columns, rows, notes)], listed)
 
 
 def _check(files: list[Path]) -> bool:

@@ -1,0 +1,102 @@
+"""What the terminal shows of a matrix."""
+
+from typing import Any
+
+from its.cli import Column, Sheet
+
+from ..figures.permutation import GroupTest
+from ..pages.numbers import interval, p_value, percent, signed, signed_interval
+from .matrix import Contrast, Found, contrasts, pooled, within
+
+ENDS = ("low", "high")
+
+UNITS = (
+    "`p over checkpoints` permutes checkpoints within training seeds: a claim about training."
+    " `p over problems` is about these checkpoints alone: another seed may give another."
+)
+
+
+def matrix_tables(found: Found, changed: str | None = None) -> list[Sheet]:
+    """Return the cells, the contrasts, and what a context changed within each checkpoint.
+
+    `changed` says which cells were made with uncommitted changes.
+    """
+    notes = [changed] if changed else []
+    sheets = [_cells(found, notes)]
+    if made := contrasts(found):
+        sheets.append(_contrasts(made))
+    if any(True for _ in within(found)):
+        sheets.append(_within(found))
+    return sheets
+
+
+def _cells(found: Found, notes: list[str]) -> Sheet:
+    columns = [
+        Column("trained", text=True), Column("asked", text=True),
+        Column("co-designed", lambda yes: "*" if yes else ""), Column("checkpoints"),
+        Column("problems"), Column("pass@1", percent), Column("95% interval", interval, parts=ENDS),
+    ]  # fmt: skip
+    rows: list[list[Any]] = []
+    for each in pooled(found):
+        share = each.pass_at_1
+        rows.append(
+            [each.cell.train, each.cell.test, each.cell.co_designed, each.checkpoints,
+             each.problems, share.value, (share.low, share.high)]
+        )  # fmt: skip
+    title = "pass@1; * contexts in both stages or in none"
+    return Sheet(title, columns, rows, notes)
+
+
+def _contrasts(made: list[Contrast]) -> Sheet:
+    columns = [
+        Column("contexts in both stages, against", text=True), Column("both", percent),
+        Column("then", percent), Column("change", signed),
+        Column("95% interval", signed_interval, parts=ENDS),
+        Column("p over checkpoints", p_value),
+        Column("checkpoints", _sizes, parts=("checkpoints, both", "checkpoints, then")),
+        Column("p over problems", p_value),
+    ]  # fmt: skip
+    rows: list[list[Any]] = []
+    notes = [UNITS]
+    for each in made:
+        test = each.training
+        ends = (test.interval.low, test.interval.high) if test.interval else None
+        rows.append(
+            [each.name, each.both, each.one, test.difference, ends, test.p,
+             (test.treated, test.others), each.here.p]
+        )  # fmt: skip
+        notes += [f"{each.name}: {note}" for note in _remarks(test)]
+    if any(each.name == "interaction" for each in made):
+        notes.append(
+            "interaction: what a context at test time changes for checkpoints trained with contexts"
+            " (both), and for the others (then)"
+        )
+    return Sheet("", columns, rows, notes)
+
+
+def _remarks(test: GroupTest) -> list[str]:
+    if test.why:
+        return [f"no p over checkpoints: {test.why}"]
+    if test.smallest is not None and test.smallest > 0.05:
+        return [f"so few checkpoints can give no p below {test.smallest:.3g}"]
+    return []
+
+
+def _sizes(pair: tuple[int, int]) -> str:
+    return f"{pair[0]}, {pair[1]}"
+
+
+def _within(found: Found) -> Sheet:
+    columns = [
+        Column("checkpoint", text=True), Column("trained", text=True),
+        Column("with a context", percent), Column("without", percent), Column("change", signed),
+        Column("95% interval", signed_interval, parts=ENDS), Column("p over problems", p_value),
+    ]  # fmt: skip
+    rows: list[list[Any]] = []
+    for each in within(found):
+        share = each.tested.difference
+        rows.append(
+            [each.model, each.train, each.context, each.none, share.value, (share.low, share.high),
+             each.tested.p]
+        )  # fmt: skip
+    return Sheet("Within a checkpoint: asked with a context, and without", columns, rows)
