@@ -4,7 +4,7 @@ import shlex
 import shutil
 import subprocess
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,20 @@ from its.cache import folder
 from tests.conftest import require_or_skip
 
 
-def environment(package: str, version: str, *more: str, instead: Sequence[str] = ()) -> Path:
+def environment(package: str, version: str, *more: str, bare: bool = False) -> Path:
     """Return the interpreter of an environment that has `package` of that version.
 
-    `more` are requirements that are installed with it; one place has one set of them. `instead` are
-    the packages that it gets in place of all that it asks for.
+    `more` are requirements that are installed with it; one place has one set of them. `bare`: they
+    stand in for all that it asks for.
     """
 
     def made(place: Path) -> list[Any]:
         venv.create(place, with_pip=True, clear=True)
         pip = shlex.join([f"{place}/bin/python", "-m", "pip", "install", "-q"])
-        wanted = shlex.join([f"{package}=={version}", *more])
-        if not instead:
-            return ["sh", "-c", f"{pip} {wanted}"]
-        return ["sh", "-c", f"{pip} {shlex.join(instead)} && {pip} --no-deps {wanted}"]
+        wanted = shlex.quote(f"{package}=={version}")
+        if bare:
+            return ["sh", "-c", f"{pip} {shlex.join(more)} && {pip} --no-deps {wanted}"]
+        return ["sh", "-c", f"{pip} {wanted} {shlex.join(more)}"]
 
     return _cached(package, version, made) / "bin" / "python"
 

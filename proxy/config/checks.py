@@ -1,5 +1,6 @@
 """Checks of a configuration's values; every complaint names the file and the key."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -122,3 +123,10 @@ class Checks:
 
 def _shown(value: str) -> str:
     return repr(value[:100])
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -4,7 +4,6 @@
 manifests, holds every member to the co-design rule, and returns `Settings`.
 """
 
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from its.strategies import Options, StrategyOptionError, UnknownStrategy
 from its.suggest import unknown
 from its.types import Layout
 
-from .checks import Checks, ConfigError
+from .checks import Checks, ConfigError, cores
 from .panels import PanelResolver
 from .personas import PersonaResolver
 from .settings import (
@@ -163,7 +162,7 @@ class _Resolver(Checks):
 
     def _graders(self, server: ServerTable) -> int:
         self.at_least("server.graders", server.graders, 1)
-        return server.graders or min(_cores(), MOST_GRADERS)
+        return server.graders or min(cores(), MOST_GRADERS)
 
     def _client(self, name: str, key: KeyTable) -> Client:
         at = f"keys.{name}"
@@ -291,10 +290,3 @@ class _Resolver(Checks):
             return read(self.path.parent / name)
         except ManifestError as error:
             raise self.fail(key, str(error)) from error
-
-
-def _cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -4,7 +4,6 @@ Facts hold nothing that a client or a model wrote: no question, answer, persona,
 """
 
 import zlib
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -129,7 +128,7 @@ def _of_outcome(told: Told) -> dict[str, Any]:
     if outcome is None:
         return {"decided": None, "agreement": None, "withheld": False, "clusters": [],
                 "winner": None}  # fmt: skip
-    verdict, counts = outcome.verdict, Counter([row.outcome for row in outcome.rows])
+    verdict, ended = outcome.verdict, [row.outcome for row in outcome.rows]
     options = told.case.options if told.case else None
     return {
         "decided": verdict.decided,
@@ -145,9 +144,9 @@ def _of_outcome(told: Told) -> dict[str, Any]:
         "stopped": outcome.stopped or verdict.account.get("stopped"),
         "account": worded(verdict.account),
         "abstained": outcome.abstained,
-        "late": counts["late"],
-        "cancelled": counts["cancelled"],
-        "failures": counts["failed"],
+        "late": ended.count("late"),
+        "cancelled": ended.count("cancelled"),
+        "failures": ended.count("failed"),
         "undecided": outcome.undecided,
         "usage": outcome.usage,
     }

@@ -167,7 +167,9 @@ def test_contrasts_pair_problems_over_groups() -> None:
 STRATEGIES = ("none", "similar", "unsimilar", "random")
 
 
-def cells(rng: np.random.Generator, seeds: int, spread: float, *, change: float = 0.0) -> MatrixShares:
+def cells(
+    rng: np.random.Generator, seeds: int, spread: float, *, change: float = 0.0
+) -> MatrixShares:
     """A matrix of one thousand problems, where each training has its own luck in every cell.
 
     `change` is what a context adds to checkpoints trained with one.
