@@ -14,10 +14,8 @@ from its.files import atomic_write
 from its.types import AnswerKind
 
 from . import lines
+from .ballots import light
 from .errors import EvalError
-
-_HEAVY = ("content", "text", "reasoning", "persona", "message")
-"""Texts of a ballot, as heavy as the answer's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +65,8 @@ class EvalSample:
         told = dict(self.input_time)
         told.pop("persona", None)
         if ballots := told.get("ballots"):
-            told["ballots"] = [
-                {
-                    **{key: value for key, value in ballot.items() if key not in _HEAVY},
-                    "thinking_tokens": ballot_thinking(ballot),
-                }
-                for ballot in ballots
-            ]
+            told["ballots"] = [light(ballot) for ballot in ballots]
         return replace(self, text=None, reasoning=None, input_time=told)
-
-
-def ballot_thinking(ballot: Mapping[str, Any]) -> int | None:
-    """Return a ballot's thinking tokens: counted, else a share by characters; `None`: unknown.
-
-    A ballot without its texts has the figure that was read from them (`EvalSample.light`).
-    """
-    if "thinking_tokens" in ballot:
-        known: int | None = ballot["thinking_tokens"]
-        return known
-    usage = ballot.get("usage") or {}
-    details = usage.get("completion_tokens_details") or {}
-    if counted := details.get("reasoning_tokens") or usage.get("reasoning_tokens"):
-        return int(counted)
-    tokens, text = usage.get("completion_tokens"), ballot.get("content") or ""
-    if tokens is None:
-        return None
-    thought, mark, _ = text.partition("</think>")
-    return round(tokens * len(thought) / len(text)) if mark else 0
 
 
 class _Key(msgspec.Struct):

@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 
 from its.answers.algebra.workers import Workers
 
+from ..ballots import ballot_thinking
 from ..errors import EvalError
 from ..grading.samples import graded
 from ..grading.scorers import Scorer, scorer_of
-from ..samples import EvalSample, RunFolder, ballot_thinking, run_folders
+from ..samples import EvalSample, RunFolder, run_folders
 from .figures import Figures, Prices, figures_of, scaling_of
 from .sources import sources_of
 

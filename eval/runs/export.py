@@ -78,8 +78,17 @@ def write_table(rows: Iterable[dict[str, Any]], path: Path, *, texts: bool) -> i
     if path.suffix not in writers:
         raise EvalError(f"--out {path}: name it .csv, .jsonl or .parquet")
     columns = [name for name in COLUMNS if texts or name not in TEXTS]
+    number = 0
+
+    def counted() -> Iterator[dict[str, Any]]:
+        nonlocal number
+        for row in rows:
+            number += 1
+            yield row
+
     try:
-        return writers[path.suffix](rows, path, columns)
+        writers[path.suffix](counted(), path, columns)
+        return number
     except OSError as error:
         raise EvalError(f"cannot write {path}: {error.strerror}", 1) from error
 
@@ -114,28 +123,24 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _csv(rows: Iterable[dict[str, Any]], path: Path, columns: list[str]) -> int:
-    count = 0
+def _csv(rows: Iterable[dict[str, Any]], path: Path, columns: list[str]) -> None:
     with atomic_open(path) as file:
         text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
         writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        for count, row in enumerate(rows, 1):
+        for row in rows:
             writer.writerow(row)
         text.detach()
-    return count
 
 
-def _jsonl(rows: Iterable[dict[str, Any]], path: Path, columns: list[str]) -> int:
-    count = 0
+def _jsonl(rows: Iterable[dict[str, Any]], path: Path, columns: list[str]) -> None:
     with atomic_open(path) as file:
-        for count, row in enumerate(rows, 1):
+        for row in rows:
             shown = {name: row[name] for name in columns}
             file.write(json.dumps(shown, ensure_ascii=True).encode() + b"\n")
-    return count
 
 
-def _parquet(rows: Iterable[dict[str, Any]], path: Path, columns: list[str]) -> int:
+def _parquet(rows: Iterable[dict[str, Any]], path: Path, columns: list[str]) -> None:
     try:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
@@ -143,13 +148,11 @@ def _parquet(rows: Iterable[dict[str, Any]], path: Path, columns: list[str]) -> 
         raise EvalError("a .parquet file needs pyarrow: pip install pyarrow") from error
     types = {str: arrow.string(), int: arrow.int64(), float: arrow.float64(), bool: arrow.bool_()}
     schema = arrow.schema([(name, types[COLUMNS[name][0]]) for name in columns])
-    count = 0
     with atomic_open(path) as file, parquet.ParquetWriter(file, schema) as writer:
         block: list[dict[str, Any]] = []
-        for count, row in enumerate(rows, 1):
+        for row in rows:
             block.append({name: row[name] for name in columns})
             if len(block) == 1_000:
                 writer.write_table(arrow.Table.from_pylist(block, schema))
                 block = []
         writer.write_table(arrow.Table.from_pylist(block, schema))
-    return count

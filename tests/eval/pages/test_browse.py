@@ -290,6 +290,14 @@ def test_compressed_answers_are_read_and_searched(opened: Chrome, packed: Path) 
     assert console_errors(opened) == []
 
 
+def test_tables_fit_every_page(page: Chrome) -> None:
+    for width in (1920, 1440, 1280, 1152, 1024, 768, 390, 320):
+        look(page, width)
+        found = json.loads(page.execute_script(MEASURE))
+        assert found["wide"] <= 0, width
+        assert found["tables"] == [], width
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_page_is_readable_and_accessible(page: Chrome, width: int, scheme: str) -> None:
