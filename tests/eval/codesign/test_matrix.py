@@ -10,6 +10,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from eval.codesign.matrix import Cell, Found, contrasts, result, within
+from eval.figures import permutation
 from tests.conftest import Proxy
 from tests.eval.harness import its_eval, problems
 from tests.scripted import Body, Engine, completion, speaks
@@ -186,8 +187,9 @@ def cells(rng: np.random.Generator, seeds: int, spread: float, *, change: float 
     return found
 
 
-def test_luck_of_trainings_is_not_called_an_effect() -> None:
+def test_luck_of_trainings_is_not_called_an_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over problems alone, half of such experiments are "significant"."""
+    monkeypatch.setattr(permutation, "DRAWS", 499)
     rng = np.random.default_rng(3)
     runs, alone = [], []
     for _ in range(40):
