@@ -46,6 +46,7 @@ test-long: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python tests/bench/proxy.py $(ARGS)
+	$(BIN)/python -m tests.bench.first_chunk
 
 test-train: $(TRAIN_CPU)/.made
 	PYTHONPATH=. AXOLOTL_DO_NOT_TRACK=1 $(TRAIN_CPU)/bin/python -m pytest tests/train -p no:cacheprovider -W default $(ARGS)

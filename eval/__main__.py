@@ -6,11 +6,11 @@ OpenAI client, and a test holds that.
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from its.cli import Form, bar, in_forms, show, write_any_text
+from its.cli import Form, bar, finite, in_forms, show, write_any_text
 
 from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix, power
@@ -19,6 +19,9 @@ from .replaying.commands import frontier, replay, search
 from .runs.commands import export, regrade
 from .suites.commands import suite
 from .tasks.commands import task, tasks
+
+if TYPE_CHECKING:
+    from .figures.scores import RunRow
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,6 +39,10 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="Write a page too: plots, and every answer to read."),
     ] = None,
+    html_mb: Annotated[
+        float,
+        typer.Option(min=0.1, callback=finite, help="Megabytes of text that the page keeps."),
+    ] = 100,
     form: Form = Form.TEXT,
 ) -> None:
     """Print a table for each task: each model of each run, and each member of a panel.
@@ -51,24 +58,29 @@ def report(
     with Workers() as graders:
         rows = run_rows(folders, graders)
     if html is not None:
-        _write_page(folders, title or ", ".join(folder.name for folder in folders), html)
+        name = title or ", ".join(folder.name for folder in folders)
+        _write_page(rows, folders, name, html, html_mb)
     show(form, report_tables(rows, title), [row.as_json() for row in rows])
 
 
-def _write_page(folders: list[Path], title: str, path: Path) -> None:
+def _write_page(
+    rows: "list[RunRow]", folders: list[Path], title: str, path: Path, megabytes: float
+) -> None:
     from rich.console import Console
 
     from its.answers.algebra.workers import Workers
 
     try:
-        from .pages.html import read_page, render
+        from .pages.html import write_report
+        from .pages.problems import ProblemStore
+        from .pages.read_report import read_report
     except ImportError as error:
         message = f"--html needs the extra `eval`: pip install '.[eval]' ({error})"
         raise EvalError(message) from error
-    with Workers() as graders:
-        page = read_page(folders, title, graders)
     try:
-        path.write_text(render(page), "utf-8")
+        with Workers() as graders, ProblemStore() as store:
+            page = read_report(rows, folders, title, store, graders)
+            write_report(page, path, megabytes)
     except OSError as error:
         raise EvalError(f"cannot write {path}: {error.strerror}", 1) from error
     Console(stderr=True).print(f"{path} written", style="green", markup=False)

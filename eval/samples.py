@@ -14,10 +14,8 @@ from its.files import atomic_write
 from its.types import AnswerKind
 
 from . import lines
+from .ballots import light
 from .errors import EvalError
-
-_HEAVY = ("content", "text", "reasoning", "persona", "message")
-"""Texts of a ballot, as heavy as the answer's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +65,7 @@ class EvalSample:
         told = dict(self.input_time)
         told.pop("persona", None)
         if ballots := told.get("ballots"):
-            told["ballots"] = [
-                {key: value for key, value in ballot.items() if key not in _HEAVY}
-                for ballot in ballots
-            ]
+            told["ballots"] = [light(ballot) for ballot in ballots]
         return replace(self, text=None, reasoning=None, input_time=told)
 
 

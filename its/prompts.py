@@ -69,9 +69,10 @@ def bare(text: str, layout: Layout) -> str:
 
     Contexts are picked for this text, so that training and serving pick for the same one.
     """
-    for placement in _sides(layout):
-        if rest := _without(text, layout.instruction, placement):
-            return rest
+    if layout.instruction:
+        for placement in _sides(layout):
+            if rest := _without(text, layout.instruction, placement):
+                return rest
     return text
 
 
@@ -128,9 +129,11 @@ def other_system(messages: Sequence[Message], layout: Layout) -> bool:
     A layout without a system text says nothing about system texts, and so does an empty one of the
     client, which many clients send where nobody has set any.
     """
+    if not layout.system:
+        return False
     said = [each for each in messages if not is_empty_system(each)]
     found = [at for at, each in enumerate(said) if each.get("role") in SYSTEM_ROLES]
-    if not layout.system or not found:
+    if not found:
         return False
     return found != [0] or text_of(said[0]).strip() != layout.system.strip()
 
@@ -146,9 +149,9 @@ def is_empty_system(message: Message) -> bool:
 
 
 def _with_system(messages: Sequence[Message], layout: Layout) -> Sequence[Message]:
-    trained = {"role": "system", "content": layout.system}
     if not layout.system or other_system(messages, layout):
         return messages
+    trained = {"role": "system", "content": layout.system}
     # A template would write an empty system message as one more turn.
     said = [each for each in messages if not is_empty_system(each)]
     if not said or said[0].get("role") not in SYSTEM_ROLES:
@@ -168,10 +171,8 @@ def _sides(layout: Layout) -> Sequence[Placement]:
     return ("before", "after") if layout.instruction_placement == "before" else ("after", "before")
 
 
-def _without(text: str, instruction: str | None, placement: Placement) -> str | None:
+def _without(text: str, instruction: str, placement: Placement) -> str | None:
     """Return `text` without the instruction at one side; `None` where it is not there."""
-    if not instruction:
-        return None
     # The exact blank line first: spaces around the question itself must survive.
     if placement == "before":
         if text.startswith(instruction + BLANK_LINE):

@@ -4,8 +4,10 @@ It needs Debian's packages `chromium` and `chromium-driver`; a test without them
 """
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
@@ -16,6 +18,7 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
     "--disable-background-networking", "--no-first-run",
 )  # fmt: skip
+AXE = files("selenium_axe_python") / "axe-core" / "axe.min.js"
 
 
 @contextmanager
@@ -48,10 +51,30 @@ def look(browser: Chrome, width: int, height: int = 900, scheme: str = "light") 
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preferred]})
 
 
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until `condition` holds, as what a page shows may come a moment later.
+
+    Raises:
+        AssertionError: it does not in 30 seconds.
+    """
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "the page did not come to that"
+        time.sleep(0.02)
+
+
 def console_errors(browser: Chrome) -> list[str]:
     """Return errors since the last call: of scripts, of files not loaded, of what CSP refused."""
     lines = browser.execute("getLog", {"type": "browser"})["value"]
     return [str(line["message"]) for line in lines if line["level"] == "SEVERE"]
+
+
+def inaccessible(browser: Chrome) -> list[str]:
+    """Return what axe-core finds wrong: its rule, and the first element that breaks it."""
+    browser.set_script_timeout(120)  # it looks at every element
+    browser.execute_script(AXE.read_text("utf-8"))
+    found = browser.execute_async_script("axe.run().then(end => arguments[0](end.violations))")
+    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found]
 
 
 def screenshot(browser: Chrome, file: Path) -> None:

@@ -1,9 +1,10 @@
 """Other people's software, each version in a cached environment of its own."""
 
+import shlex
 import shutil
 import subprocess
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,20 @@ from its.cache import folder
 from tests.conftest import require_or_skip
 
 
-def environment(package: str, version: str, *more: str) -> Path:
+def environment(package: str, version: str, *more: str, instead: Sequence[str] = ()) -> Path:
     """Return the interpreter of an environment that has `package` of that version.
 
-    `more` are requirements that are installed with it; one place has one set of them.
+    `more` are requirements that are installed with it; one place has one set of them. `instead` are
+    the packages that it gets in place of all that it asks for.
     """
 
     def made(place: Path) -> list[Any]:
         venv.create(place, with_pip=True, clear=True)
-        return [
-            place / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            f"{package}=={version}",
-            *more,
-        ]
+        pip = shlex.join([f"{place}/bin/python", "-m", "pip", "install", "-q"])
+        wanted = shlex.join([f"{package}=={version}", *more])
+        if not instead:
+            return ["sh", "-c", f"{pip} {wanted}"]
+        return ["sh", "-c", f"{pip} {shlex.join(instead)} && {pip} --no-deps {wanted}"]
 
     return _cached(package, version, made) / "bin" / "python"
 

@@ -16,7 +16,6 @@ from ..tasks.hub import FILES, NAMES
 
 CLI = CommandLine("its-eval")
 
-
 if TYPE_CHECKING:
     from ..figures.figures import Prices
 

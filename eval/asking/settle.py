@@ -203,9 +203,8 @@ def _makers(
     }
     context, most = listed.get("max_model_len"), table.get("max_tokens")
     if most is not None and isinstance(context, int) and most + PROMPT_ROOM > context:
-        table["max_tokens"] = (
-            None  # the engine would refuse every call; its own limit is what it can
-        )
+        # An engine with less context refuses every call; its own limit is what it can do.
+        table["max_tokens"] = None
     return {name: (value, MAKERS) for name, value in table.items() if value is not None}
 
 

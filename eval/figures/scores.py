@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from its.answers.algebra.workers import Workers
 
+from ..ballots import ballot_thinking
 from ..errors import EvalError
 from ..grading.samples import graded
 from ..grading.scorers import Scorer, scorer_of
@@ -88,24 +89,29 @@ def run_rows(folders: Iterable[Path], graders: Workers) -> list[RunRow]:
     Raises:
         EvalError: there is no run in a folder.
     """
-    places = run_folders(folders)
-    names = Counter(place.name for place in places)
-    abouts = [RunFolder(place).about() for place in places]
+    named = run_names(folders)
+    abouts = [RunFolder(place).about() for place in named.values()]
     hashes: dict[str, set[str]] = {}
     for about in abouts:
         settings = about["settings"]
         hashes.setdefault(str(settings.get("task")), set()).add(str(settings.get("task_sha256")))
     rows = []
-    for place, about in zip(places, abouts, strict=True):
+    for (name, place), about in zip(named.items(), abouts, strict=True):
         run, task = RunFolder(place), str(about["settings"].get("task"))
         if len(hashes[task]) > 1:
             task += f" (SHA-256 {str(about['settings'].get('task_sha256'))[:8]})"
-        name = place.name if names[place.name] == 1 else str(place)
         rows += [
             RunRow(name, task, context, found, missing(run), about["commit"])
             for context, found in scores(run, graders)
         ]
     return rows
+
+
+def run_names(folders: Iterable[Path]) -> dict[str, Path]:
+    """Return runs by their names: the folder's, or its path where two have one name."""
+    places = run_folders(folders)
+    short = Counter(place.name for place in places)
+    return {place.name if short[place.name] == 1 else str(place): place for place in places}
 
 
 def missing(run: RunFolder) -> int:
@@ -196,17 +202,17 @@ def _by_member(samples: Sequence[EvalSample]) -> list[tuple[str, str, list[EvalS
     for sample in samples:
         for ballot in sample.input_time.get("ballots") or []:
             _, cast = members.setdefault(ballot["member"], (ballot.get("strategy") or "", []))
-            cast.append(_ballot(sample, ballot))
+            cast.append(ballot_sample(sample, ballot))
     return [(name, strategy, cast) for name, (strategy, cast) in members.items()]
 
 
 def ballot_samples(sample: EvalSample) -> list[tuple[Mapping[str, Any], EvalSample]]:
     """Return the ballots of a panel's sample: as the proxy told them, and as ungraded samples."""
     cast: list[Mapping[str, Any]] = sample.input_time.get("ballots") or []
-    return [(ballot, _ballot(sample, ballot)) for ballot in cast]
+    return [(ballot, ballot_sample(sample, ballot)) for ballot in cast]
 
 
-def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
+def ballot_sample(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
     """Return a panel's ballot as the sample that its member would have been."""
     answer = ballot.get("answer")
     return EvalSample(
@@ -220,6 +226,8 @@ def _ballot(sample: EvalSample, ballot: Mapping[str, Any]) -> EvalSample:
         answer_kind=sample.answer_kind,
         finish_reason=ballot.get("finish_reason"),
         tokens=(ballot.get("usage") or {}).get("completion_tokens"),
+        thinking_tokens=ballot_thinking(ballot),
+        seconds=ballot.get("seconds") or 0.0,
         error=_ballot_error(ballot),
     )
 

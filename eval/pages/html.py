@@ -1,204 +1,206 @@
-"""`its-eval report --html`: one self-contained page over runs, with a section for each problem."""
+"""Write a report as one HTML file. Nothing in it is loaded from elsewhere, nothing is built.
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+Scripts and styles are files of this package. The page's policy (CSP) names them by their hashes, so
+that nothing else runs, whatever a model wrote. All text is escaped; see `texts`.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from markupsafe import Markup
 
-from its.answers.algebra.workers import Workers
+from its.files import atomic_open
 
-from ..figures.figures import BUDGETS, Figures, by_problem
-from ..figures.scaling import solved_within
-from ..figures.scores import early, samples_by_model, scores
-from ..samples import EvalSample, RunFolder, run_folders
-from . import plots
-from .published import PUBLISHED
+from ..figures.figures import COUNTED
+from ..figures.scores import early
+from . import texts
+from .columns import ReportColumn
+from .problems import ProblemTally, ShownProblem
+from .published import PUBLISHED, Published
+from .read_report import Report
+from .report_plots import plots_of
 from .tables import STOPPED
 
-MOST_TEXT = 20_000
-"""Characters of an answer that are shown; a run of thousands of long ones must still open."""
+MEGABYTES = 100.0
+"""Of what models wrote, as far as a page keeps it where the command does not say otherwise."""
+
+UNPACKED = 2_000_000
+"""Characters of text up to which a page has its answers as they are; more are compressed."""
+
+FORMULAS = 30_000_000
+"""Characters of text in which formulas are rendered, shortest first: a million take a second."""
+
+SCRIPTS = ("state.js", "problems.js", "page.js")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelRow:
-    """One model of one run, as the page shows it."""
+class PageLimits:
+    """What a page keeps: the characters of a text (`None`: all), and of one with its formulas."""
 
-    run: str
-    context: str
-    figures: Figures
-    samples: Sequence[EvalSample]
-
-    @property
-    def name(self) -> str:
-        return f"{self.run}: {self.figures.name}"
+    packed: bool
+    text: int | None
+    formulas: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """All that the page shows."""
-
-    title: str
-    runs: Sequence[Mapping[str, Any]]
-    rows: Sequence[ModelRow]
-    matrix: Mapping[str, Any] | None
-
-
-def read_page(folders: Sequence[Path], title: str, graders: Workers) -> Page:
-    """Read runs, and the matrix of a folder of cells.
+def write_report(report: Report, path: Path, megabytes: float = MEGABYTES) -> None:
+    """Write the page, problem by problem: at most one is in memory.
 
     Raises:
-        EvalError: there is no run in a folder.
+        OSError: the file cannot be written.
     """
-    rows, runs = [], []
-    places = run_folders(folders)
-    short = Counter(place.name for place in places)
-    for place in places:
-        name = place.name if short[place.name] == 1 else str(place)
-        run = RunFolder(place)
-        samples = samples_by_model(run, graders, texts=True)
-        runs.append({"name": name, **run.about()})
-        for context, found in scores(run, graders):
-            rows.append(ModelRow(name, context, found, samples[found.name]))
-    return Page(title, runs, rows, _matrix(folders))
+    limits = limits_of(report.store.lengths, megabytes)
+    pages = _environment(limits)
+    body = partial(_body, pages, report)
+    template = pages.get_template("page.html.jinja")
+    with atomic_open(path) as file:
+        stream = template.stream(
+            report=report, limits=limits, style=_asset("page.css"),
+            scripts=[_asset(name) for name in SCRIPTS], policy=_policy(),
+            index=_index(report), problems=report.store.problems.values(), body=body,
+            packed=partial(_packed, body), plots_of=plots_of, published=_published,
+            stopped=STOPPED if any(early(c.context) for c in report.columns) else "",
+            megabytes=megabytes, counted=COUNTED,
+        )  # fmt: skip
+        stream.enable_buffering(20)
+        stream.dump(file, "utf-8", "backslashreplace")
 
 
-def _matrix(folders: Sequence[Path]) -> Mapping[str, Any] | None:
-    for file in (folder / "matrix.json" for folder in folders):
-        if file.is_file():
-            return dict(msgspec.json.decode(file.read_bytes()))
-    return None
+def limits_of(lengths: Sequence[int], megabytes: float) -> PageLimits:
+    """Return what of texts of these lengths a page keeps."""
+    text = texts.longest(lengths, round(megabytes * 1e6))
+    kept = [min(length, text or length) for length in lengths]
+    return PageLimits(sum(kept) > UNPACKED, text, texts.whole_up_to(kept, FORMULAS))
 
 
-def render(page: Page) -> str:
-    """Return the page as HTML."""
-    text: str = _template().render(
-        page=page, published=PUBLISHED, plots=_plots(page), problems=_problems(page),
-        percent="{:.1%}".format,
-        stopped=STOPPED if any(early(row.context) for row in page.rows) else "",
+def _body(pages: Any, report: Report, problem: ShownProblem) -> Markup:
+    """Return all answers to a problem, by run, as HTML."""
+    said = report.store.said(problem)
+    rendered: str = pages.get_template("problem.html.jinja").render(
+        report=report, problem=problem,
+        columns_of=lambda number: [c for c in report.columns if c.number == number],
+        singles=[each for each in said if not each.ballots],
+        votes=[each for each in said if each.ballots],
     )  # fmt: skip
-    return text
+    return Markup(rendered)
 
 
-def _plots(page: Page) -> list[str]:
-    made = []
-    if page.matrix:
-        made.append(_heat_map(page.matrix))
-    most = max((len(row.figures.maj_at_k) for row in page.rows), default=1)
-    if most > 1:
-        several = [row for row in page.rows if len(row.figures.maj_at_k) > 1]
-        lines = {f"{row.name}, pass@k": row.figures.pass_at_k for row in several}
-        lines |= {f"{row.name}, maj@k": row.figures.maj_at_k for row in several}
-        made.append(plots.curves(lines, "With more samples", "samples k", "share solved"))
-    every = {
-        row.name: solved_within([(s.correct, s.tokens) for s in row.samples], BUDGETS)
-        for row in page.rows
-    }
-    within = {
-        name: [share for share in shares if share is not None] for name, shares in every.items()
-    }
-    within = {name: shares for name, shares in within.items() if shares}
-    made.append(
-        plots.curves(within, "Within a token budget", "completion tokens", "share solved", BUDGETS)
+def _packed(body: Callable[[ShownProblem], Markup], problem: ShownProblem) -> str:
+    return base64.b64encode(gzip.compress(body(problem).encode(), 6, mtime=0)).decode()
+
+
+def _index(report: Report) -> Markup:
+    """Return what the scripts search, filter and sort, as JSON that no HTML parser misreads."""
+    columns = [
+        {"key": c.key, "own": c.own, "task": c.task, "samples": c.samples} for c in report.columns
+    ]
+    problems = [
+        {
+            "id": problem.slug,
+            "task": problem.key.task,
+            "find": "\n".join(map(texts.visible, (problem.slug, *problem.key, *problem.answers))),
+            "tallies": {
+                column.key: astuple(tally) for column, tally in cells(report.columns, problem)
+                if tally
+            },
+        }
+        for problem in report.store.problems.values()
+    ]  # fmt: skip
+    text = json.dumps({"columns": columns, "problems": problems})
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def cells(
+    columns: Sequence[ReportColumn], problem: ShownProblem
+) -> list[tuple[ReportColumn, ProblemTally | None]]:
+    """Return each column with its tally of a problem; `None` where it was not asked."""
+    return [(c, problem.tallies.get((c.number, c.figures.name))) for c in columns]
+
+
+def _published(task: str) -> list[Published]:
+    return [each for each in PUBLISHED if each.task.lower() == task.lower()]
+
+
+def _environment(limits: PageLimits) -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(
+        loader=PackageLoader("eval.pages", "assets"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    pages.filters |= {
+        "percent": "{:.1%}".format, "signed": "{:+.1%}".format, "count": _count,
+        "p_value": lambda p: "none" if p is None else f"{p:.2g}",
+        "visible": texts.visible, "answer": lambda text: Markup(texts.answer(text)),
+        "rich": lambda text: Markup(texts.rich(text)), "written": partial(_written, limits),
+    }  # fmt: skip
+    pages.globals |= {"split": texts.split, "cells": cells, "outcome": outcome, "shade": shade}
+    return pages
+
+
+def _written(limits: PageLimits, text: str) -> Markup:
+    """Return what a model wrote, as far as the page keeps it."""
+    head, left, tail = texts.shortened(text, limits.text or len(text))
+    whole = limits.formulas is None or len(head) + len(tail) <= limits.formulas
+    shown = texts.rich if whole else texts.plain
+    if not left:
+        return Markup(shown(head))
+    note = f"{left:,} characters are left out here; samples.jsonl has all of them"
+    return Markup(f'{shown(head)}<span class="left-out">[{note}]</span>{shown(tail)}')
+
+
+def _count(value: float | None) -> str:
+    """Return a mean of tokens or seconds; what no server reported is unknown, not 0."""
+    if value is None:
+        return "unknown"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def outcome(said: Any) -> tuple[str, str]:
+    """Return the class and the word of a sample."""
+    if said.error is not None:
+        return "failed", "failed"
+    if said.correct:
+        return "right", "right, cut" if said.finish_reason == "length" else "right"
+    word = "wrong" if said.answer is not None else "no answer"
+    return "wrong", f"{word}, cut" if said.finish_reason == "length" else word
+
+
+def shade(tally: ProblemTally | None) -> tuple[str, str]:
+    """Return the class and the text of a problem's cell in the heat map."""
+    if tally is None:
+        return "none", ""
+    quarters = round(4 * tally.right / tally.asked)
+    if 0 < tally.right < tally.asked:
+        quarters = min(3, max(1, quarters))  # only all is 4, only none is 0
+    level = f"share-{quarters}"
+    if tally.asked > 1:
+        return level, f"{tally.right}/{tally.asked}"
+    if tally.right:
+        return level, "✓"
+    return level, "!" if tally.failed else "✂" if tally.cut else "∅" if tally.no_answer else "✗"
+
+
+def _asset(name: str) -> Markup:
+    return Markup((files("eval.pages") / "assets" / name).read_text("utf-8"))
+
+
+def _policy() -> str:
+    """Return the page's policy: the scripts and styles of this package, and nothing else."""
+
+    def hashed(name: str) -> str:
+        digest = hashlib.sha256(_asset(name).encode()).digest()
+        return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+    scripts = " ".join(map(hashed, SCRIPTS))
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src {hashed('page.css')};"
+        " base-uri 'none'; form-action 'none'"
     )
-    own = _own_samples(page)
-    groups = {
-        "right": [s.tokens for s in own if s.correct and s.tokens is not None],
-        "wrong": [s.tokens for s in own if not s.correct and s.tokens is not None],
-    }
-    made.append(plots.histogram(groups, "Length of answers", "completion tokens"))
-    return made
-
-
-def _own_samples(page: Page) -> list[EvalSample]:
-    """Return the runs' own samples: a panel's ballots are in its sums already."""
-    last = {row.run: row for row in page.rows}
-    return [sample for row in last.values() for sample in row.samples]
-
-
-def _heat_map(matrix: Mapping[str, Any]) -> str:
-    cells = matrix["cells"]
-    rows = list(dict.fromkeys(cell["train"] for cell in cells))
-    columns = list(dict.fromkeys(cell["test"] for cell in cells))
-    values = {(cell["train"], cell["test"]): cell["pass_at_1"]["value"] for cell in cells}
-    marked = frozenset((c["train"], c["test"]) for c in cells if c["co_designed"])
-    title = "Solved; framed: contexts in both stages or in none"
-    return plots.heat_map(rows, columns, values, marked, title)
-
-
-def _problems(page: Page) -> list[dict[str, Any]]:
-    """Return each problem with what every model said to it."""
-    grouped = [by_problem(row.samples) for row in page.rows]
-    ids = dict.fromkeys(key for group in grouped for key in group)
-    found = []
-    for number, key in enumerate(ids):
-        said = [group.get(key, []) for group in grouped]
-        first = next(samples[0] for samples in said if samples)
-        found.append(
-            {
-                "anchor": f"p{number}",
-                "id": key,
-                "prompt": first.prompt,
-                "gold": first.gold,
-                "cells": [_cell(samples) for samples in said],
-                "said": [
-                    _said(row, sample)
-                    for row, samples in zip(page.rows, said, strict=True)
-                    for sample in samples
-                ],
-            }
-        )
-    return found
-
-
-def _cell(samples: Sequence[EvalSample]) -> dict[str, Any]:
-    if not samples:
-        return {"class": "none", "text": ""}
-    right = sum(sample.correct for sample in samples)
-    kind = "right" if right == len(samples) else "wrong" if right == 0 else "some"
-    return {
-        "class": kind,
-        "text": f"{right}/{len(samples)}" if len(samples) > 1 else "+-"[not right],
-    }
-
-
-def _said(row: ModelRow, sample: EvalSample) -> dict[str, Any]:
-    known = sample.input_time
-    text = sample.text or ""
-    return {
-        "who": row.name,
-        "context": row.context,
-        "sample": sample.sample,
-        "correct": sample.correct,
-        "answer": sample.answer,
-        "persona": known.get("persona"),
-        "reasoning": (sample.reasoning or "")[:MOST_TEXT],
-        "text": text[:MOST_TEXT],
-        "left": max(0, len(text) - MOST_TEXT),
-        "finish": sample.finish_reason,
-        "tokens": sample.tokens,
-        "seconds": sample.seconds,
-        "error": sample.error,
-        "tally": _tally(known),
-    }
-
-
-def _tally(known: Mapping[str, Any]) -> str:
-    """Say who voted for what, where the sample is a panel's."""
-    ballots = known.get("ballots") or []
-    cast = [f"{ballot['member']}: {ballot.get('answer') or 'no answer'}" for ballot in ballots]
-    return ", ".join(cast)
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string((files(__package__) / "report.html.jinja").read_text("utf-8"))

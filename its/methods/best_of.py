@@ -8,8 +8,8 @@ LLM-as-a-Judge). Drafts carry no names and are asked about in a shuffled order.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 
-from .. import seeds
 from . import drafts as drafting
 from . import prompts
 from .judging import DraftScores, chosen, judge_call, mean, score_call, score_of, scores_of
@@ -76,7 +76,7 @@ def _questions(case: Case, options: Options, drafts: Sequence[Reply]) -> _Asked:
     asked = _Asked()
     for round in range(options.votes):
         order = list(range(len(drafts)))
-        seeds.rng("shuffle", case.seed, case.path, round).shuffle(order)
+        Random(case.derived("shuffle", round)).shuffle(order)
         groups = [order] if options.together else [[index] for index in order]
         for group in filter(None, groups):
             name = f"judge-{round}" if options.together else f"judge-{group[0]}-{round}"

@@ -8,17 +8,17 @@ How far a draft still sways a judge is a matter of the judge, and is measured.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
-from .. import seeds
+from msgspec.structs import replace
+
 from ..answers.kinds import text_of
-from ..prompts import question
 from . import prompts
 from .seam import Call, Case, Reply, Round, every
 
 CONTEXT_TOKENS = 8_192
-"""What a member is taken to read where `members.NAME.context_tokens` is not set."""
+"""What a member is taken to read where neither its engine nor its configuration says it."""
 
 SPARE_TOKENS = 512
 """For our own instructions, the chat template and a member's context."""
@@ -39,11 +39,15 @@ _CONTROL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """Drafts as text, which of them are in it (indices), and what was left out."""
+    """Drafts as text, which of them are in it (indices), and what was left out.
+
+    `reply_tokens` are free for the reply.
+    """
 
     text: str
     kept: tuple[int, ...]
     left_out: Mapping[str, int]
+    reply_tokens: int
 
 
 def have(case: Case) -> Round:
@@ -75,11 +79,14 @@ def fence(
 ) -> Fenced:
     """Return `texts` inside fences, numbered from 1, cut to what `member` can read.
 
-    `reply_tokens` are kept free for what the member writes. Shorter texts leave their share to
-    longer ones; where shares get too small, the last texts are left out.
+    `reply_tokens` are kept free for what the member writes, but no more than half of the room
+    beside the conversation. Shorter texts leave their share to longer ones; where shares get too
+    small, the last texts are left out.
     """
-    budget = case.context_tokens.get(member, CONTEXT_TOKENS) - SPARE_TOKENS - reply_tokens
-    budget -= sum(tokens(text_of(message)) for message in case.messages)
+    room = case.context_tokens.get(member, CONTEXT_TOKENS) - SPARE_TOKENS
+    room -= sum(tokens(text_of(message)) for message in case.messages)
+    reply_tokens = max(1, min(reply_tokens, room // 2))
+    budget = room - reply_tokens
     number = min(len(texts), max(0, budget) // FEWEST_TOKENS)
     kept = [defused(text) for text in texts[:number]]
     shares = _shares([tokens(text) for text in kept], budget)
@@ -91,7 +98,7 @@ def fence(
     ]
     left = sum(map(tokens, texts)) - sum(map(tokens, cut))
     left_out = {"drafts": len(texts) - number, "tokens": max(0, left)}
-    return Fenced("\n\n".join(blocks), tuple(range(number)), left_out)
+    return Fenced("\n\n".join(blocks), tuple(range(number)), left_out, reply_tokens)
 
 
 def asked(start: str, fenced: Fenced, end: str) -> str:
@@ -154,6 +161,5 @@ def _cut(text: str, share: int) -> str:
 
 def _mark(case: Case, texts: Sequence[str]) -> str:
     """Return a mark that stands in no draft, the same for the same request."""
-    asked = question(case.messages) or ""
-    marks = (f"{seeds.derive('mark', case.seed, case.path, asked, n):08x}" for n in count())
+    marks = (f"{case.derived('mark', n):08x}" for n in count())
     return next(mark for mark in marks if not any(mark in text for text in texts))

@@ -7,8 +7,9 @@ judge may quote a draft on the way. So a draft can persuade a judge, but not wri
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from . import prompts
 from .drafts import Fenced, asked, defused, fence, said
@@ -49,7 +50,7 @@ def judge_call(
         role="judge",
         round=round,
         messages=prompts.after(case.messages, asked(start, fenced, end)),
-        params={**prompts.PLAIN, "max_tokens": tokens, "temperature": temperature},
+        params={**prompts.PLAIN, "max_tokens": fenced.reply_tokens, "temperature": temperature},
     )
     return (call if fenced.kept else None), fenced
 

@@ -6,10 +6,10 @@ method that chooses or writes takes them as its drafts; one that asks shows them
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ..types import Message
 from . import drafts as drafting

@@ -2,37 +2,48 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from random import Random
 
-from .seam import Call, Grader, Reply, Verdict
+import msgspec
+from msgspec.structs import replace
+
+from .drafts import tokens
+from .seam import Call, Case, Grader, Reply, Verdict
 from .votes import vote
 
 
-@dataclass(frozen=True, slots=True)
-class Particle:
-    """An answer so far: `reply` is its last step's, with all before it; `score` is 0 to 1."""
+class Particle(msgspec.Struct, frozen=True):
+    """An answer so far: `reply` is its last step's, with all before it; `score` is 0 to 1.
+
+    `spent` is how many tokens its steps have written.
+    """
 
     call: Call
     reply: Reply | None = None
     score: float | None = None
     done: bool = False
+    spent: int = 0
 
 
-def grown(particle: Particle, reply: Reply) -> Particle:
+def grown(particle: Particle, reply: Reply, case: Case) -> Particle:
     """Return the particle with its new step; a call that failed leaves it as it is.
 
-    An engine that does not say whether the model or the stop sequence ended the step leaves one
-    guess: the answer is finished if the step holds a box, or if it is empty.
+    The client's own `stop` and `max_tokens` finish it as the model's end does. An engine that does
+    not say what ended the step leaves one guess: the answer is finished if the step holds a box, if
+    it is empty, or if the client has stop sequences, which the answer must not go past.
     """
     if not reply.ok:
         return particle
+    added = reply.raw[len(reply.call.prefix or "") :]
     if reply.stop is None:
-        added = reply.raw[len(reply.call.prefix or "") :]
-        done = not added.strip() or "\\boxed" in added
+        done = not added.strip() or "\\boxed" in added or bool(case.stop)
     else:
-        done = reply.stop == ""
-    return replace(particle, reply=reply, done=done and reply.finish_reason != "length")
+        done = reply.stop == "" or reply.stop in case.stop
+    used = tokens(added) if reply.completion_tokens is None else reply.completion_tokens
+    spent = particle.spent + used
+    done = done and reply.finish_reason != "length"
+    full = case.max_tokens is not None and spent >= case.max_tokens
+    return replace(particle, reply=reply, spent=spent, done=done or full)
 
 
 def weights_of(particles: Sequence[Particle], temperature: float) -> list[float]:
@@ -80,5 +91,4 @@ def verdict_on(
             held[name] = (particle.reply, weight + held.get(name, (None, 0.0))[1])
     cast = [weight for _, weight in held.values()]
     verdict = vote([reply for reply, _ in held.values()], grader, planned, cast)
-    share = verdict.clusters[0].weight / (math.fsum(cast) or 1.0) if verdict.clusters else 0.0
-    return replace(verdict, agreement=min(1.0, share), decided=some and verdict.decided)
+    return replace(verdict, decided=some and verdict.decided)

@@ -6,7 +6,9 @@ stays short however many rounds there are. The last call is one answer, streamed
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from ..types import Message
 from . import drafts as drafting
@@ -101,7 +103,7 @@ def _notes(case: Case, options: Options, now: _Progress) -> Round:
         role="write",
         round=2 * now.rounds + 1,
         messages=prompts.after(case.messages, text),
-        params={**prompts.PLAIN, "max_tokens": options.tokens},
+        params={**prompts.PLAIN, "max_tokens": fenced.reply_tokens},
     )
     replies = yield from every([call] if fenced.kept else [])
     notes = [drafting.said(reply) for reply in came(replies)]

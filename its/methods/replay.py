@@ -5,9 +5,11 @@ as many steps after it as it has tokens, as if all wrote at one speed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from .seam import Call, Program, Reply, Verdict
 

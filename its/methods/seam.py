@@ -5,13 +5,18 @@ The driver owns I/O, time, money and streaming: the proxy's driver asks engines,
 sends stored replies to the same generator.
 
 Replies are told apart by `call.name`, never by comparing calls (their `params` have no hash).
+The values are msgspec's structs: a request makes dozens, each at a fifth of a dataclass's cost.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
+import msgspec
+from msgspec.structs import replace
+
+from .. import seeds
 from ..answers import Judge
+from ..prompts import question
 from ..types import Answer, Message
 
 Grader: TypeAlias = Judge
@@ -23,13 +28,13 @@ Need: TypeAlias = Literal["logprobs", "prefix", "judge", "scores", "one_member"]
 """What a method needs of its members. `one_member` is advice: the others are refused at start."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request to one member.
 
     `name` is unique within the request: seeds, request ids and rows hang on it. `messages` of
     `None` are the client's own. `prefix` is text of the assistant that the engine continues; an
-    empty continuation of it is a reply, not a failure.
+    empty continuation of it is a reply, not a failure. Where all of it was thinking, `thoughts` are
+    what it says without its marks: the client gets them as `reasoning_content`.
     `params` stand over the client's; a value of `None` removes the client's. At most one call of
     a program is `shown`: its text will be the answer, and is streamed as it comes.
     """
@@ -40,12 +45,12 @@ class Call:
     round: int = 0
     messages: tuple[Message, ...] | None = None
     prefix: str | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
+    thoughts: str | None = None
+    params: Mapping[str, Any] = {}
     shown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Logprobs:
+class Logprobs(msgspec.Struct, frozen=True):
     """What a reply's log-probabilities say of it, as `confidence.measure` computes it.
 
     `mean` is of the chosen tokens (natural logarithm, at most 0). `tail` and `worst` are DeepConf's
@@ -57,19 +62,19 @@ class Logprobs:
     worst: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What came back from a call, or why nothing did (`outcome`): data, never an exception.
 
     `message` is the engine's own, tool calls included. `text` is its content without thinking.
     `raw` is all that the assistant wrote, thinking included. After a `prefix` all three, and the
-    answer, are of the prefix and its continuation together. `stop` is the stop sequence that ended
-    the reply, `""` if the model ended it, `None` if the engine does not say. `score` is a scorer's.
+    answer, are of the prefix and its continuation together; of thoughts only `raw` is. `stop` is
+    the stop sequence that ended the reply, `""` if the model ended it, `None` if the engine does
+    not say. `score` is a scorer's.
     """
 
     call: Call
     outcome: Outcome = "ok"
-    message: Message = field(default_factory=dict)
+    message: Message = {}
     text: str = ""
     raw: str = ""
     answer: Answer | None = None
@@ -91,8 +96,7 @@ class Reply:
         return self.ok and self.finish_reason != "length"
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(msgspec.Struct, frozen=True):
     """Replies (ballots) whose answers are equal; `answer` is the first one's."""
 
     answer: Answer
@@ -100,8 +104,7 @@ class Cluster:
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The chosen reply, and why.
 
     `winner` is `None` only if nothing came. `clusters` and `ranked` (all drafts) are best first.
@@ -118,7 +121,7 @@ class Verdict:
     agreement: float | None = None
     withheld: bool = False
     ranked: tuple[Reply, ...] = ()
-    account: Mapping[str, Any] = field(default_factory=dict)
+    account: Mapping[str, Any] = {}
 
     @property
     def sizes(self) -> list[int]:
@@ -126,8 +129,7 @@ class Verdict:
         return [len(group.ballots) for group in self.clusters]
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(msgspec.Struct, frozen=True):
     """All that a method may know of a request.
 
     `options` are of the method's own type. `quorum` replies must be there before a method stops
@@ -135,7 +137,8 @@ class Case:
     name, each as often as it is asked. `drafts` are answers that are there already (a nested
     method gets them). `asked` stands in for the client's messages in the calls for answers.
     `path` and `round` keep the calls of a nested method apart. Where its text is not the panel's
-    answer, it may not show a call (`may_show`).
+    answer, it may not show a call (`may_show`). `stop` and `max_tokens` are what the client wants
+    of the whole answer, for a method that writes it in several calls.
     """
 
     members: tuple[str, ...]
@@ -145,13 +148,19 @@ class Case:
     seed: int = 0
     early_stop: bool = True
     quorum: int | None = None
-    context_tokens: Mapping[str, int] = field(default_factory=dict)
-    panels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    context_tokens: Mapping[str, int] = {}
+    panels: Mapping[str, Sequence[str]] = {}
     drafts: tuple[Reply, ...] = ()
     asked: tuple[Message, ...] | None = None
     path: str = ""
     round: int = 0
     may_show: bool = True
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+
+    def derived(self, *parts: str | int) -> int:
+        """Return a seed for one purpose, which `parts` name: another for each question."""
+        return seeds.derive(*parts, self.seed, self.path, question(self.messages) or "")
 
     @property
     def planned(self) -> int:
@@ -167,9 +176,9 @@ class Case:
 
     def answers(self, number: int, first: int = 0, *, round: int = 0) -> list[Call]:
         """Return `number` calls for an answer, to the members in turn, from the `first` one on."""
-        members = self.members
+        members, path, round = self.members, self.path, self.round + round
         return [
-            self.call(members[n % len(members)], f"answer-{n}", round=round, messages=self.asked)
+            Call(members[n % len(members)], f"{path}answer-{n}", "answer", round, self.asked)
             for n in range(first, first + number)
         ]
 
@@ -208,7 +217,7 @@ class TimeUp(Exception):
     """Thrown into a program that yields new calls after the deadline."""
 
 
-def until(calls: Sequence[Call], enough: Callable[[Sequence[Reply]], bool]) -> Round:
+def until(calls: Sequence[Call], enough: Callable[[Sequence[Reply]], bool] | None) -> Round:
     """Ask `calls` at once until `enough` says so of the replies, or all are there.
 
     The replies come in the order asked, not of arrival. After the deadline all are `late`: a
@@ -224,7 +233,7 @@ def until(calls: Sequence[Call], enough: Callable[[Sequence[Reply]], bool]) -> R
             todo = ()
             if reply.call.name in names:
                 got[reply.call.name] = reply
-                if enough(_ordered(calls, got)):
+                if enough is not None and enough(_ordered(calls, got)):
                     break
     except TimeUp:
         got |= {call.name: Reply(call, "late") for call in calls if call.name not in got}
@@ -233,7 +242,7 @@ def until(calls: Sequence[Call], enough: Callable[[Sequence[Reply]], bool]) -> R
 
 def every(calls: Sequence[Call]) -> Round:
     """Ask `calls` at once and wait for all: a round as a barrier."""
-    return until(calls, lambda _: False)
+    return until(calls, None)
 
 
 def _ordered(calls: Sequence[Call], got: Mapping[str, Reply]) -> list[Reply]:
@@ -242,12 +251,12 @@ def _ordered(calls: Sequence[Call], got: Mapping[str, Reply]) -> list[Reply]:
 
 def came(replies: Sequence[Reply]) -> list[Reply]:
     """Return the replies that are there."""
-    return [reply for reply in replies if reply.ok]
+    return [reply for reply in replies if reply.outcome == "ok"]
 
 
 def any_late(replies: Sequence[Reply]) -> bool:
     """Tell whether the deadline has passed: a program asks for nothing more then."""
-    return any(reply.outcome == "late" for reply in replies)
+    return any([reply.outcome == "late" for reply in replies])
 
 
 def stand_ins(number: int) -> tuple[Reply, ...]:

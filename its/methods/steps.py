@@ -8,12 +8,12 @@ continued equally, the beam search of Scaling LLM Test-Time Compute Optimally (S
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from random import Random
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from .. import seeds
 from . import drafts as drafting
 from . import prompts
 from .judging import HIGHEST, judge_call, score_call, score_of
@@ -56,7 +56,7 @@ class Steps:
     def run(self, case: Case, grader: Grader | None) -> Program:
         options: Options = case.options
         particles = [Particle(call) for call in case.answers(case.planned)]
-        rng = seeds.rng("steps", case.seed, case.path)
+        rng = Random(case.derived("steps"))
         step, late = 0, False
         while step < options.rounds and not late and not all(p.done for p in particles):
             if step:
@@ -85,7 +85,7 @@ def _grow(
     replies = yield from every([call for _, call in asked])
     grew = [n for (n, _), reply in zip(asked, replies, strict=True) if reply.ok]
     for (n, _), reply in zip(asked, replies, strict=True):
-        particles[n] = grown(particles[n], reply)
+        particles[n] = grown(particles[n], reply, case)
     scoring = [(n, _score(case, n, particles[n], options, step)) for n in grew]
     fitting = [(n, call) for n, call in scoring if call is not None]
     scores = yield from every([call for _, call in fitting])
@@ -99,14 +99,17 @@ def _step(case: Case, n: int, particle: Particle, options: Options, step: int) -
     reply = particle.reply
     ended = reply is not None and reply.finish_reason != "length" and reply.stop != ""
     prefix = "" if reply is None else reply.raw + (options.stop if ended else "")
+    most = options.tokens
+    if case.max_tokens is not None:
+        most = max(1, min(most, case.max_tokens - particle.spent))
     return replace(
         particle.call,
         name=f"{case.path}answer-{step}-{n}",
         round=case.round + 2 * step,
         prefix=prefix or None,
         params={
-            "stop": [options.stop],
-            "max_tokens": options.tokens,
+            "stop": [*case.stop, options.stop],
+            "max_tokens": most,
             "max_completion_tokens": None,
         },
     )

@@ -5,7 +5,7 @@ paths and summary (arXiv 2509.04475) by prompt instead of by training. For open 
 code, where a vote has nothing to count.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from . import drafts as drafting
 from . import prompts

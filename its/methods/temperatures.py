@@ -6,11 +6,11 @@ does, and easy questions may stop early.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from .options import Voting, needs_of
 from .seam import Call, Case, Grader, Need, Program, Reply, came, explained, until

@@ -7,10 +7,11 @@ the end-of-thinking mark is written for the model when `tokens` are spent; where
 Several drafts go on side by side, and vote at the end.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from . import prompts
 from .drafts import tokens
@@ -117,5 +118,12 @@ def _goes_on(mind: _Mind, reply: Reply, options: Options) -> bool:
 
 def _answer(mind: _Mind, options: Options, round: int, shown: bool) -> Call:
     call = mind.call
-    prefix = mind.thoughts + options.closes
-    return replace(call, round=call.round + round, prefix=prefix, shown=shown)
+    return replace(
+        call,
+        round=call.round + round,
+        prefix=mind.thoughts + options.closes,
+        thoughts=mind.thoughts.removeprefix(options.opens).strip(),
+        # SGLang's parser of reasoning does not see the end of thinking that stands in the prefix.
+        params={"separate_reasoning": False},
+        shown=shown,
+    )

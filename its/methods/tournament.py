@@ -7,7 +7,8 @@ the two replies contradict each other, or one cannot be read, the pair says noth
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from . import drafts as drafting
 from . import prompts

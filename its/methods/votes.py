@@ -3,7 +3,8 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..answers import cluster, key_of
 from ..answers.faults import FAULTS
@@ -32,12 +33,15 @@ def vote(
 
     `weights` belong to `replies`. An abstention never beats an answer; where all abstain (a chat
     question) the first reply stands. `agreement` is the best cluster's ballots divided by the
-    `planned` calls.
+    `planned` calls; where ballots have weights, its weight divided by that of all `replies`.
     """
-    weighed = zip(replies, weights or [1.0] * len(replies), strict=True)
-    cast = [(reply, weight) for reply, weight in weighed if reply.ok]
-    ballots = [reply for reply, _ in cast]
-    clusters = _tally(ballots, grader, [weight for _, weight in cast])
+    ballots = came(replies)
+    if weights is None:
+        cast = [1.0] * len(ballots)
+    else:
+        pairs = zip(replies, weights, strict=True)
+        cast = [weight for reply, weight in pairs if reply.outcome == "ok"]
+    clusters = _tally(ballots, grader, cast)
     read = [reply for group in clusters for reply in group.ballots]
     names = {reply.call.name for reply in read}
     ranked = (*read, *(reply for reply in ballots if reply.call.name not in names))
@@ -45,10 +49,14 @@ def vote(
         winner=ranked[0] if ranked else None,
         clusters=clusters,
         decided=leads(clusters) and (len(clusters[0].ballots) > 1 or _weighed(weights, read)),
-        agreement=len(clusters[0].ballots) / max(1, planned) if clusters else 0.0,
+        agreement=_agreement(clusters, planned if weights is None else math.fsum(weights)),
         ranked=ranked,
         account={"votes": [len(group.ballots) for group in clusters]},
     )
+
+
+def _agreement(clusters: Sequence[Cluster], whole: float) -> float:
+    return min(1.0, clusters[0].weight / whole) if clusters and whole > 0 else 0.0
 
 
 def _tally(
@@ -94,8 +102,10 @@ def settled(replies: Sequence[Reply], case: Case, planned: int, threshold: float
     is not transitive (5 is 5%, 5% is 0.05). Answers written alike stay together. The quorum
     counts replies, not readable answers.
     """
+    if not case.early_stop:
+        return False
     cast = came(replies)
-    if not case.early_stop or len(cast) < min(case.quorum or 0, planned):
+    if len(cast) < min(case.quorum or 0, planned):
         return False
     most = max(_keys(cast).values(), default=0)
     return 2 * most > planned and most / planned >= threshold

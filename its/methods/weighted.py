@@ -8,10 +8,10 @@ its worst window, and only the most confident `share` votes.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from .confidence import improbable
 from .options import Voting, needs_of
@@ -56,8 +56,7 @@ class Weighted:
             verdict = vote([ballots[n] for n in kept], grader, len(calls), [held[n] for n in kept])
             names = [reply.call.name for reply in ballots]
             told = {name: round(w, 6) for name, w in zip(names, held, strict=True)}
-            share = verdict.clusters[0].weight / math.fsum(held) if verdict.clusters else 0.0
-            verdict = explained(replace(verdict, agreement=min(1.0, share)), weights=told)
+            verdict = explained(verdict, weights=told)
         verdict = explained(verdict, stopped=why(replies, calls))
         return (yield from settle(case, verdict, grader))
 

@@ -43,7 +43,6 @@ async def _whole(
 
 
 def _rendered(outcome: PanelOutcome, request: wire.ChatRequest, record: Record) -> dict[str, Any]:
-    assert outcome.winner.asked is not None
     record.strategy = outcome.winner.asked.strategy
     input_time = render.describe_panel(outcome, request.extras.return_ballots)
     return render.panel_body(outcome, request, record, input_time)

@@ -44,7 +44,7 @@ async def serve(
         TooMany: the key that asks has no slot and no place in its queue.
         UpstreamError: the engine failed before an answer began.
     """
-    check_for_member(request)
+    check_for_member(request, member, endpoint.kind)
     engine = generation.engines[member.engine]
     with span("persona", member=member.name):
         composed, remember = await _compose(endpoint, member, request, generation, record)

@@ -107,7 +107,7 @@ async def compose(request: Request) -> Response:
     asked, target = await admit(request.scope, request.receive, wire.parse)
     generation = _generation(request)
     if isinstance(target, Member):
-        wire.check_for_member(asked)
+        wire.check_for_member(asked, target, "chat")
         return JSONResponse(await _composed(generation, target, asked))
     wire.check_for_panel(asked, target)
     members = [generation.settings.members[name] for name in target.members]

@@ -74,8 +74,8 @@ _WEIGHTS = "asks other weights than the manifest describes"
 _EARLIER = "puts earlier turns before the question, and they may have no context"
 _CACHE = "takes the prompt's state from elsewhere"
 _CUT = "may cut the context off"
-_ANSWERING: tuple[EndpointKind, ...] = ("chat", "completions", "responses")
-_ASKING: tuple[EndpointKind, ...] = (*_ANSWERING, "tokenize")
+ANSWERING: tuple[EndpointKind, ...] = ("chat", "completions", "responses")
+_ASKING: tuple[EndpointKind, ...] = (*ANSWERING, "tokenize")
 
 GUARDS: Mapping[str, Guard] = {
     "input_ids": Guard(_TOKENS),
@@ -95,9 +95,9 @@ GUARDS: Mapping[str, Guard] = {
     "truncation": Guard(_CUT, _truncates, _ASKING),
     "session_id": Guard(_EARLIER),
     "session_params": Guard(_EARLIER),
-    "conversation": Guard(_EARLIER, only=_ANSWERING),
-    "previous_response_id": Guard(_EARLIER, only=_ANSWERING),
-    "previous_input_messages": Guard(_EARLIER, only=_ANSWERING),
+    "conversation": Guard(_EARLIER, only=ANSWERING),
+    "previous_response_id": Guard(_EARLIER, only=ANSWERING),
+    "previous_input_messages": Guard(_EARLIER, only=ANSWERING),
     "input": Guard(
         "has an item that the proxy cannot see, or a role on one that is no message",
         _hides,

@@ -1,6 +1,5 @@
 """How a panel's calls ended."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -20,8 +19,9 @@ MOST = 1 << 53
 class Spent:
     """What one call has cost so far; `estimated` where the engine said nothing and chunks count.
 
-    `told` is called when it has cost more. Of a stream, `first` is the (monotonic) moment of its
-    first words, and `said` holds the pieces of its texts until they are joined.
+    `usage` is as the engine has it. `told` is called when it has cost more. Of a stream, `first` is
+    the (monotonic) moment of its first words, and `said` holds the pieces of its texts until they
+    are joined.
     """
 
     usage: Mapping[str, Any] = field(default_factory=dict)
@@ -29,28 +29,25 @@ class Spent:
     told: Callable[[], None] | None = None
     first: float | None = None
     said: Mapping[str, list[str]] | None = None
+    _counted: Mapping[str, int] = field(default_factory=dict)
+
+    def take(self, usage: Any) -> None:
+        """Take what an engine says; what cannot be a count is 0: a counter of ours only grows."""
+        read = self.usage = usage if isinstance(usage, dict) else {}
+        self._counted = {
+            name: n if type(n := read.get(name)) is int and 0 <= n <= MOST else 0 for name in TOKENS
+        }
 
     @property
     def estimated(self) -> bool:
         return not self.usage and self.chunks > 0
 
     @property
-    def prompt_tokens(self) -> int:
-        """Tokens that were read; 0 where the engine said nothing."""
-        return _number(self.usage.get("prompt_tokens"))
-
-    @property
-    def completion_tokens(self) -> int:
-        """Tokens that were written, or chunks where the engine said nothing."""
-        return _number(self.usage.get("completion_tokens")) if self.usage else self.chunks
-
-    @property
-    def tokens(self) -> dict[str, int]:
-        """The standard three numbers."""
-        if self.estimated:
-            return {"prompt_tokens": 0, "completion_tokens": self.chunks,
-                    "total_tokens": self.chunks}  # fmt: skip
-        return {name: _number(self.usage.get(name)) for name in TOKENS}
+    def tokens(self) -> Mapping[str, int]:
+        """The standard three numbers; chunks where the engine said nothing."""
+        if self.usage:
+            return self._counted
+        return {"prompt_tokens": 0, "completion_tokens": self.chunks, "total_tokens": self.chunks}
 
 
 Failing: TypeAlias = Literal[
@@ -80,26 +77,30 @@ class CompletedCall:
 
 @dataclass(slots=True)
 class Row:
-    """One call of a panel to `member`: how it was asked, and how it ended.
+    """One call of a panel: how it was asked, and how it ended.
 
-    `asked` is `None` until it starts, and without a context that is not written yet. `outcome` is
-    `ok`, `failed`, `late`, or `cancelled`, which is what nobody waited for any more. `voices`: the
-    quorum counts it. `started` is when it was made, `sent` when it left for its engine, once for
-    each attempt (monotonic).
+    `asked` is without a context as long as that is not written. `outcome` is `ok`, `failed`,
+    `late`, or `cancelled`, which is what nobody waited for any more. `voices`: the quorum counts
+    it. `started` is when it was made, `sent` when it left for its engine, once for each attempt
+    (monotonic).
     """
 
     call: Call
-    member: str
+    asked: MemberPrompt
     spent: Spent
     voices: bool
     outcome: str = "cancelled"
-    asked: MemberPrompt | None = None
     reply: Reply | None = None
     completed: CompletedCall | None = None
     failed: FailedCall | None = None
     seconds: float = 0.0
     started: float = 0.0
     sent: tuple[float, ...] = ()
+
+    @property
+    def member(self) -> str:
+        """The member that was asked: of a panel that judges or writes, the one in turn."""
+        return self.asked.member.name
 
     def answer(self, reply: Reply) -> None:
         """Take the call's reply."""
@@ -135,23 +136,13 @@ class PanelOutcome:
         return [row for row in self.rows if row.call.role == "answer" and row.outcome == "ok"]
 
     @property
-    def counts(self) -> Counter[str]:
-        """How many calls ended how."""
-        return Counter([row.outcome for row in self.rows])
-
-    @property
     def abstained(self) -> int:
         """Calls for an answer whose reply has none."""
-        return sum(row.reply is None or row.reply.answer is None for row in self.ballots)
+        return sum([row.reply is None or row.reply.answer is None for row in self.ballots])
 
     @property
     def usage(self) -> dict[str, int]:
         """The tokens of every call that was paid for: also failed, late, cancelled; personas'."""
         each: list[Mapping[str, int]] = [row.spent.tokens for row in self.rows]
         each += self.personas
-        return {name: sum(tokens.get(name, 0) for tokens in each) for name in TOKENS}
-
-
-def _number(value: Any) -> int:
-    """Return an engine's count; 0 for what cannot be one: a counter of ours only grows."""
-    return value if isinstance(value, int) and value is not True and 0 <= value <= MOST else 0
+        return {name: sum([tokens.get(name, 0) for tokens in each]) for name in TOKENS}

@@ -24,6 +24,7 @@ from .checks import Checks, ConfigError
 from .panels import PanelResolver
 from .personas import PersonaResolver
 from .settings import (
+    EMBEDDED_TOKENS,
     QUEUED,
     Client,
     EngineSettings,
@@ -210,7 +211,6 @@ class _Resolver(Checks):
     def _member(self, name: str, table: MemberTable) -> Member:
         at = f"members.{name}"
         self.known(f"{at}.engine", table.engine, self.file.engines, "engine")
-        self.at_least(f"{at}.context_tokens", table.context_tokens, 1)
         manifest = self._manifest(f"{at}.manifest", table.manifest)
         strategy = table.strategy or (manifest.test_strategy if manifest else None)
         if strategy is None:
@@ -238,11 +238,19 @@ class _Resolver(Checks):
             allow_fields=frozenset(table.allow_fields),
             options=options,
             own_co_design=verdict,
-            context_tokens=table.context_tokens,
+            scores=self.file.engines[table.engine].kind == "reward",
+            context_tokens=self._context_tokens(f"{at}.context_tokens", table),
             price=self._price(f"{at}.price", table.price),
             system_mismatch=table.system_mismatch,
             defaults=self._defaults(at, table),
         )
+
+    def _context_tokens(self, at: str, table: MemberTable) -> int | None:
+        self.at_least(at, table.context_tokens, 1)
+        most = EMBEDDED_TOKENS if self.file.engines[table.engine].embedded else None
+        if most and (table.context_tokens or most) > most:
+            raise self.fail(at, f"an embedded engine reads {most} tokens at most")
+        return table.context_tokens or most
 
     def _defaults(self, at: str, table: MemberTable) -> bool:
         if table.defaults and table.manifest is None:

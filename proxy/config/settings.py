@@ -27,6 +27,9 @@ PersonaSource: TypeAlias = Literal["store", "generate", "bank"]
 SOURCES: tuple[PersonaSource, ...] = get_args(PersonaSource)
 """In the only order that makes sense: what is kept, what is written, what is always there."""
 
+EMBEDDED_TOKENS = 2_048
+"""What one slot of an embedded engine reads: llama.cpp divides its context over the slots."""
+
 QUEUED = 8
 """How many wait for a slot of an engine or a key, for each call that may run."""
 
@@ -80,7 +83,8 @@ class Price:
 class Member:
     """A checkpoint on an engine, and how it is asked.
 
-    `defaults`: where a request says nothing about sampling, the manifest's `test` does.
+    `scores`: it is a reward model. `defaults`: where a request says nothing about sampling, the
+    manifest's `test` does.
     """
 
     name: str
@@ -94,6 +98,7 @@ class Member:
     allow_fields: frozenset[str]
     options: Options
     own_co_design: CoDesign
+    scores: bool = False
     context_tokens: int | None = None
     price: Price | None = None
     system_mismatch: SystemMismatch = "refuse"

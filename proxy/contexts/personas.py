@@ -52,7 +52,8 @@ class Completing:
         """End what is not written yet; nobody waits for it."""
         for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._tasks:  # to gather nothing takes a turn of the event loop
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 class ContextChooser:

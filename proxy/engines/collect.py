@@ -108,7 +108,7 @@ class Collector:
 
     def _take(self, chunk: Mapping[str, Any]) -> None:
         if isinstance(usage := chunk.get("usage"), dict):
-            self._spent.usage = usage
+            self._spent.take(usage)
         for name, value in chunk.items():
             if name not in ("choices", "usage", "object") and value is not None:
                 self._body.setdefault(name, value)

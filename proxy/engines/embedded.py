@@ -17,15 +17,13 @@ from pathlib import Path
 from its import children
 
 from ..base.guards import EndpointKind
-from ..config.settings import EngineSettings
+from ..config.settings import EMBEDDED_TOKENS, EngineSettings
 from . import llama
 from .http1 import Pool
 from .response import HttpError
 from .servers import Adapter
 
 SLOTS = 8
-SLOT_TOKENS = 2048
-"""llama.cpp divides its context over the slots."""
 
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0
@@ -126,7 +124,7 @@ def serve(model: Path) -> None:
     params.cors_credentials = False
     params.endpoint_slots = False
     params.n_parallel = SLOTS
-    params.n_ctx = SLOTS * SLOT_TOKENS
+    params.n_ctx = SLOTS * EMBEDDED_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = min(4, os.cpu_count() or 1)
     params.ui = False
     params.cache_ram_mib = 256

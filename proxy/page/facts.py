@@ -4,6 +4,7 @@ Facts hold nothing that a client or a model wrote: no question, answer, persona,
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -78,7 +79,7 @@ def facts(end: End, told: Told) -> dict[str, Any]:
 def _of_member(end: End, told: Told) -> dict[str, Any]:
     call = {
         "name": "answer", "role": "answer", "round": 0, "member": told.target.name,
-        **_asked(told.prompt), "outcome": "ok" if end.status < 400 and not end.error else "failed",
+        **(_asked(told.prompt) if told.prompt else {}), "outcome": "ok" if end.status < 400 and not end.error else "failed",
         "answered": None, "tokens": None, "start": told.offset,
         "first": end.first_byte if end.streamed else None,        "end": end.seconds, "sent": [],
     }  # fmt: skip
@@ -100,8 +101,8 @@ def _call(row: Row, told: Told) -> dict[str, Any]:
         "sent": [round(told.since(moment), 5) for moment in row.sent],
         "first": None if spent.first is None else round(told.since(spent.first), 5),
         "end": round(told.since(started) + row.seconds, 5),
-        "prompt_tokens": spent.prompt_tokens,
-        "tokens": spent.completion_tokens,
+        "prompt_tokens": spent.tokens["prompt_tokens"],
+        "tokens": spent.tokens["completion_tokens"],
         "estimated": spent.estimated,
         "finish_reason": reply.finish_reason if reply else None,
         "answered": reply is not None and reply.answer is not None,
@@ -110,9 +111,7 @@ def _call(row: Row, told: Told) -> dict[str, Any]:
     }
 
 
-def _asked(asked: MemberPrompt | None) -> dict[str, Any]:
-    if asked is None:
-        return {"strategy": None, "source": None, "placement": None, "seed": None}
+def _asked(asked: MemberPrompt) -> dict[str, Any]:
     context = asked.context
     return {
         "strategy": asked.strategy,
@@ -129,7 +128,7 @@ def _of_outcome(told: Told) -> dict[str, Any]:
     if outcome is None:
         return {"decided": None, "agreement": None, "withheld": False, "clusters": [],
                 "winner": None}  # fmt: skip
-    verdict, counts = outcome.verdict, outcome.counts
+    verdict, counts = outcome.verdict, Counter([row.outcome for row in outcome.rows])
     options = told.case.options if told.case else None
     return {
         "decided": verdict.decided,
@@ -185,7 +184,7 @@ def texts(end: End, told: Told) -> dict[str, Any]:
 
 def said(row: Row) -> dict[str, Any]:
     """Return the texts of one call."""
-    context = row.asked.context if row.asked else None
+    context = row.asked.context
     told: dict[str, Any] = {
         "persona": context.persona if context else None,
         "domain": context.domain if context else None,

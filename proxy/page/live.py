@@ -108,7 +108,7 @@ class _Seen:
             return []
         found: list[Event] = []
         name = row.call.name
-        if not self._asked and row.asked is not None and row.started:
+        if not self._asked and row.started:
             self._asked = True
             found.append(("asked", _asked(row, told)))
         if not self._sent and row.sent:
@@ -121,7 +121,7 @@ class _Seen:
             if new and kind in ("content", "reasoning", "reasoning_content"):
                 first = None if row.spent.first is None else told.since(row.spent.first)
                 kind = "content" if kind == "content" else "reasoning"
-                counted = {"tokens": row.spent.completion_tokens, "first": first}
+                counted = {"tokens": row.spent.tokens["completion_tokens"], "first": first}
                 found.append(("text", {"name": name, kind: new, **counted}))
         if row.reply is not None or row.failed is not None or told.end is not None:
             self._ended = True
@@ -138,7 +138,6 @@ def _introduced(row: Row, told: Told) -> Mapping[str, Any]:
 
 
 def _asked(row: Row, told: Told) -> Mapping[str, Any]:
-    assert row.asked is not None
     messages = told.messages if row.call.messages is None else row.call.messages
     context = row.asked.context
     return {
@@ -157,7 +156,7 @@ def _ended(row: Row) -> Mapping[str, Any]:
         "outcome": outcome,
         "error": row.failed.kind if row.failed else None,
         "seconds": row.seconds,
-        "tokens": row.spent.completion_tokens,
+        "tokens": row.spent.tokens["completion_tokens"],
         "estimated": row.spent.estimated,
         "finish_reason": row.reply.finish_reason if row.reply else None,
         "score": row.reply.score if row.reply else None,

@@ -16,9 +16,6 @@ def of_panel(told: Told, calls: Sequence[dict[str, Any]]) -> list[list[Message]]
     known: dict[tuple[str, str, int], int] = {}
     for call, row in zip(calls, told.rows.values(), strict=True):
         messages = told.messages if row.call.messages is None else row.call.messages
-        if row.asked is None:
-            call["prompt"] = None
-            continue
         key = row.member, call.get("persona") or "", id(messages)
         if key not in known:
             known[key] = len(found)

@@ -1,7 +1,7 @@
 """How a method's calls leave: each with its member's context, in its slot, with ids of its own."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 
 from its import prompts
@@ -61,24 +61,26 @@ class Members:
         Raises:
             BadRequest: the request breaks a member's co-design.
         """
-        contexts, question = generation.contexts, request.question
+        contexts, question, override = generation.contexts, request.question, request.override
 
         def plan(member: Member, override: Override) -> MemberPrompt:
             return wire.check_guarded(request, contexts.plan(member, question, override))
 
         members = [generation.settings.members[name] for name in panel.everyone]
         asked = {
-            each.name: plan(each, request.override if each.name in panel.drafting else NO_OVERRIDE)
+            each.name: plan(each, override if each.name in panel.drafting else NO_OVERRIDE)
             for each in members
         }
-        plain = asked
-        if request.override is not NO_OVERRIDE:
+        plain: dict[str, MemberPrompt] = {}
+        if override is not NO_OVERRIDE:
             plain = {m.name: plan(m, NO_OVERRIDE) for m in members if not adds_context(m.strategy)}
         completing = await contexts.complete_all(asked, question, request.goes_on)
         return cls(completing, plain, panel.case.panels)
 
-    def resolve(self, call: Call) -> str:
-        """Return the member that a call asks: of a panel that judges or writes, each in turn.
+    def planned(self, call: Call) -> MemberPrompt:
+        """Return how a call asks its member: of a panel that judges or writes, each in turn.
+
+        The context may not be there yet.
 
         Raises:
             MethodFault: the panel has no such member.
@@ -86,21 +88,18 @@ class Members:
         name = call.member
         if behind := self._panels.get(name):
             turn = self._turns[name] = self._turns.get(name, -1) + 1
-            return behind[turn % len(behind)]
+            name = behind[turn % len(behind)]
+        if call.role != "answer" and name in self._plain:
+            return self._plain[name]
         if name not in self._completing.known:
             raise MethodFault(f"the method asks {name[:100]!r}, which the panel does not have")
-        return name
-
-    def planned(self, call: Call, name: str) -> MemberPrompt:
-        """Return how a call asks the member `name`; the context may not be there yet."""
-        plain = self._plain.get(name) if call.role != "answer" else None
-        if plain is not None and not adds_context(plain.strategy):
-            return plain
         return self._completing.known[name]
 
-    async def asked(self, name: str) -> MemberPrompt:
-        """Return how the member `name` is asked, once its context is written."""
-        return await self._completing.of(name)
+    async def written(self, asked: MemberPrompt) -> MemberPrompt:
+        """Return how a member is asked, once its context is written."""
+        if asked.context is not None or not adds_context(asked.strategy):
+            return asked
+        return await self._completing.of(asked.member.name)
 
     @property
     def personas(self) -> list[Mapping[str, int]]:
@@ -168,14 +167,12 @@ class CallMaker:
         call, started = row.call, time.monotonic()
         row.started = started
         try:
-            members = self._members
-            asked = row.asked = members.planned(call, row.member)
-            if asked.context is None and adds_context(asked.strategy):  # it may still be written
-                asked = row.asked = await members.asked(row.member)
+            if row.asked.context is None:  # it may still be written
+                row.asked = await self._members.written(row.asked)
             with self._record.asking, span(
                 "call", member=row.member, role=call.role, round=call.round, call=call.name
             ):  # fmt: skip
-                result = await self._ask(row, asked, number, streamed)
+                result = await self._ask(row, number, streamed)
         finally:
             row.seconds = time.monotonic() - started
         if isinstance(result, CompletedCall) and call.role != "score" and _is_empty(call, result):
@@ -185,19 +182,19 @@ class CallMaker:
         else:
             row.completed = result
 
-    async def _ask(self, row: Row, asked: MemberPrompt, number: int, streamed: bool) -> Result:
-        call, live = row.call, self._live
+    def _ask(self, row: Row, number: int, streamed: bool) -> Awaitable[Result]:
+        call, asked, live = row.call, row.asked, self._live
         engine = self._generation.engines[asked.member.engine]
         headers = outgoing(self._record, engine.forward_headers, number)
         accepted = live.answer if live and call.role == "answer" else None
         if call.role == "score":
             messages = call.messages or self._messages
             sent = engine, asked.member.model, messages, headers, self._retries, row
-            return await score(*sent, accepted)
+            return score(*sent, accepted)
         pieces = partial(self._pieces, row, asked)
         heard = live.hears(call) if live else None
         sent_ = engine, pieces, streamed or heard is not None, headers, self._retries, row.spent
-        return await complete(*sent_, accepted, heard)
+        return complete(*sent_, accepted, heard)
 
     def _pieces(self, row: Row, asked: MemberPrompt, level: int | None) -> Sequence[bytes]:
         """Return the body of a call that has its slot now."""
@@ -216,7 +213,6 @@ class CallMaker:
         elif call.role == "score":
             row.answer(Reply(call, score=result.choice["score"], seconds=row.seconds))
         else:
-            assert row.asked is not None
             content = result.message.get("content")
             read = partial(self._reader.reply, row, result, row.asked.member)
             if isinstance(content, str) and len(content) > SHORT:

@@ -11,10 +11,11 @@ from its.methods.seam import Call
 from its.types import Message
 
 from ..base.prompt import MemberPrompt
-from ..base.sampling import LONGEST_ANSWER, defaults
+from ..base.sampling import defaults
 from ..config.settings import Member
 from ..engines.stream_options import LEVELS
 from ..wire.request import ChatRequest
+from .cases import longest
 
 OF_A_CALL = frozenset({"model", "messages", "stream", "stream_options", "seed", "rid"})
 """Fields that the driver sets itself; a method may not."""
@@ -41,7 +42,8 @@ class PanelBodies:
         A call that may be cancelled is streamed, because only a stream says what it has cost by
         then. `level` is its `stream_options` (an index of `LEVELS`); `None`: it is not streamed.
         """
-        call = self._fitting(asked.member, call)
+        if call.messages is not None:
+            call = self._fitting(asked.member, call)
         own: dict[str, Any] = {"stream": level is not None}
         if level is not None and LEVELS[level] is not None:
             own["stream_options"] = LEVELS[level]
@@ -58,12 +60,9 @@ class PanelBodies:
 
     def _fitting(self, member: Member, call: Call) -> Call:
         """Return `call`, whose own messages may leave less room than the client asks for."""
-        if call.messages is None or member.context_tokens is None:
-            return call
         body = {**self._request.body, **call.params}
         body |= defaults(member, body)
-        wanted = [body[name] for name in LONGEST_ANSWER["chat"] if isinstance(body.get(name), int)]
-        return limited(call, member.context_tokens, max(wanted, default=None))
+        return limited(call, member.context_tokens, longest(body))
 
     def _head(self, asked: MemberPrompt, call: Call) -> bytes:
         """Return what calls of a member with the same messages and parameters share."""
@@ -77,11 +76,12 @@ class PanelBodies:
 
     def _encode(self, asked: MemberPrompt, call: Call) -> bytes:
         """Return a JSON object without its closing brace."""
-        # A client that has its own last turn continued does not mean a later turn of ours.
-        ours = call.prefix or call.messages is not None
-        left_out = OF_A_CALL | call.params.keys() | (CONTINUES.keys() if ours else set())
-        body = self._request.body
-        given = {**body, **defaults(asked.member, {**body, **call.params})}
+        left_out = OF_A_CALL | call.params.keys()
+        if call.prefix or call.messages is not None:
+            # A client that has its own last turn continued does not mean a later turn of ours.
+            left_out |= CONTINUES.keys()
+        body = {**self._request.body, **call.params}
+        given = {**body, **defaults(asked.member, body)}
         kept = {k: v for k, v in given.items() if k not in left_out}
         return msgspec.json.encode(
             {**kept, "model": asked.member.model, "messages": self._messages(asked, call)}

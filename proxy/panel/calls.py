@@ -72,8 +72,7 @@ async def _complete(
                 completion = await Collector(spent, heard).read(response)
             else:
                 completion = engine.completion(await response.read())
-                usage = completion.get("usage")
-                spent.usage = usage if isinstance(usage, dict) else {}
+                spent.take(completion.get("usage"))
     except EngineError as error:
         return failed(engine, error)
     return _completed(completion)

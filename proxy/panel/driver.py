@@ -7,8 +7,9 @@ at the deadline what runs is cancelled and sent as late. The rules are the seam'
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 from its import answers
 from its.answers.faults import FAULTS
@@ -16,6 +17,7 @@ from its.methods.seam import Call, Case, Program, Reply, TimeUp, Verdict, came
 
 from ..base.errors import ApiError, MethodFault
 from ..base.outcome import PanelOutcome, Row
+from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from ..base.told import Told
 from ..config.settings import Panel
@@ -29,7 +31,8 @@ from .live import Live
 from .replies import ReplyReader
 from .running import Running
 
-Step: TypeAlias = Callable[[], Sequence[Call]]
+Sent: TypeAlias = Reply | TimeUp | None
+"""What a program is given: `None` to begin with; a `TimeUp` is thrown into it."""
 
 PLAIN_TEXT = 20_000
 """Characters of replies up to which a light method is stepped without a thread."""
@@ -69,7 +72,7 @@ async def drive(
         members = await Members.of(panel, request, generation)
     reader = ReplyReader(answers.kind_of(request.body, panel.answers, panel.json_keys))
     asking = CallMaker(request, generation, record, members, reader, grading, retries, live)
-    driven = _Drive(panel, case, members, asking, grading, live, deadline)
+    driven = _Drive(panel, case, members, asking, grading, live, deadline, request.body)
     told = Told(panel, request.messages, record.seconds, driven.calls.rows, case)
     driven.looked_at = generation.verdicts.begin(record, told)
     try:
@@ -103,10 +106,11 @@ class _Drive:
         grading: Grading,
         live: Live | None,
         deadline: float,
+        body: Mapping[str, Any],
     ) -> None:
         self._panel, self._case, self._members = panel, case, members
         self._asking, self._grading, self._live = asking, grading, live
-        self._spending = cases.Spending(panel) if panel.has_budget else None
+        self._spending = cases.Spending(panel, body) if panel.has_budget else None
         counted = self._is_spent if self._spending else None
         self.calls = Running(asking, deadline, counted)
         self._text = 0
@@ -139,27 +143,26 @@ class _Drive:
 
     async def _verdict(self, program: Program) -> Verdict:
         """Step the program to its end."""
-        calls = self.calls
-        step: Step = lambda: next(program)  # noqa: E731
-        thrown = 0
+        calls, thrown = self.calls, 0
+        sent: Sent = None
         while True:
-            found = await self._step(step)
+            found = await self._step(program, sent)
             if isinstance(found, Verdict):
                 return found
-            if found and calls.over and thrown < MOST_THROWN:
-                step, thrown = lambda: program.throw(TimeUp()), thrown + 1
-                continue
-            self._start(found)
-            if not calls.number:
+            if found:
+                if calls.over and thrown < MOST_THROWN:
+                    sent, thrown = TimeUp(), thrown + 1
+                    continue
+                self._start(found)
+            row = await calls.next()
+            if row is None:
                 if self._broken:
                     return self._fallback()
                 raise MethodFault(f"{self._about} waits for nothing: no call of it runs")
-            row = await calls.next()
             await self._asking.read(row)
-            reply = self._took(row)
-            step = lambda reply=reply: program.send(reply)  # type: ignore[misc]  # noqa: E731
+            sent = self._took(row)
 
-    async def _step(self, step: Step) -> Sequence[Call] | Verdict:
+    async def _step(self, program: Program, sent: Sent) -> Sequence[Call] | Verdict:
         """Run the program up to its next yield or its end.
 
         An error in it costs the verdict and not the request: what runs is waited for.
@@ -168,12 +171,10 @@ class _Drive:
             return ()
         try:
             if self._plain:
-                return _advanced(step)
+                return _advanced(program, sent)
             read = [row.reply.answer for row in self.rows if row.reply]
-            return await self._grading.step(lambda: _advanced(step), read)
-        except TimeUp:
-            raise endings.time_up(self._panel, self.calls) from None
-        except OutOfTime:
+            return await self._grading.step(partial(_advanced, program, sent), read)
+        except (TimeUp, OutOfTime):
             raise endings.time_up(self._panel, self.calls) from None
         except Exception as error:  # a method met text that its author did not think of
             FAULTS.note("method", type(error).__name__)
@@ -187,8 +188,6 @@ class _Drive:
         Raises:
             MethodFault: they break a rule, or time is up and the program knows it.
         """
-        if not calls:
-            return
         running = self.calls
         if running.over:
             raise MethodFault(f"{self._about} goes on asking after its time is up")
@@ -196,24 +195,30 @@ class _Drive:
             raise MethodFault(f"{self._about} makes more calls than its `max_calls`")
         if len({call.name for call in calls}) < len(calls):
             raise MethodFault(f"{self._about} makes two calls of the same name")
+        if self._spending is not None:
+            spent = list(running.rows.values()), self._members.personas
+            calls = [self._spending.capped(call, *spent) for call in calls]
         asked = [self._checked(call) for call in calls]
         if self._live is not None and not running.rows:
             self._live.begin(list(calls))
-        stoppable = self._panel.early_stop and (len(calls) > 1 or running.number > 0)
-        streamed = stoppable or self._spending is not None or self.looked_at
-        for call, member in zip(calls, asked, strict=True):
-            running.start(call, member, streamed)
+        several = len(calls) > 1 or running.some
+        streamed = (
+            (self._panel.early_stop and several) or self._spending is not None or self.looked_at
+        )
+        for call, each in zip(calls, asked, strict=True):
+            running.start(call, each, streamed)
 
-    def _checked(self, call: Call) -> str:
-        """Return the member that a call asks."""
+    def _checked(self, call: Call) -> MemberPrompt:
+        """Return how a call asks its member."""
         if call.name in self.calls.rows:
             raise MethodFault(f"{self._about} makes two calls of the same name, {call.name!r}")
         if call.shown and self._shown:
             raise MethodFault(f"{self._about} shows two calls")
         self._shown = call.name if call.shown else self._shown
-        name = self._members.resolve(call)
-        check(call, self._members.planned(call, name), self._case.messages)
-        return name
+        asked = self._members.planned(call)
+        if call.messages is not None or call.params:
+            check(call, asked, self._case.messages)
+        return asked
 
     def _took(self, row: Row) -> Reply:
         """Note an ended call and return its reply.
@@ -259,19 +264,19 @@ class _Drive:
         if verdict.winner is None:
             raise endings.nothing(self._panel, self.calls)
         winner = self.calls.rows.get(verdict.winner.call.name)
-        if winner is None or winner.asked is None or winner.completed is None:
+        if winner is None or winner.completed is None:
             raise MethodFault(f"{self._about} chose a reply that it was not sent")
         begun = self._live is not None and self._live.begun
         if begun and (winner.call.name != self._shown or verdict.withheld):
             raise MethodFault(f"{self._about} chose another reply than the one that it has shown")
-        undecided = len(self._grading.judge.undecided)
+        undecided, rows = len(self._grading.judge.undecided), self.rows
         return PanelOutcome(
             verdict=verdict,
             winner=winner,
-            rows=self.rows,
-            undecided=undecided + (_number_of_voices(self.rows) if self._broken else 0),
+            rows=rows,
+            undecided=undecided + (_number_of_voices(rows) if self._broken else 0),
             method=self._panel.method,
-            planned=sum(row.voices for row in self.rows),
+            planned=sum([row.voices for row in rows]),
             personas=self._members.personas,
             stopped=self.calls.over,
         )
@@ -286,10 +291,12 @@ def _number_of_voices(rows: Iterable[Row]) -> int:
     return sum(row.voices and row.outcome == "ok" for row in rows)
 
 
-def _advanced(step: Step) -> Sequence[Call] | Verdict:
+def _advanced(program: Program, sent: Sent) -> Sequence[Call] | Verdict:
     """Return what a program yields or, at its end, its verdict: no future takes a StopIteration."""
     try:
-        return step()
+        if isinstance(sent, TimeUp):
+            return program.throw(sent)
+        return program.send(sent)  # type: ignore[arg-type]  # it begins with None
     except StopIteration as ended:
         verdict: Verdict = ended.value
         return verdict

@@ -42,10 +42,17 @@ def nothing(panel: Panel, calls: Running) -> ApiError:
 
 def time_up(panel: Panel, calls: Running) -> ApiError:
     """Return the error where the method could not end without more calls, and none may start."""
+    return _ended(panel, calls, "has no answer yet")
+
+
+def _ended(panel: Panel, calls: Running, what: str) -> ApiError:
     budget = calls.over == "budget"
-    told = "its budget is spent" if budget else f"its deadline of {panel.deadline_s:g} s has passed"
+    keys = "`max_tokens_total` or `max_cost`"
+    why = (
+        f"budget ({keys}) is spent" if budget else f"deadline of {panel.deadline_s:g} s has passed"
+    )
     return UpstreamError(
-        f"the panel {panel.name!r} has no answer yet, and {told}",
+        f"the panel {panel.name!r} {what}: its {why}",
         status=502 if budget else 504,
         code="budget_spent" if budget else "deadline",
         paid=True,
@@ -58,7 +65,7 @@ def cut(panel: Panel, row: Row, calls: Running) -> ApiError:
     if isinstance(cause, EngineError):
         return cause.for_client(paid=True)
     if row.failed is None:
-        return time_up(panel, calls)
+        return _ended(panel, calls, "cut its answer off")
     return UpstreamError(row.failed.detail, code=f"engine_{row.failed.kind}", paid=True)
 
 

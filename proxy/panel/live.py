@@ -4,6 +4,7 @@ the answer; and, in the mode `leader`, the reasoning of the first call while it 
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from its.methods.seam import Call
@@ -25,6 +26,7 @@ class Live:
         self.thought = asyncio.Event()
         self._leader: Call | None = None
         self._prefix = self._held = ""
+        self._thought_before = False
         self._choices: list[Mapping[str, Any]] = []
 
     def begin(self, calls: list[Call]) -> None:
@@ -41,7 +43,8 @@ class Live:
         """Return what takes the choices of the call's stream; `None`: nothing of it is shown."""
         if call.shown:
             self._prefix = call.prefix or ""
-            return self._show
+            self._thought_before = call.thoughts is not None
+            return partial(self._show, call)
         return self._lead if call.name == self.leads_by else None
 
     def answer(self) -> None:
@@ -56,10 +59,15 @@ class Live:
     def finish(self) -> None:
         """Show what was held back of the shown call, which has ended."""
         if self._held:
-            self._put({"content": self._prefix + self._held})
+            self._put({"content": self._before + self._held})
         self._prefix = self._held = ""
 
-    def _show(self, choice: Mapping[str, Any]) -> None:
+    @property
+    def _before(self) -> str:
+        """What the client has not seen of the prefix: thoughts go out on their own."""
+        return "" if self._thought_before else self._prefix
+
+    def _show(self, call: Call, choice: Mapping[str, Any]) -> None:
         """Take a choice of the shown call."""
         delta = choice.get("delta") or {}
         said = {name: value for name, value in delta.items() if name != "role" and value}
@@ -67,6 +75,8 @@ class Live:
             said = {name: value for name, value in said.items() if name not in REASONING}
         if not said:
             return
+        if call.thoughts and not self.begun:
+            self._put({REASONING[0]: call.thoughts})
         self.begun = True
         if self._prefix:
             said = self._continued(said)
@@ -83,9 +93,9 @@ class Live:
         if len(text) < len(self._prefix) and self._prefix.startswith(text):
             self._held = text
             return said
-        prefix = "" if text.startswith(self._prefix) else self._prefix
+        content = self._before + text.removeprefix(self._prefix)
         self._prefix = self._held = ""
-        return {**said, "content": prefix + text}
+        return {**said, "content": content} if content else said
 
     def _lead(self, choice: Mapping[str, Any]) -> None:
         """Take a choice of the leader; it thinks until its first word of content."""

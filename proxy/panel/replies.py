@@ -37,13 +37,14 @@ class ReplyReader:
         used = row.spent.usage
         content = message.get("content")
         said = content if isinstance(content, str) else ""
-        text = said if _is_plain(said, member) else spoken(said, opened=member.thinking)
+        opened = member.thinking and call.thoughts is None
+        text = said if _is_plain(said, opened) else spoken(said, opened=opened)
         return Reply(
             call,
             message=message,
             text=text.strip(),
             raw=raw,
-            answer=None if late else self._answer(call, message, reason, member.thinking),
+            answer=None if late else self._answer(call, message, reason, opened),
             finish_reason=reason,
             stop=stop_of(choice),
             prompt_tokens=_count(used.get("prompt_tokens")),
@@ -60,16 +61,16 @@ class ReplyReader:
         return answers.read(message, kind=self.kind, finish_reason=reason, thinking=thinking)
 
 
-def _is_plain(text: str, member: Member) -> bool:
+def _is_plain(text: str, opened: bool) -> bool:
     """Tell at once that a text holds no mark of thinking or of a turn's end: most do not."""
-    return not member.thinking and "<" not in text and "[" not in text and "◁" not in text
+    return not opened and "<" not in text and "[" not in text and "◁" not in text
 
 
 def continued(call: Call, message: Message, member: Member) -> tuple[Message, str]:
     """Return the whole message, and all that the assistant wrote in it, thinking included.
 
-    The message that counts begins with the prefix. Most engines return what they added to it only;
-    llama.cpp returns all.
+    The message that counts begins with the prefix, or has its thoughts beside its content. Most
+    engines return what they added to the prefix only; llama.cpp returns all.
     """
     content = message.get("content")
     said = content if isinstance(content, str) else ""
@@ -83,7 +84,10 @@ def continued(call: Call, message: Message, member: Member) -> tuple[Message, st
     raw = thought + said
     raw = raw if raw.startswith(call.prefix) else call.prefix + raw
     kept = {name: value for name, value in message.items() if name not in REASONING}
-    return {**kept, "content": raw}, raw
+    if call.thoughts is None:
+        return {**kept, "content": raw}, raw
+    told = {REASONING[0]: call.thoughts} if call.thoughts else {}
+    return {**kept, **told, "content": raw.removeprefix(call.prefix) or None}, raw
 
 
 def stop_of(choice: Mapping[str, Any]) -> str | None:

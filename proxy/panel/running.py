@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from its.methods.seam import Call, Reply
 
 from ..base.outcome import Row, Spent
+from ..base.prompt import MemberPrompt
 
 Ask: TypeAlias = Callable[[Row, int, bool], Coroutine[Any, Any, None]]
 Over: TypeAlias = Literal["", "deadline", "budget"]
@@ -29,38 +30,42 @@ class Running:
         self._ended: deque[asyncio.Task[None]] = deque()
         self._late: deque[Row] = deque()
         self._wake: asyncio.Future[None] | None = None
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         left = max(0.0, deadline - time.monotonic())
-        self._timer = loop.call_later(left, self._end, "deadline")
+        self._timer = self._loop.call_later(left, self._end, "deadline")
 
     @property
-    def number(self) -> int:
-        """How many replies are still to come."""
-        return len(self._tasks) + len(self._late)
+    def some(self) -> bool:
+        """Whether a reply is still to come."""
+        return bool(self._tasks or self._late)
 
-    def start(self, call: Call, member: str, streamed: bool) -> None:
-        """Start a call to `member`."""
+    def start(self, call: Call, asked: MemberPrompt, streamed: bool) -> None:
+        """Start a call to a member."""
         spent = Spent(told=self._count if self._spent_up else None)
-        row = Row(call, member, spent, voices=call.role == "answer" and call.round == 0)
+        row = Row(call, asked, spent, voices=call.role == "answer" and call.round == 0)
         self.rows[call.name] = row
-        task = asyncio.get_running_loop().create_task(self._ask(row, len(self.rows), streamed))
+        task = self._loop.create_task(self._ask(row, len(self.rows), streamed))
         self._tasks[task] = row
         task.add_done_callback(self._done)
 
-    async def next(self) -> Row:
-        """Return the next call that ended, or that is late. There must be one to come.
+    async def next(self) -> Row | None:
+        """Return the next call that ended, or that is late; `None` where no call runs.
 
         Raises:
             TooMany: the key that asks has no slot and no place in its queue.
         """
         while not self._ended:
+            if not self.some:
+                return None
             if self.over:
                 return await self._next_late()
-            await self._wait()
+            self._wake = self._loop.create_future()
+            await self._wake
         task = self._ended.popleft()
         row = self._tasks.pop(task)
         task.result()
-        self._count()
+        if self._spent_up is not None:
+            self._count()
         return row
 
     async def until(self, happened: asyncio.Event, name: str) -> None:
@@ -72,7 +77,8 @@ class Running:
         waiting.add_done_callback(self._rouse)
         try:
             while not (waiting.done() or task.done() or self.over):
-                await self._wait()
+                self._wake = self._loop.create_future()
+                await self._wake
         finally:
             waiting.cancel()
 
@@ -102,10 +108,6 @@ class Running:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
         self._ended.clear()
-
-    async def _wait(self) -> None:
-        self._wake = asyncio.get_running_loop().create_future()
-        await self._wake
 
     def _done(self, task: asyncio.Task[None]) -> None:
         if task in self._tasks:

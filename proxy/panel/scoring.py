@@ -80,8 +80,7 @@ def _scored(raw: bytes, spent: Spent) -> CompletedCall | FailedCall:
         value = number_in(body)
     except (*UNREADABLE, ScoreError) as error:
         return FailedCall("protocol", f"the engine sent no score: {error}")
-    usage = body.get("usage") if isinstance(body, dict) else None
-    spent.usage = usage if isinstance(usage, dict) else {}
+    spent.take(body.get("usage") if isinstance(body, dict) else None)
     return CompletedCall({"score": value}, {}, {})
 
 

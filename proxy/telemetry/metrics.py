@@ -103,7 +103,7 @@ class Metrics:
         for row in rows:
             role, outcome = row.call.role, row.outcome
             calls[role, outcome] = calls.get((role, outcome), 0) + 1
-            tokens[role] = tokens.get(role, 0) + row.spent.completion_tokens
+            tokens[role] = tokens.get(role, 0) + row.spent.tokens["completion_tokens"]
         for key, number in calls.items():
             self._calls(panel, *key).inc(number)
         for each, number in tokens.items():

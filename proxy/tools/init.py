@@ -36,12 +36,16 @@ class InitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A served model, or a checkpoint: `folder` is where its manifest may be read."""
+    """A served model, or a checkpoint: `folder` is where its manifest may be read.
+
+    `context_tokens` is what the engine says that it reads: SGLang and vLLM do.
+    """
 
     engine: str
     model: str
     folder: Path | None
     manifest: Manifest | None
+    context_tokens: int | None = None
 
 
 def ask_engine(url: str) -> list[FoundModel]:
@@ -57,15 +61,20 @@ def ask_engine(url: str) -> list[FoundModel]:
         with httpx.Client(timeout=SECONDS, trust_env=False) as client:
             answer = client.get(f"{root}/v1/models")
             answer.raise_for_status()
-            names = [str(card["id"]) for card in answer.json()["data"]]
+            cards = [(str(card["id"]), card.get("max_model_len")) for card in answer.json()["data"]]
             info = client.get(f"{root}/get_model_info")
             place = info.json().get("model_path") if info.status_code == 200 else None
     except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InitError(f"{url}: no models are listed there: {error}") from error
-    if not names:
+    if not cards:
         raise InitError(f"{url}: serves no model")
     folder = Path(place) if isinstance(place, str) else None
-    return [FoundModel(f"{root}/v1", name, folder, _manifest(folder)) for name in names]
+    return [
+        FoundModel(
+            f"{root}/v1", name, folder, _manifest(folder), most if isinstance(most, int) else None
+        )
+        for name, most in cards
+    ]
 
 
 def look_at(folder: Path, engine: str) -> FoundModel:
@@ -112,6 +121,8 @@ def render(found: Sequence[FoundModel]) -> str:
 def _member(found: FoundModel, engine: str) -> Table:
     table = tomlkit.table()
     table.update({"engine": engine, "model": found.model})
+    if found.context_tokens is not None:
+        table.add("context_tokens", found.context_tokens)
     if found.manifest is None:
         for line in NO_MANIFEST:
             table.add(tomlkit.comment(line))

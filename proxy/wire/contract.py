@@ -30,7 +30,9 @@ def goes_around(
         BadRequest: it may not.
     """
     bypassed = guards.check_fields(body, member, endpoint, known_response)
-    return _check_system(member, said_before(body, endpoint), endpoint) or bypassed
+    if member.layout.system is None or endpoint == "other":
+        return bypassed
+    return _check_system(member, said_before(body, endpoint)) or bypassed
 
 
 def said_before(body: Mapping[str, Any], endpoint: EndpointKind) -> Sequence[Message] | None:
@@ -47,16 +49,12 @@ def said_before(body: Mapping[str, Any], endpoint: EndpointKind) -> Sequence[Mes
     return messages
 
 
-def _check_system(
-    member: Member, messages: Sequence[Message] | None, endpoint: EndpointKind
-) -> bool:
+def _check_system(member: Member, messages: Sequence[Message] | None) -> bool:
     """Tell whether the system text is another than the member's, which allows it.
 
     Raises:
         BadRequest: the member does not allow it.
     """
-    if member.layout.system is None or endpoint == "other":
-        return False
     if messages is not None and not prompts.other_system(messages, member.layout):
         return False
     told = (

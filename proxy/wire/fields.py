@@ -51,6 +51,11 @@ CHAT = {
         lambda n, panel: n not in (None, 1),
         "`n` above 1 has no meaning on a panel: it gives one verdict",
     ),
+    "continue_final_message": Field(
+        "forwarded",
+        "forwarded with calls that end with the client's message; rejected if the method continues"
+        " text of its own (`thinking_budget`, `steps`)",
+    ),
     "tools": Field("forwarded", "forwarded: members vote on the calls that they make"),
     "functions": Field(
         "forwarded",

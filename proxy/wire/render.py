@@ -77,7 +77,6 @@ def headers(asked: MemberPrompt, record: Record) -> Headers:
 def panel_headers(outcome: PanelOutcome, record: Record) -> Headers:
     """Return the headers of a panel's response that is not streamed."""
     asked = outcome.winner.asked
-    assert asked is not None
     used = {row.call.member for row in outcome.rows if row.outcome == "ok"}
     own = [pair for pair in headers(asked, record) if pair[0] != b"x-input-time-models-used"]
     return [
@@ -123,8 +122,7 @@ def _choice(outcome: PanelOutcome, request: Request) -> dict[str, Any]:
 def describe_panel(outcome: PanelOutcome, with_ballots: bool) -> dict[str, Any]:
     """Return the `input_time` object of a panel's response."""
     verdict, asked = outcome.verdict, outcome.winner.asked
-    assert asked is not None
-    agreement, counts = verdict.agreement, outcome.counts
+    agreement, ended = verdict.agreement, [row.outcome for row in outcome.rows]
     described = {
         **describe(asked),
         "method": outcome.method,
@@ -139,9 +137,9 @@ def describe_panel(outcome: PanelOutcome, with_ballots: bool) -> dict[str, Any]:
             for cluster in verdict.clusters
         ],
         "abstained": outcome.abstained,
-        "failed": counts["failed"],
-        "late": counts["late"],
-        "cancelled": counts["cancelled"],
+        "failed": ended.count("failed"),
+        "late": ended.count("late"),
+        "cancelled": ended.count("cancelled"),
         "undecided": outcome.undecided,
         "agreement": None if agreement is None else round(agreement, 4),
         "winner": asked.member.name,
@@ -156,18 +154,18 @@ def describe_panel(outcome: PanelOutcome, with_ballots: bool) -> dict[str, Any]:
 
 def _call(row: Row) -> dict[str, Any]:
     """Return the account of one call."""
-    call, spent = row.call, row.spent
-    return {
+    call, tokens = row.call, row.spent.tokens
+    told = {
         "name": call.name,
         "role": call.role,
         "round": call.round,
         "member": row.member,
-        "tokens": spent.completion_tokens,
-        "prompt_tokens": spent.prompt_tokens,
+        "tokens": tokens["completion_tokens"],
+        "prompt_tokens": tokens["prompt_tokens"],
         "seconds": round(row.seconds, 3),
         "outcome": row.outcome,
-        **({"error": row.failed.kind} if row.failed else {}),
     }
+    return {**told, "error": row.failed.kind} if row.failed else told
 
 
 def _ballots(outcome: PanelOutcome) -> list[dict[str, Any]]:
@@ -203,7 +201,7 @@ def _ballot(row: Row, sample: int) -> dict[str, Any]:
 
 def _told(row: Row) -> dict[str, Any]:
     """Return whom a call asked, and how: without a persona where none was written in time."""
-    return {"member": row.member, **(describe(row.asked) if row.asked else {"persona": None})}
+    return {"member": row.member, **describe(row.asked)}
 
 
 def _cost(spent: Spent) -> dict[str, Any]:

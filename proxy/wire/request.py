@@ -12,9 +12,9 @@ from its.manifest import CoDesign, StrategyName
 from its.types import Message, Placement
 
 from ..base.errors import UNREADABLE, BadRequest
-from ..base.guards import EndpointKind
+from ..base.guards import ANSWERING, EndpointKind
 from ..base.prompt import NO_OVERRIDE, MemberPrompt, Override
-from ..config.settings import Limits, Panel
+from ..config.settings import Limits, Member, Panel
 from . import fields
 from .contract import goes_around
 
@@ -202,12 +202,19 @@ def _extras(value: Any) -> Extras | None:
     return extras
 
 
-def check_for_member(request: Request) -> None:
-    """Refuse what only a panel can do.
+def check_for_member(request: Request, member: Member, endpoint: EndpointKind) -> None:
+    """Refuse what only a panel can do, and a question to a model that only scores answers.
 
     Raises:
-        BadRequest: the request asks for several samples, or sets options of a method.
+        BadRequest: the request asks for several samples, or sets options of a method; or the member
+            is a reward model, and the endpoint is for answers.
     """
+    if member.scores and endpoint in ANSWERING:
+        raise BadRequest(
+            f"The model {member.name!r} is a reward model: it scores answers and writes none. Ask"
+            " another model; a panel names this one as its `scorer`.",
+            param="model",
+        )
     if request.extras.options:
         raise BadRequest(
             "`input_time.options` needs a panel; this model is a single member",

@@ -129,8 +129,12 @@ def its_eval(data: Path, url: str, place: Path, instruction: str) -> Verdicts:
 
 
 def recorded(file: Path, record: Record, instruction: str) -> tuple[Problem, ...]:
-    """Return problems whose answers are in a file; every n-th row of it, one of each problem."""
-    rows = {row["problem_id"]: row for row in map(json.loads, file.open(encoding="utf-8"))}
+    """Return problems whose answers are in a file, from all over it, one answer of each.
+
+    Answers without a box were not asked for by this prompt, and are left out.
+    """
+    read = map(json.loads, file.read_text("utf-8").split("\n")[:-1])
+    rows = {row["problem_id"]: row for row in read if "boxed" in row["text"]}
     found = []
     for key in sorted(rows)[:: max(1, len(rows) // PROBLEMS)][:PROBLEMS]:
         row = rows[key]

@@ -128,11 +128,11 @@ def test_another_instruction_needs_the_members_permission(
     asks: Any, engine: Engine, tmp_path: Path
 ) -> None:
     trained(tmp_path, instruction=SAY)
-    told = asks(members("n"), "--instruction", "In Latin.", status=1)
+    told = asks(members("n"), "--instruction", "In Latin.", status=2)
     assert "trained with 'none' contexts before the question and the instruction 'Box" in told
     assert "allow_mismatch = true" in told
     assert not engine.bodies("n")
-    asks(members("n"), "--instruction", SAY, "--fresh")
+    asks(members("n"), "--instruction", SAY)
     assert all(
         body["messages"][0]["content"].endswith(f"?\n\n{SAY}") for body in engine.bodies("n")
     )

@@ -1,9 +1,9 @@
 """Methods that choose among drafts, each where a majority chooses otherwise."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from its.methods import prompts
 from its.methods.seam import Call, Logprobs, Reply
@@ -52,7 +52,7 @@ def test_escalate_asks_every_member_of_a_panel() -> None:
     at = case("escalate", "ab", options={"stronger": "big"}, panels={"big": ("x", "y", "x")})
     done = drive(*at, lambda call: f"\\boxed{{{ {'a': 1, 'b': 2}.get(call.member, 3) }}}")
     assert [call.member for call in done.calls] == list("abxyx")
-    assert done.verdict.agreement == 3 / 5
+    assert done.verdict.agreement == 9 / 11  # a stronger answer weighs 3, a cheap one 1
 
 
 def test_the_cheap_ones_stand_if_the_stronger_fails() -> None:

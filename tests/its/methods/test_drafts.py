@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from its.methods import drafts as drafting
 from its.methods import prompts
-from its.methods.drafts import defused, fence, limited, said, tokens
+from its.methods.drafts import (
+    FEWEST_TOKENS,
+    SPARE_TOKENS,
+    defused,
+    fence,
+    limited,
+    said,
+    tokens,
+)
 from its.methods.judging import better_of, score_call, score_of, scores_of
 from its.methods.seam import Call, Reply
 from tests.its.methods.driving import QUESTION, case, reply_to
@@ -91,6 +99,15 @@ def test_a_context_that_is_too_small_holds_no_draft() -> None:
     at = case("synthesize", context_tokens={"w": 500})[1]
     fenced = fence(at, "w", ["a", "b"], "Draft", reply_tokens=100)
     assert (fenced.kept, fenced.left_out["drafts"]) == ((), 2)
+
+
+def test_what_is_kept_for_the_reply_leaves_room_for_drafts() -> None:
+    at = case("synthesize", context_tokens={"w": 2048})[1]
+    fenced = fence(at, "w", ["word " * 2_000] * 3, "Draft", reply_tokens=2_048)
+    assert fenced.kept == (0, 1, 2)
+    assert 300 < fenced.reply_tokens < 1_000
+    room = fenced.reply_tokens + tokens(fenced.text) + SPARE_TOKENS
+    assert room <= 2_048 + 3 * FEWEST_TOKENS  # the lines of the fences are spare ones
 
 
 def test_thinking_is_no_part_of_a_draft() -> None:

@@ -1,7 +1,8 @@
 """Methods whose answer is written anew: what each call is sent, and what stands in if one fails."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from its.methods import prompts
 from its.methods.seam import Call, Case, Reply
@@ -200,6 +201,37 @@ def test_an_engine_that_does_not_say_what_ended_a_step_ends_at_an_answer() -> No
 
     done = drive(*case("steps", options={"judge": "j"}), says)
     assert done.verdict.account == {**done.verdict.account, "steps": 2, "finished": 3}
+
+
+def stepwise(*stops: str | None) -> Any:
+    """Return what writes one step after another, each ended by one of `stops`."""
+
+    def says(call: Call) -> Reply:
+        if call.role == "judge":
+            return reply_to(call, "Score: 5")
+        number = int(call.name.split("-")[1])
+        said = replace(reply_to(call, f"step {number}"), stop=stops[number], completion_tokens=10)
+        return said
+
+    return says
+
+
+def test_the_clients_stop_ends_an_answer_of_steps() -> None:
+    at = case("steps", "a", options={"judge": "j"}, stop=("END",))
+    done = drive(*at, stepwise("\n\n", "END", ""))
+    assert [name for name, _ in steps(done)] == ["answer-0-0", "answer-1-0"]
+    assert done.calls[0].params["stop"] == ["END", "\n\n"]
+    assert done.verdict.account["finished"] == 1
+    unsaid = drive(*at, stepwise(None, None, None))
+    assert len(steps(unsaid)) == 1, "an engine that does not say what stopped it: not past the stop"
+
+
+def test_the_clients_max_tokens_are_for_all_steps() -> None:
+    at = case("steps", "a", options={"judge": "j", "tokens": 15}, max_tokens=25)
+    done = drive(*at, stepwise("\n\n", "\n\n", "\n\n", ""))
+    asked = [call.params["max_tokens"] for call in done.calls if call.role == "answer"]
+    assert asked == [15, 15, 5]
+    assert done.verdict.account["finished"] == 1
 
 
 def test_steps_end_after_their_rounds_undecided() -> None:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from proxy.config.checks import ConfigError
 from proxy.config.load import load
+from proxy.config.settings import EMBEDDED_TOKENS
 from proxy.engines.tokens import Tally, TokenRate
 from tests.conftest import MEMBERS, Proxy, command
 from tests.proxy.asking import CHAT, wait_until
@@ -58,6 +59,24 @@ def test_a_call_that_uses_it_up_is_cut_off(start: Proxy, engine: Engine) -> None
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "budget_spent")
     assert answer.headers["x-should-retry"] == "false"
     wait_until(lambda: engine.running == 0)
+
+
+def test_a_call_asks_for_no_more_than_is_left(start: Proxy, engine: Engine) -> None:
+    """Each call has 15 tokens: 100, 85, 70 are left, and the client wants 80."""
+    engine.scripts["n"] = different()
+    proxy = start(MEMBERS + ADAPTIVE.format(more="max_tokens_total = 100"))
+    assert ask(proxy, max_completion_tokens=80).status_code == 200
+    wanted = [b.get("max_tokens") or b["max_completion_tokens"] for b in engine.bodies("n")]
+    assert wanted == [80, 80, 70, 55, 40, 25, 10]
+    assert all(
+        len({"max_tokens", "max_completion_tokens"} & b.keys()) == 1 for b in engine.bodies("n")
+    )
+
+
+def test_a_call_that_names_no_number_stays(start: Proxy, engine: Engine) -> None:
+    engine.scripts["n"] = different()
+    ask(start(MEMBERS + ADAPTIVE.format(more="max_tokens_total = 100")))
+    assert not any("max_tokens" in body for body in engine.bodies("n"))
 
 
 # Options of a request -------------------------------------------------------------------------
@@ -139,6 +158,14 @@ def judged(head: str) -> str:
     return f'{P}method = "best_of"\n{head}\n{OPTIONS}judge = "n"'
 
 
+EMBEDDED = """
+[engines.z]
+embedded = "panels.toml"
+[members.z]
+engine = "z"
+model = "z"
+strategy = "none"
+"""
 WRONG = [
     (f"{P}{OPTIONS}thresold = 1", "panels.p.options.thresold", "'threshold'?"),
     (P + 'method = "magority"', "panels.p.method", "Did you mean 'majority'"),
@@ -179,6 +206,7 @@ WRONG = [
     (judged('allow_options = ["judge"]'), "panels.p.allow_options", "votes"),
     (f"{Y}price = {{prompt = -1.0, completion = 1.0}}", "members.y.price.prompt", "at least 0"),
     (f"{Y}context_tokens = 0", "members.y.context_tokens", "at least 1"),
+    (f"{EMBEDDED}context_tokens = 4096", "members.z.context_tokens", "2048 tokens at most"),
     ("[keys.k]\nsecret = 'env:HOME'\ntokens_per_minute = 0", "keys.k.tokens_per_minute", "1"),
 ]
 IDS = [f"{wrong[1]}-{number}" for number, wrong in enumerate(WRONG)]
@@ -200,6 +228,29 @@ def test_a_race_inside_another_method_may_have_one_member_of_its_own(tmp_path: A
     text = (MEMBERS + P + OPTIONS + race).replace("{engine}", "http://127.0.0.1:9")
     file.write_text(text, "utf-8")
     assert load(file).panels["p"].most_calls == 4
+
+
+def test_an_embedded_engine_says_what_its_members_read(tmp_path: Any) -> None:
+    file = tmp_path / "panels.toml"
+    panel = '[panels.p]\nmembers = ["z"]\nmethod = "synthesize"\n'
+    file.write_text(EMBEDDED + panel, "utf-8")
+    settings = load(file)
+    assert settings.members["z"].context_tokens == EMBEDDED_TOKENS
+    assert settings.panels["p"].case.context_tokens == {"z": EMBEDDED_TOKENS}
+
+
+def test_a_reward_model_answers_no_chat(start: Proxy, engine: Engine) -> None:
+    proxy = start(MEMBERS + REWARD)
+    for path, body in (
+        ("chat/completions", {"messages": ASK}),
+        ("completions", {"prompt": "hm"}),
+        ("responses", {"input": "hm"}),
+        ("input_time/compose", {"messages": ASK}),
+    ):
+        answer = proxy.post(f"/v1/{path}", json={"model": "w", **body})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model"), path
+        assert "scorer" in answer.json()["error"]["message"]
+    assert engine.received == []
 
 
 def test_a_panel_of_judges_is_shown_what_each_of_them_can_read(

@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from its.methods import METHODS, Call, Case, Options, Program, TimeUp, Verdict, every
 from tests.conftest import MEMBERS, Proxy

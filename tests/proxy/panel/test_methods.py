@@ -190,7 +190,8 @@ def test_a_prefix_is_continued(start: Proxy, engine: Engine) -> None:
     assert (second["max_tokens"], "stop" in second) == (50, False)
     for body in (first, second):
         assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    assert answer.json()["choices"][0]["message"]["content"] == thought + boxed(2)
+    message = answer.json()["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("six times seven", boxed(2))
 
 
 def test_an_engine_may_return_the_prefix_too(start: Proxy, engine: Engine) -> None:
@@ -204,8 +205,46 @@ def test_an_engine_may_return_the_prefix_too(start: Proxy, engine: Engine) -> No
 
     engine.scripts["n"] = echoes
     answer = ask(start(case.config("thinking_budget")))
-    thought = "<think>\nsix times seven\n</think>\n\n"
-    assert answer.json()["choices"][0]["message"]["content"] == thought + boxed(2)
+    message = answer.json()["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("six times seven", boxed(2))
+
+
+def test_forced_thoughts_leave_json_and_tool_calls_whole(start: Proxy, engine: Engine) -> None:
+    """The content is what the client's grammar made, also of a model that opens its thinking."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+    def script(body: Body) -> Response:
+        if "</think>" not in body["messages"][-1]["content"]:
+            return JSONResponse(completion("hm", matched_stop="</think>"))
+        if "tools" in body:
+            said = completion("")
+            said["choices"][0]["message"] |= {"content": None, "tool_calls": [call]}
+            return JSONResponse(said)
+        return JSONResponse(completion('{"answer": 7}'))
+
+    engine.scripts["n"] = script
+    config = CASES["thinking_budget"].config("thinking_budget")
+    proxy = start(config.replace("[members.n]", "[members.n]\nthinking = true"))
+    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+    [choice] = ask(proxy, response_format=schema).json()["choices"]
+    assert json.loads(choice["message"]["content"]) == {"answer": 7}
+    assert choice["message"]["reasoning_content"] == "hm"
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    message = ask(proxy, tools=[tool]).json()["choices"][0]["message"]
+    assert (message["tool_calls"], message["content"]) == ([call], None)
+    assert message["reasoning_content"] == "hm"
+
+
+def test_a_method_that_begins_its_answer_cannot_continue_the_clients(
+    start: Proxy, engine: Engine
+) -> None:
+    started = [*ASK, {"role": "assistant", "content": "It is"}]
+    proxy = start(CASES["thinking_budget"].config("thinking_budget"))
+    body = {"model": "p", "messages": started, "continue_final_message": True}
+    answer = proxy.post(CHAT, json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "continue_final_message"
+    assert engine.bodies("n") == []
 
 
 ODD_NUMBERS = [

@@ -128,8 +128,20 @@ def test_the_deadline_after_the_first_word_is_an_error(start: Proxy, engine: Eng
     wait_until(lambda: engine.running == 0)
 
 
+def test_a_budget_spent_after_the_first_word_is_told_as_it_is(start: Proxy, engine: Engine) -> None:
+    """Each draft has 15 tokens, and the writer has 11 with its first word."""
+    scripted(engine, "synthesize", Paced())
+    proxy = start(CASES["synthesize"].config("synthesize", "max_tokens_total = 55"))
+    text = proxy.post(CHAT, json={"model": "p", "messages": ASK, "stream": True}).text
+    assert WORDS[0] in text
+    assert '"code":"budget_spent"' in text
+    assert "cut its answer off" in text
+    assert "no answer yet" not in text
+    wait_until(lambda: engine.running == 0)
+
+
 @pytest.mark.parametrize("echoes", [False, True])
-def test_a_prefix_is_shown_once(start: Proxy, engine: Engine, echoes: bool) -> None:
+def test_thoughts_are_shown_once_and_apart(start: Proxy, engine: Engine, echoes: bool) -> None:
     thought = "<think>\nsix times seven\n</think>\n\n"
     case = CASES["thinking_budget"]
     paced = Paced(prefix=thought if echoes else "")
@@ -140,13 +152,16 @@ def test_a_prefix_is_shown_once(start: Proxy, engine: Engine, echoes: bool) -> N
 
     engine.scripts["n"] = script
     client = sdk(start(case.config("thinking_budget")))
-    said = []
+    said: list[str] = []
+    thoughts: list[str] = []
     for event in client.chat.completions.create(model="p", messages=ASK, stream=True):
         for choice in event.choices:
-            said += [choice.delta.content] if choice.delta.content else []
+            told = choice.delta.model_dump()
+            thoughts += [told["reasoning_content"]] if told.get("reasoning_content") else []
+            said += [told["content"]] if told.get("content") else []
             if said and not paced.go.is_set():
                 paced.release()
-    assert "".join(said) == thought + "".join(WORDS)
+    assert (thoughts, "".join(said)) == (["six times seven"], "".join(WORDS))
 
 
 def test_a_leaders_reasoning_comes_before(start: Proxy, engine: Engine) -> None:

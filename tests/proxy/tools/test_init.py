@@ -26,7 +26,8 @@ def checkpoint(folder: Path, strategy: str) -> Path:
 def sglang(tmp_path: Path) -> Iterator[str]:
     """An engine that says what it serves and where the weights lie, as SGLang does."""
     folder = checkpoint(tmp_path / "weights", "similar")
-    cards = {"object": "list", "data": [{"id": "org/model 1"}, {"id": "org/model 1"}]}
+    card = {"id": "org/model 1", "max_model_len": 32768}
+    cards = {"object": "list", "data": [card, {"id": "org/model 1"}]}
     app = Starlette(
         routes=[
             Route("/v1/models", lambda _: JSONResponse(cards)),
@@ -46,6 +47,7 @@ def test_from_an_engine_that_runs(sglang: str, tmp_path: Path) -> None:
     assert list(settings.members) == ["model-1", "model-1-2"]
     member = settings.members["model-1"]
     assert (member.model, member.strategy) == ("org/model 1", "similar")
+    assert [each.context_tokens for each in settings.members.values()] == [32768, None]
     assert settings.panels["vote2"].members == ("model-1", "model-1-2")
     again = command("proxy", "init", "--engine", f"{sglang}/v1", "--out", out)
     assert again.returncode == 1
