@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from eval.codesign.matrix import Cell, Found, contrasts, result, within
+from eval.codesign.matrix import Cell, CellShares, contrasts, result, within
 from eval.figures import permutation
 from tests.conftest import Proxy
 from tests.eval.harness import its_eval, problems
@@ -168,7 +168,9 @@ def test_contrasts_pair_problems_over_groups() -> None:
 STRATEGIES = ("none", "similar", "unsimilar", "random")
 
 
-def cells(rng: np.random.Generator, seeds: int, spread: float, *, change: float = 0.0) -> Found:
+def cells(
+    rng: np.random.Generator, seeds: int, spread: float, *, change: float = 0.0
+) -> CellShares:
     """A matrix of one thousand problems, where each training has its own luck in every cell.
 
     `change` is what a context adds to checkpoints trained with one.
