@@ -19,7 +19,7 @@ from its import strategies
 
 from ..figures import intervals
 from ..figures.estimators import Interval
-from ..figures.intervals import Paired
+from ..figures.intervals import PairedTest
 from ..figures.permutation import GroupTest, blocked
 
 BASE = "base"
@@ -56,7 +56,7 @@ class Cell:
         return strategies.adds_context(self.test)
 
 
-MatrixShares: TypeAlias = Mapping[Cell, Shares]
+CellShares: TypeAlias = Mapping[Cell, Shares]
 """Each model's cells."""
 
 
@@ -72,7 +72,7 @@ class Contrast:
     both: float
     one: float
     training: GroupTest
-    here: Paired
+    here: PairedTest
 
     @property
     def p(self) -> float | None:
@@ -99,7 +99,7 @@ class WithinCheckpoint:
     model: str
     context: float
     none: float
-    tested: Paired
+    tested: PairedTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class _Trained:
     none: Shares | None
 
 
-def contrasts(found: MatrixShares) -> list[Contrast]:
+def contrasts(found: CellShares) -> list[Contrast]:
     """Return what can be said of contexts in both stages, from each model's cells.
 
     Both stages against training only, testing only and neither; and the interaction: what a context
@@ -134,7 +134,7 @@ def contrasts(found: MatrixShares) -> list[Contrast]:
     return [each for each in made if each is not None]
 
 
-def within(found: MatrixShares) -> list[WithinCheckpoint]:
+def within(found: CellShares) -> list[WithinCheckpoint]:
     """Return, for each checkpoint asked both ways, what a context changed."""
     made = []
     for each in _checkpoints(found, base=True):
@@ -145,7 +145,7 @@ def within(found: MatrixShares) -> list[WithinCheckpoint]:
     return made
 
 
-def _checkpoints(found: MatrixShares, *, base: bool = False) -> list[_Trained]:
+def _checkpoints(found: CellShares, *, base: bool = False) -> list[_Trained]:
     models: dict[tuple[str, str], list[Cell]] = {}
     for cell in found:
         if cell.train != BASE or base:
@@ -218,7 +218,7 @@ def _interaction(group: Sequence[_Trained], others: Sequence[_Trained]) -> Contr
     here = intervals.paired(*_paired(down, up))
     share = here.difference
     doubled = Interval(2 * share.value, 2 * share.low, 2 * share.high)
-    return Contrast("interaction", two, one, test, Paired(doubled, here.p))
+    return Contrast("interaction", two, one, test, PairedTest(doubled, here.p))
 
 
 def _halves(one: Sequence[Shares], two: Sequence[Shares]) -> dict[str, float]:
@@ -241,7 +241,7 @@ def mean_shares(every: Sequence[Shares]) -> dict[str, float] | None:
     return {key: fmean(each[key] for each in every if key in each) for key in every[0]}
 
 
-def groups(found: MatrixShares) -> dict[tuple[str, str], list[Cell]]:
+def groups(found: CellShares) -> dict[tuple[str, str], list[Cell]]:
     """Return the cells of each train and test strategy: one for each model."""
     made: dict[tuple[str, str], list[Cell]] = {}
     for cell in found:
@@ -270,12 +270,12 @@ class PooledCell:
         }  # fmt: skip
 
 
-def pooled(found: MatrixShares) -> list[PooledCell]:
+def pooled(found: CellShares) -> list[PooledCell]:
     """Return one cell for each train and test strategy."""
     return [_pooled(cells, found) for cells in groups(found).values()]
 
 
-def _pooled(cells: Sequence[Cell], found: MatrixShares) -> PooledCell:
+def _pooled(cells: Sequence[Cell], found: CellShares) -> PooledCell:
     each = [found[cell] for cell in cells]
     shares = _mean(each)
     named = Cell(cells[0].train, cells[0].test, ", ".join(cell.model for cell in cells))
@@ -284,7 +284,7 @@ def _pooled(cells: Sequence[Cell], found: MatrixShares) -> PooledCell:
     return PooledCell(named, len(shares), len(cells), wide)
 
 
-def result(found: MatrixShares) -> dict[str, Any]:
+def result(found: CellShares) -> dict[str, Any]:
     """Return the whole matrix as `matrix.json` has it; `models` has each model by itself."""
     return {
         "cells": [each.as_json() for each in pooled(found)],

@@ -15,7 +15,7 @@ from ..errors import EvalError
 from ..figures.shares import NAME, KeptShares, read_shares
 from ..figures.sources import sources_of, told
 from ..tasks.load import Task, load
-from .matrix import Cell, MatrixShares, result
+from .matrix import Cell, CellShares, result
 from .matrix_plan import MatrixPlan, cells, folder_of
 
 
@@ -23,7 +23,7 @@ from .matrix_plan import MatrixPlan, cells, folder_of
 class MeasuredMatrix:
     """The shares of every cell, and the project's commit when each was made."""
 
-    found: MatrixShares = field(default_factory=dict)
+    found: CellShares = field(default_factory=dict)
     commits: Mapping[str, str | None] = field(default_factory=dict)
 
     @property

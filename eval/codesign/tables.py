@@ -6,7 +6,7 @@ from its.cli import Column, Sheet
 
 from ..figures.permutation import GroupTest
 from ..pages.numbers import interval, p_value, percent, signed, signed_interval
-from .matrix import Contrast, MatrixShares, contrasts, pooled, within
+from .matrix import CellShares, Contrast, contrasts, pooled, within
 
 ENDS = ("low", "high")
 
@@ -16,7 +16,7 @@ UNITS = (
 )
 
 
-def matrix_tables(found: MatrixShares, changed: str | None = None) -> list[Sheet]:
+def matrix_tables(found: CellShares, changed: str | None = None) -> list[Sheet]:
     """Return the cells, the contrasts, and what a context changed within each checkpoint.
 
     `changed` says which cells were made with uncommitted changes.
@@ -30,7 +30,7 @@ def matrix_tables(found: MatrixShares, changed: str | None = None) -> list[Sheet
     return sheets
 
 
-def _cells(found: MatrixShares, notes: list[str]) -> Sheet:
+def _cells(found: CellShares, notes: list[str]) -> Sheet:
     columns = [
         Column("trained", text=True), Column("asked", text=True),
         Column("co-designed", lambda yes: "*" if yes else ""), Column("checkpoints"),
@@ -86,7 +86,7 @@ def _sizes(pair: tuple[int, int]) -> str:
     return f"{pair[0]}, {pair[1]}"
 
 
-def _within(found: MatrixShares) -> Sheet:
+def _within(found: CellShares) -> Sheet:
     columns = [
         Column("checkpoint", text=True), Column("trained", text=True),
         Column("with a context", percent), Column("without", percent), Column("change", signed),

@@ -111,14 +111,14 @@ def over_seeds(found: Interval, levels: Sequence[float]) -> Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedTest:
     """The mean of paired differences with its interval, and the p-value that there is none."""
 
     difference: Interval
     p: float
 
 
-def paired(one: Sequence[float], two: Sequence[float], *, same_samples: bool = True) -> Paired:
+def paired(one: Sequence[float], two: Sequence[float], *, same_samples: bool = True) -> PairedTest:
     """Compare two shares a problem: `two` less `one`, pair by pair.
 
     The interval is a score interval (T. Tango, *Statistics in Medicine* 17, 1998), the p that of a
@@ -140,7 +140,7 @@ def paired(one: Sequence[float], two: Sequence[float], *, same_samples: bool = T
     test = permutation.signs(differences)
     if not same_samples:
         test = replace(test, p=max(test.p, _score_p(gained * factor, lost * factor)))
-    return Paired(_agreeing(Interval(mean, min(low, mean), max(high, mean)), test), test.p)
+    return PairedTest(_agreeing(Interval(mean, min(low, mean), max(high, mean)), test), test.p)
 
 
 def _score_p(gained: float, lost: float) -> float:

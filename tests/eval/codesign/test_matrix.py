@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from eval.codesign.matrix import Cell, MatrixShares, contrasts, result, within
+from eval.codesign.matrix import Cell, CellShares, contrasts, result, within
+from eval.figures import permutation
 from tests.conftest import Proxy
 from tests.eval.harness import its_eval, problems
 from tests.scripted import Body, Engine, completion, speaks
@@ -169,7 +170,7 @@ STRATEGIES = ("none", "similar", "unsimilar", "random")
 
 def cells(
     rng: np.random.Generator, seeds: int, spread: float, *, change: float = 0.0
-) -> MatrixShares:
+) -> CellShares:
     """A matrix of one thousand problems, where each training has its own luck in every cell.
 
     `change` is what a context adds to checkpoints trained with one.
@@ -188,8 +189,9 @@ def cells(
     return found
 
 
-def test_luck_of_trainings_is_not_called_an_effect() -> None:
+def test_luck_of_trainings_is_not_called_an_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over problems alone, half of such experiments are "significant"."""
+    monkeypatch.setattr(permutation, "DRAWS", 499)
     rng = np.random.default_rng(3)
     runs, alone = [], []
     for _ in range(40):
