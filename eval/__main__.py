@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from its.cli import bar
+from its.cli import bar, note_console
+from its.cli.application import application
+from its.extras import needs
 
 from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix
@@ -22,12 +24,8 @@ from .tasks.hub import NAMES
 if TYPE_CHECKING:
     from .figures.scores import ScoreRows
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="Measure how many problems a model solves, through any OpenAI-compatible server.",
+app = application(
+    CLI, "Measure how many problems a model solves, through any OpenAI-compatible server."
 )
 
 
@@ -37,14 +35,13 @@ def task(
     seed: Annotated[int, typer.Option(help="For arith: draws the problems.")] = 0,
 ) -> None:
     """Write a task's problems to a file, as `its-sft build --decontaminate` wants them."""
-    from rich.console import Console
 
     from .tasks.load import load, write_file
 
     loaded = load(name, data=None, seed=seed)
     write_file(loaded, out)
     rows = len(loaded.problems)
-    Console(stderr=True).print(f"{out}: {rows:,} problems, SHA-256 {loaded.sha256}", markup=False)
+    note_console().print(f"{out}: {rows:,} problems, SHA-256 {loaded.sha256}", markup=False)
 
 
 def report(
@@ -79,14 +76,13 @@ def report(
 
 def _write_page(folders: list[Path], title: str, path: Path) -> "ScoreRows":
     """Write the page; return what the table shows of the same runs."""
-    from rich.console import Console
 
     from its.answers.algebra.workers import Workers
 
     try:
         from .pages.html import read_page, render
     except ImportError as error:
-        message = f"--html needs the extra `eval`: pip install '.[eval]' ({error})"
+        message = f"{needs('--html', 'eval')} ({error})"
         raise EvalError(message) from error
     with Workers() as graders:
         page = read_page(folders, title, graders)
@@ -94,7 +90,7 @@ def _write_page(folders: list[Path], title: str, path: Path) -> "ScoreRows":
         path.write_text(render(page), "utf-8")
     except OSError as error:
         raise EvalError(f"cannot write {path}: {error.strerror}", 1) from error
-    Console(stderr=True).print(f"{path} written", style="green", markup=False)
+    note_console().print(f"{path} written", style="green", markup=False)
     return [(row.context, row.figures) for row in page.rows]
 
 

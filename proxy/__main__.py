@@ -5,32 +5,33 @@ and a test holds that.
 """
 
 import signal
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from its.cli import CommandLine, downloads
+from its.cli import CommandLine, downloads, finite, is_quiet, is_verbose
+from its.cli.application import application
+from its.extras import installed, needs
 
 from .tools.catalogue import DEFAULT, MODELS
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable, Iterator
 
     from .config.settings import Settings
+    from .tools.tries import Tried
 
 CLI = CommandLine("its-proxy")
 EXAMPLE = "http://127.0.0.1:30000/v1"
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="An OpenAI-compatible proxy that asks a checkpoint the way it was trained.",
-)
+app = application(CLI, "An OpenAI-compatible proxy that asks a checkpoint the way it was trained.")
 
-ConfigPath = Annotated[Path, typer.Option(help="The configuration, a TOML file.")]
+ConfigPath = Annotated[
+    Path, typer.Option(envvar="ITS_CONFIG", help="The configuration, a TOML file.")
+]
 
 
 @app.command()
@@ -38,7 +39,10 @@ def serve(
     config: ConfigPath,
     host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Overrides server.port; 0 takes any.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, envvar="ITS_PORT", help="Overrides server.port; 0 takes any."
+        ),
     ] = None,
     insecure: Annotated[
         bool,
@@ -60,6 +64,9 @@ def serve(
 
     settings = _load(config)
     _warn(settings)
+    if is_quiet() or is_verbose():
+        level: Literal["debug", "warning"] = "warning" if is_quiet() else "debug"
+        settings = replace(settings, log=replace(settings.log, level=level))
     host = host or settings.host
     listener = _listen(host, settings.port if port is None else port)
     shown = f"[{host}]" if ":" in host else host
@@ -78,12 +85,13 @@ def check(
         bool, typer.Option("--explain", help="Show how each member was trained and is asked.")
     ] = False,
     ask: Annotated[
-        bool, typer.Option("--ask", help="Ask the engines for what the panels' methods need.")
+        bool, typer.Option("--ask", help="Try every engine, model name, and need of a method.")
     ] = False,
 ) -> None:
     """Read CONFIG, hold every member to how it was trained, and say what is served.
 
-    With --ask it ends with 1 if an engine lacks what a panel's method needs of it.
+    With --ask it ends with 1 if an engine does not answer, does not know a model's name, or lacks
+    what a panel's method needs of it.
     """
     if explain:
         _explain(config)
@@ -184,30 +192,102 @@ def model(
 @app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the evaluation.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Start the servers only: ask nothing.")
+    ] = False,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The proxy's port; any if absent.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, envvar="ITS_PORT", help="The proxy's port; 8000 if it is free."
+        ),
     ] = None,
     model: Annotated[
         str, typer.Option(help=f"{', '.join(MODELS)}, a FILE.gguf, or a hub REPO.")
     ] = DEFAULT,
 ) -> None:
-    """Start a real model on the CPU, put the proxy in front, ask, vote and evaluate."""
-    from .tools.demo import DemoError, run
+    """Start a real model on the CPU, put the proxy in front, ask, vote and evaluate.
 
+    Then it stays up until Ctrl-C, and shows the log of requests.
+    """
+    if once and serve:
+        CLI.fail("give one of --once and --serve")
+    if not installed("xllamacpp"):
+        CLI.fail(needs("The demo", "demo"))
     file = _model_file(model)
-    with CLI.one_line_errors(DemoError, status=1, interrupted="interrupted"):
-        run(file, once=once, port=port or 0)
+    from .tools.client import AskError
+    from .tools.demo import DemoError, run
+    from .tools.served import ServeError
+
+    errors = DemoError, ServeError, AskError
+    with CLI.one_line_errors(*errors, status=1, interrupted="interrupted"):
+        run(file, once=once, tour=not serve, port=port)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
+    model: Annotated[
+        str | None, typer.Option(help="A member or a panel; the first panel if absent.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="A proxy that runs, up to /v1; else CONFIG is served.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(envvar="ITS_CONFIG", help="Start a proxy on this configuration.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(metavar="env:NAME|file:PATH", help="Where the key stands.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="As the engine's, if absent.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
+) -> None:
+    """Ask one question; show the answer as it comes, and of a panel members, tally and winner.
+
+    Without --base-url and --config it asks http://127.0.0.1:8000/v1 (or the port ITS_PORT).
+    """
+    import os
+
+    from .tools.ask import ask_once
+    from .tools.client import AskError
+    from .tools.served import ServeError
+
+    if base_url is None and config is None:
+        base_url = f"http://127.0.0.1:{os.environ.get('ITS_PORT') or 8000}/v1"
+    if base_url is not None:
+        base_url = CLI.url("--base-url", base_url)
+    elif config is not None:
+        _load(config)
+    key = CLI.secret("--api-key", api_key)
+    wanted = {"temperature": temperature, "max_tokens": max_tokens}
+    fields = {name: value for name, value in wanted.items() if value is not None}
+    with CLI.one_line_errors(AskError, ServeError, status=1, interrupted="interrupted"):
+        ask_once(question, model, base_url or config, key, fields)
 
 
 def _ask(settings: "Settings") -> None:
     from .tools.effects import ask
+    from .tools.tries import try_all
 
+    tried = list(_told(try_all(settings)))
+    if any(each.fault for each in tried):
+        CLI.fail("An engine or a model name does not answer. Correct it, and check again.", 1)
     effects = ask(settings)
     for effect in effects:
         about = f"panel {effect.panel}: {effect.need} of member {effect.member}"
         print(f"{about}: {'NO, ' + effect.fault if effect.fault else 'yes ' + effect.told}")
     if any(effect.fault for effect in effects):
         CLI.fail("An engine lacks what a method needs. Name other members, or another method.", 1)
+
+
+def _told(tried: "Iterable[Tried]") -> "Iterator[Tried]":
+    for each in tried:
+        model = f", model {each.model!r}" if each.model else ""
+        by = f" ({', '.join(each.askers)})" if each.askers else ""
+        found = f"NO, {each.fault}" if each.fault else f"yes, {each.told}"
+        print(f"engine {each.engine}{model}{by}: {found}", flush=True)
+        yield each
 
 
 def _explain(config: Path) -> None:

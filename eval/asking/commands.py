@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from its.answers import KINDS
-from its.cli import CommandLine, finite
+from its.cli import CommandLine, finite, note_console
+from its.suggest import unknown
 
 from ..errors import EvalError
 from ..figures.sources import MOST_MIXED, sources_of, told
@@ -136,7 +137,7 @@ def run(
     from .measure import measure
 
     if answer_kind not in KINDS:
-        raise EvalError(f"--answers {answer_kind}: use one of {', '.join(KINDS)}")
+        raise EvalError(f"--answers: {unknown('kind of answers', answer_kind, KINDS)}")
     loaded = load(task, data=data, seed=seed)
     problems = replace(loaded, problems=loaded.problems[:limit])
     spec = RunSpec(
@@ -166,7 +167,7 @@ def run(
         Console().print(f"contexts of {name}: {told(shares)}", markup=False, soft_wrap=True)
     if logprobs is not None and not any(sample.logprobs for sample in answered):
         missing = f"No log-probabilities came: the server ignores `logprobs` for {model}."
-        Console(stderr=True).print(missing, style="yellow", markup=False)
+        note_console().print(missing, style="yellow", markup=False)
     if failed := folder.failed():
         reason = next(sample.error for sample in answered if sample.error)[:MOST_SHOWN]
         raise EvalError(f"{failed} calls failed; the same command asks them again. {reason}", 1)

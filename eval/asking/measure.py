@@ -11,9 +11,9 @@ from importlib.metadata import version
 from typing import Any
 
 import openai
-from rich.console import Console
 
 from its.answers.algebra.workers import Workers
+from its.cli import note_console
 from its.files import atomic_write
 
 from ..commit import commit
@@ -113,7 +113,7 @@ async def _ask(spec: RunSpec, folder: RunFolder, about: Mapping[str, Any]) -> No
         if not spec.fresh:
             _require_same(folder, asked["asked"])
         folder.start(settings_of(spec), {**about, **asked, "models": cards}, fresh=spec.fresh)
-        Console(stderr=True).print(settled.told(), markup=False, highlight=False)
+        note_console().print(settled.told(), markup=False, highlight=False)
         spec = settled.spec(spec)
         with Workers() as graders, run_bar(total, folder.samples().values()) as on_sample:
             await ask_all(spec, server, folder, graders, on_sample)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from its.cli import note_console
+
 from ..errors import EvalError
 
 
@@ -23,7 +25,7 @@ def matrix(
     from .matrix_run import run_all, save, show
 
     read = read_matrix_plan(plan)
-    found = run_all(read, plan.parent, Console(stderr=True), dry_run)
+    found = run_all(read, plan.parent, note_console(), dry_run)
     if not dry_run:
         save(found, plan.parent / read.out / "matrix.json")
         show(found, Console())
@@ -48,7 +50,6 @@ def codesign(
     Interrupted or killed, the same command goes on: what is done is kept. Run it in a clone, where
     the Axolotl files are.
     """
-    from rich.console import Console
 
     from .plan import read_experiment
     from .runner import ExperimentRunner
@@ -72,7 +73,7 @@ def codesign(
     for number in (signal.SIGTERM, signal.SIGHUP):  # both end the run as Ctrl-C does: in order
         signal.signal(number, signal.default_int_handler)
     try:
-        ExperimentRunner(folder, root, Console(stderr=True)).run(asked, wanted)
+        ExperimentRunner(folder, root, note_console()).run(asked, wanted)
     except KeyboardInterrupt:
         message = "interrupted; the same command goes on with what is missing"
         raise EvalError(message, 130) from None

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from its.cache import first_seen
+from its.extras import needs
+from its.suggest import unknown
 
 from ..errors import EvalError
 from . import arith
@@ -57,8 +59,7 @@ def load(name: str, *, data: Path | None, seed: int) -> Task:
     path = Path(name)
     if path.suffix == ".jsonl":
         return Task(path.stem, tuple(read_file(path)))
-    known = ", ".join(["arith", *HUB_SETS])
-    raise EvalError(f"no task {name!r}: give one of {known}, or a FILE.jsonl")
+    raise EvalError(f"{unknown('task', name, ['arith', *HUB_SETS])} Or give a FILE.jsonl.")
 
 
 def read_file(path: Path) -> list[Problem]:
@@ -118,7 +119,7 @@ def _from_hub(name: str, wanted: HubSet) -> Task:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise EvalError("public data sets need the extra `eval`: pip install '.[eval]'") from error
+        raise EvalError(needs(f"The public data set {name}", "eval")) from error
     load_rows: Callable[..., Any] = load_dataset
     try:
         rows = list(load_rows(wanted.id, wanted.config, split=wanted.split))

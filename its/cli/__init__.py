@@ -5,5 +5,9 @@ typer and rich are imported inside the functions, so that importing `its` stays 
 
 from .command_line import CommandLine, finite
 from .progress import Advance, bar, downloads
+from .volume import is_quiet, is_verbose, note_console
 
-__all__ = ["Advance", "CommandLine", "bar", "downloads", "finite"]
+__all__ = [
+    "Advance", "CommandLine", "bar", "downloads", "finite", "is_quiet", "is_verbose",
+    "note_console",
+]  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from its import cache
+from its.suggest import unknown
 
 from . import sources
 from .catalogue import MODELS, ModelFile
@@ -36,9 +37,7 @@ def find(name: str, progress: Progress) -> Path:
         return path.resolve()
     if name.count("/") == 1:
         return _from_hub_repo(name)
-    raise ModelError(
-        f"no model {name!r}: give one of {', '.join(MODELS)}, a .gguf file, or a hub repository"
-    )
+    raise ModelError(f"{unknown('model', name, MODELS)} Or give a FILE.gguf, or a hub REPO/NAME.")
 
 
 def _from_hub_repo(repo: str) -> Path:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from its.extras import needs
+
 from .catalogue import ModelFile, Wheel
 
 HUB_SECONDS = 5.0
@@ -79,7 +81,7 @@ def _hub_errors(repo: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise UnavailableError(f"{repo} on the hub: needs the extra `demo`") from error
+        raise UnavailableError(needs(f"{repo} on the hub", "demo")) from error
     except UnavailableError:
         raise
     except Exception as error:

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from its.cli import note_console
+
 from ..cli import CLI
 from ..errors import TrainingError
 from ..training import environment
@@ -64,7 +66,7 @@ def recipes(
             for name in names or []
         ]
         files = written(wanted or kept, FOLDER)
-    Console(stderr=True).print("\n".join(f"{file} written" for file in files), style="green")
+    note_console().print("\n".join(f"{file} written" for file in files), style="green")
 
 
 def _list(known: list) -> None:  # type: ignore[type-arg]  # of Recipe, imported late
@@ -165,5 +167,5 @@ def merge(config: Config) -> None:
     from ..training.train import merge as merged
 
     with CLI.one_line_errors(*ERRORS):
-        folder = merged(config, Console(stderr=True))
-    Console(stderr=True).print(f"{folder}: ready to serve", style="green", markup=False)
+        folder = merged(config, note_console())
+    note_console().print(f"{folder}: ready to serve", style="green", markup=False)

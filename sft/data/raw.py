@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from its.extras import needs
+
 from ..errors import DataError
 
 Fields: TypeAlias = dict[str, Any]
@@ -140,9 +142,7 @@ def hub_rows(repo: str, config: str | None = None, columns: Sequence[str] = ()) 
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise DataError(
-            f"{repo} needs the library `datasets`: pip install 'input-time-scaling[sft]'"
-        ) from error
+        raise DataError(needs(f"The data set {repo}", "sft")) from error
     try:
         if repo.endswith(".parquet"):
             table = load_dataset("parquet", data_files=repo, split="train")
