@@ -26,8 +26,7 @@ def ask_once(
     """
     text = sys.stdin.read() if question == "-" else question
     console = Console()
-    with _base_url(console, where) as base_url:
-        client = ProxyClient(base_url, key)
+    with _base_url(console, where) as base_url, ProxyClient(base_url, key) as client:
         card = client.card(model)
         if model is None:
             console.print(f"asking {card['id']}", style="dim", highlight=False)

@@ -37,6 +37,12 @@ class ProxyClient:
         timeout = httpx.Timeout(SECONDS, connect=CONNECT_SECONDS)
         self._client = httpx.Client(timeout=timeout, trust_env=False, headers=headers)
 
+    def __enter__(self) -> "ProxyClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
     def models(self) -> list[Any]:
         """Return the cards of the models that the key may use.
 

@@ -128,7 +128,8 @@ def run(model: Path, *, once: bool, tour: bool, port: int | None) -> None:
     with terminable(), served(config, port, log) as base_url:
         _say_where(console, base_url, time.monotonic() - started, log)
         if tour:
-            _Tour(console, base_url).go()
+            with ProxyClient(base_url) as client:
+                _Tour(console, base_url, client).go()
         if not once:
             _stay(console, base_url, log, "6. Yours" if tour else "2. Yours")
 
@@ -169,9 +170,8 @@ def _say_where(console: Console, base_url: str, seconds: float, log: Path) -> No
 class _Tour:
     """What is shown, in order."""
 
-    def __init__(self, console: Console, base_url: str) -> None:
-        self.console, self.base_url = console, base_url
-        self.client = ProxyClient(base_url)
+    def __init__(self, console: Console, base_url: str, client: ProxyClient) -> None:
+        self.console, self.base_url, self.client = console, base_url, client
 
     def go(self) -> None:
         told = self.ask("2. One model, streamed, without a context", "demo-n", PRODUCT, 256)

@@ -68,8 +68,8 @@ def _try_engine(
     if not askers:
         yield Tried(engine.name, "", (), f"answers; serves {', '.join(names) or 'no list'}", None)
     for model, by in askers.items():
-        told, fault = _try_model(EngineProbe(client, engine.place, model), engine, names)
-        yield Tried(engine.name, model, by, told, fault)
+        told, wrong = _try_model(EngineProbe(client, engine.place, model), engine, names)
+        yield Tried(engine.name, model, by, told, wrong)
 
 
 def _names(client: httpx.Client, url: str) -> list[str]:
