@@ -3,6 +3,7 @@ PYTHON ?= python3
 TRAIN_PYTHON ?= python3.12
 PLAN ?= eval/codesign/cpu.toml
 JOBS ?= 3
+GIGABYTES := 1.5
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -97,6 +98,7 @@ clean:
 .venv/.made: constraints/base.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
+	@$(BIN)/python proxy/tools/preflight.py . $(GIGABYTES)
 	$(PIP) install --upgrade pip -c constraints/base.txt
 	@touch $@
 

@@ -6,6 +6,7 @@ under `${XDG_CACHE_HOME:-~/.cache}/input-time-scaling`.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 from filelock import FileLock
@@ -59,11 +60,27 @@ def fetch(model: ModelFile, folder: Path, progress: Progress) -> Path:
         with FileLock(folder / f"{model.name}.lock"):
             if path.exists() and _checked(model, path, progress):
                 return path
+            _check_room(model, folder)
             _download(model, path, progress)
             _stamp(model, path)
     except OSError as error:
         raise ModelError(f"cannot keep {model.name} in {folder}: {error}") from error
     return path
+
+
+def _check_room(model: ModelFile, folder: Path) -> None:
+    """Refuse to begin a download that the disk cannot hold: the parts, and the whole from them."""
+    kept = sum(part.stat().st_size for part in folder.glob(f"{model.name}.parts/*.bin"))
+    needed, free = 2 * model.bytes - kept, shutil.disk_usage(folder).free
+    if free < needed:
+        raise ModelError(
+            f"{model.name} needs {_gb(needed)} in {folder}, and {_gb(free)} are free. Make room, or"
+            " set XDG_CACHE_HOME to a folder on another disk"
+        )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB"
 
 
 def _checked(model: ModelFile, path: Path, progress: Progress) -> bool:

@@ -41,6 +41,8 @@ def served(config: Path, port: int, log: Path) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def _reason(log: Path) -> str:

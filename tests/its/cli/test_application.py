@@ -163,7 +163,7 @@ def test_help_needs_no_extra(program: str) -> None:
         ("eval", ["eval", "codesign", "eval/codesign/cpu.toml", "--dry-run"]),
         ("sft", ["sft", "build", "--set", "limo", "--strategy", "none", "--out", "{out}"]),
         ("sft", ["sft", "recipes", "qwen2.5-7b-instruct-ot-1k-r"]),
-        ("sft", ["sft", "export", "{out}"]),
+        ("sft", ["sft", "export", "{out}", "--gguf", "{gguf}.new"]),
     ],
 )
 def test_a_missing_extra_is_one_line_with_the_command(
