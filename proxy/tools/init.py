@@ -125,7 +125,7 @@ def render(found: Sequence[FoundModel]) -> str:
 def _proposal(names: Sequence[str], document: tomlkit.TOMLDocument) -> str:
     """Return panels of the members `names`, which have no manifest, as comments to be removed."""
     first, members = names[0], document["members"]
-    asked = {key: members[first][key] for key in ("engine", "model")}  # type: ignore[index]
+    asked = {key: members[first][key] for key in ("engine", "model")}
     lines = ["", *PROPOSED, "[panels.samples5]", f'members = ["{first}"]', "samples = 5"]
     if len(names) >= FEWEST_FOR_A_VOTE:
         lines += ["", "All models vote.", f"[panels.vote{len(names)}]", _members(names)]

@@ -101,7 +101,9 @@ def show_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
     rows = [_row(ballot) for ballot in verdict.get("ballots") or ()]
     if console.width < NARROW:
         for member, context, answer, tokens, seconds in rows:
-            console.print(Text.assemble(member, "  ", answer, f"  {tokens} tokens, {seconds} s"))
+            name = " ".join(member.plain.split("\n"))
+            used = f"  {tokens} tokens, {seconds} s" if tokens else ""
+            console.print(Text.assemble(name, ": ", answer, (used, "dim")))
             console.print(context)
     else:
         table = Table(show_lines=True)
@@ -125,7 +127,7 @@ def _row(ballot: Mapping[str, Any]) -> tuple[Text, Text, Text, str, str]:
         Text(context, "dim"),
         Text(str(answer), "bold"),
         str((ballot.get("usage") or {}).get("completion_tokens", "")),
-        f"{ballot.get('seconds') or 0:.1f}",
+        f"{ballot['seconds']:.1f}" if ballot.get("seconds") else "",
     )
 
 

@@ -213,3 +213,33 @@ def test_graders_are_as_many_as_cores_up_to_four(
         monkeypatch.setattr("proxy.config.load._cores", lambda cores=cores: cores)
         assert load(write(tmp_path, GOOD)).graders == graders
     assert load(write(tmp_path, GOOD + "[server]\ngraders = 7\n")).graders == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[member.x]\nengine = 'e'", "Unknown key 'member'. Did you mean 'members'?"),
+        ("[members.x]\nengine = 'e'\nmodel = 'm'\nstratgy = 'none'", "Did you mean 'strategy'?"),
+        ("[members.x]\nengine = 'e'\nmodel = 'm'\nstrategy = 'simlar'", "Did you mean 'similar'?"),
+        (
+            "[server.log]\nformat = 'jsn'",
+            "Unknown value 'jsn'. Did you mean 'json'? Available: cons",
+        ),
+        ("[server.log]\nlevel = 'warn'", "Did you mean 'warning'? Available: debug, info"),
+        ("[engines.f]\nbase_url = 'http://x/v1'\nkind = 'rewards'", "Did you mean 'reward'?"),
+        ("[panels.x]\nmembers = ['s']\nstream_mode = 'verdct'", "Did you mean 'verdict'?"),
+        ("[panels.x]\nmembers = ['vote']", "Available: n, s, u, r"),
+        ("[panels.x]\nmembers = ['s']\nmethod = 'majorty'", "Did you mean 'majority'?"),
+        ("[panels.x]\nmembers = ['s']\nanswers = 'maths'", "Did you mean 'math'?"),
+        ("[personas]\norder = ['bnk']", "Did you mean 'bank'?"),
+        ("[members.x]\nengine = 'E'\nmodel = 'm'\nstrategy = 'none'", "Did you mean 'e'?"),
+    ],
+)
+def test_the_nearest_name_is_told(tmp_path: Path, text: str, told: str) -> None:
+    """Keys, tables and values: each with the list of what there is."""
+    file = tmp_path / "panels.toml"
+    file.write_text(MEMBERS.replace("{engine}", "http://x") + text, "utf-8")
+    with pytest.raises(ConfigError) as error:
+        load(file)
+    assert told in str(error.value)
+    assert "Available: " in str(error.value)

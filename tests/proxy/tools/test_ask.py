@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -51,7 +52,7 @@ def test_a_member_is_shown_as_it_streams(engine: Engine, engine_url: str, tmp_pa
     seen = threading.Event()
 
     def script(_: Body) -> StreamingResponse:
-        def events():  # type: ignore[no-untyped-def]
+        def events() -> Iterator[bytes]:
             yield chunk(delta={"content": "first"})
             assert seen.wait(60)
             yield chunk(delta={"content": " second"}, finish_reason="stop")
