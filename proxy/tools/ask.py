@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from . import shown
-from .client import ProxyClient
+from .client import Asker
 from .served import served, terminable
 
 
@@ -26,7 +26,7 @@ def ask_once(
     """
     text = sys.stdin.read() if question == "-" else question
     console = Console()
-    with _base_url(console, where) as base_url, ProxyClient(base_url, key) as client:
+    with _base_url(console, where) as base_url, Asker(base_url, key) as client:
         card = client.card(model)
         if model is None:
             console.print(f"asking {card['id']}", style="dim", highlight=False)

@@ -28,7 +28,7 @@ class Piece:
     tokens: int | None = None
 
 
-class ProxyClient:
+class Asker:
     """Asks the proxy at `base_url` (up to /v1)."""
 
     def __init__(self, base_url: str, key: str | None = None) -> None:
@@ -37,7 +37,7 @@ class ProxyClient:
         timeout = httpx.Timeout(SECONDS, connect=CONNECT_SECONDS)
         self._client = httpx.Client(timeout=timeout, trust_env=False, headers=headers)
 
-    def __enter__(self) -> "ProxyClient":
+    def __enter__(self) -> "Asker":
         return self
 
     def __exit__(self, *_: object) -> None:

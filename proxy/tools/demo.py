@@ -21,7 +21,7 @@ from its import children
 from its.strategies import PAPER
 
 from . import shown
-from .client import ProxyClient
+from .client import Asker
 from .served import served, terminable
 
 FOLDER = Path("runs") / "demo"
@@ -128,7 +128,7 @@ def run(model: Path, *, once: bool, tour: bool, port: int | None) -> None:
     with terminable(), served(config, port, log) as base_url:
         _say_where(console, base_url, time.monotonic() - started, log)
         if tour:
-            with ProxyClient(base_url) as client:
+            with Asker(base_url) as client:
                 _Tour(console, base_url, client).go()
         if not once:
             _stay(console, base_url, log, "6. Yours" if tour else "2. Yours")
@@ -170,7 +170,7 @@ def _say_where(console: Console, base_url: str, seconds: float, log: Path) -> No
 class _Tour:
     """What is shown, in order."""
 
-    def __init__(self, console: Console, base_url: str, client: ProxyClient) -> None:
+    def __init__(self, console: Console, base_url: str, client: Asker) -> None:
         self.console, self.base_url, self.client = console, base_url, client
 
     def go(self) -> None:

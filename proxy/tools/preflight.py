@@ -19,7 +19,7 @@ def fault(folder: str, gigabytes: float) -> str | None:
         return f"{folder} needs {gigabytes:g} GB, and {free:.2f} GB are free. Make room first."
     if os.environ.get("PIP_NO_INDEX"):
         return None
-    command = [sys.executable, "-m", "pip", "index", "versions", "pip", "--retries", "1"]
+    command = [sys.executable, "-P", "-m", "pip", "index", "versions", "pip", "--retries", "1"]
     command += ["--timeout", SECONDS, "--disable-pip-version-check"]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode == 0:

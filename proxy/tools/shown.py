@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from .client import ProxyClient
+from .client import Asker
 
 NARROW = 76
 """Columns below which a table of members would break every word: they are listed instead."""
@@ -29,7 +29,7 @@ class Told:
 
 
 def ask(
-    console: Console, client: ProxyClient, card: Mapping[str, Any], messages: list[Any],
+    console: Console, client: Asker, card: Mapping[str, Any], messages: list[Any],
     fields: Mapping[str, Any],
 ) -> Told:  # fmt: skip
     """Ask one model; show its answer as it comes and, of a panel, who said what and who won.
@@ -58,7 +58,7 @@ def _waiting(name: str, about: Mapping[str, Any]) -> str:
 
 
 def _stream(
-    console: Console, client: ProxyClient, model: str, waiting: str, messages: list[Any],
+    console: Console, client: Asker, model: str, waiting: str, messages: list[Any],
     fields: Mapping[str, Any],
 ) -> Told:  # fmt: skip
     started, text, tokens = time.monotonic(), "", 0

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from proxy.tools import demo
-from proxy.tools.client import ProxyClient
+from proxy.tools.client import Asker
 from proxy.tools.shown import Told
 from tests.conftest import command, require_or_skip
 from tests.scripted import Engine, says
@@ -58,7 +58,7 @@ def tour(proxy: httpx.Client, width: int) -> tuple[demo._Tour, io.StringIO]:
     out = io.StringIO()
     base_url = f"{proxy.base_url}/v1"
     console = Console(file=out, width=width)
-    return demo._Tour(console, base_url, ProxyClient(base_url)), out
+    return demo._Tour(console, base_url, Asker(base_url)), out
 
 
 MEMBERS_OF_THE_DEMO = """
