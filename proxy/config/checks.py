@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from its import secrets, urls
+from its.suggest import unknown
 
 from .settings import PageSettings
 from .tables import ServerTable
@@ -48,7 +49,7 @@ class Checks:
 
     def known(self, key: str, name: str, table: Mapping[str, Any], what: str) -> None:
         if name not in table:
-            raise self.fail(key, f"no {what} {name!r}; there are: {', '.join(table) or 'none'}")
+            raise self.fail(key, unknown(what, name, table))
 
     def port(self, key: str, value: int) -> None:
         if not 0 <= value <= urls.MOST_PORT:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from its import strategies
+from its.extras import installed, needs
 from its.finite import not_finite
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
 from its.strategies import Options, StrategyOptionError, UnknownStrategy
@@ -44,6 +45,7 @@ from .tables import (
     PriceTable,
     ServerTable,
     keys_at,
+    values_at,
 )
 
 MOST_GRADERS = 4
@@ -77,6 +79,8 @@ def _parse(path: Path) -> ConfigFile:
         at = at.rstrip("`")
         if found := re.fullmatch(r"Object contains unknown field `(.*)`", reason, re.DOTALL):
             reason = unknown("key", found[1], keys_at(at))
+        elif found := re.fullmatch(r"Invalid enum value '(.*)'", reason, re.DOTALL):
+            reason = unknown("value", found[1], values_at(at))
         raise ConfigError(path, _key(raw, at), reason) from error
 
 
@@ -200,6 +204,8 @@ class _Resolver(Checks):
         """Return the kind of an engine, and where it is."""
         if table.base_url is not None:
             return "base_url", self.engine_url(f"{at}.base_url", table.base_url)
+        if not installed("xllamacpp"):
+            raise self.fail(f"{at}.embedded", needs("An embedded engine", "demo"))
         file = self.path.parent / (table.embedded or "")
         if not file.is_file():
             raise self.fail(f"{at}.embedded", f"no file {file}")
