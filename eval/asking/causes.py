@@ -8,7 +8,6 @@ from urllib.request import getproxies, proxy_bypass
 
 from its.urls import without_secret
 
-
 _SAYS_NOTHING = {"", "Connection error.", "Request timed out."}
 
 

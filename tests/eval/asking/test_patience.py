@@ -208,6 +208,7 @@ class raw_server:
 
 
 async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(65_536)  # with something unread the connection would be reset
     writer.close()
 
 
