@@ -180,7 +180,7 @@ class _Tour:
         self.ask("4. The panel vote3, a contest question", "vote3", CONTEST, 232)
         self.evaluate()
 
-    def ask(self, title: str, model: str, question: Question, most: int) -> shown.MemberRow:
+    def ask(self, title: str, model: str, question: Question, most: int) -> shown.ShownAnswer:
         self.console.print()
         _heading(self.console, title)
         self.console.print(question.text, markup=False, highlight=False)
@@ -202,7 +202,7 @@ class _Tour:
         self.console.print(f"\nwhat {member} is asked (the others get other contexts):")
         self.console.print(Text.assemble(before, (persona, "yellow"), (after, "dim")))
 
-    def estimate(self, told: shown.MemberRow) -> None:
+    def estimate(self, told: shown.ShownAnswer) -> None:
         """Say how long the rest will take, by the speed of the first answer."""
         if told.tokens:
             seconds = TOKENS_LEFT / (AT_ONCE * told.tokens / told.seconds)

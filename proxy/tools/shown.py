@@ -19,7 +19,7 @@ NARROW = 76
 
 
 @dataclass(frozen=True, slots=True)
-class MemberRow:
+class ShownAnswer:
     """An answer that was shown: its text, `input_time` (a panel's verdict), tokens, seconds."""
 
     text: str
@@ -31,7 +31,7 @@ class MemberRow:
 def ask(
     console: Console, client: Asker, card: Mapping[str, Any], messages: list[Any],
     fields: Mapping[str, Any],
-) -> MemberRow:  # fmt: skip
+) -> ShownAnswer:  # fmt: skip
     """Ask one model; show its answer as it comes and, of a panel, who said what and who won.
 
     Raises:
@@ -60,7 +60,7 @@ def _waiting(name: str, about: Mapping[str, Any]) -> str:
 def _stream(
     console: Console, client: Asker, model: str, waiting: str, messages: list[Any],
     fields: Mapping[str, Any],
-) -> MemberRow:  # fmt: skip
+) -> ShownAnswer:  # fmt: skip
     started, text, tokens = time.monotonic(), "", 0
     verdict: Mapping[str, Any] = {}
     pieces = client.ask(model, messages, **fields)
@@ -73,7 +73,7 @@ def _stream(
         verdict = piece.input_time or verdict
         tokens = piece.tokens or tokens
     console.print()
-    return MemberRow(text, verdict, tokens, time.monotonic() - started)
+    return ShownAnswer(text, verdict, tokens, time.monotonic() - started)
 
 
 def _shows(piece: Any) -> bool:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from proxy.tools import demo
 from proxy.tools.client import Asker
-from proxy.tools.shown import Told
+from proxy.tools.shown import ShownAnswer
 from tests.conftest import command, require_or_skip
 from tests.scripted import Engine, says
 
@@ -90,7 +90,7 @@ def test_a_vote_shows_the_prompt_and_the_right_answer(start, asked: Engine, widt
 def test_the_rest_is_estimated_by_the_first_answer(proxy: httpx.Client) -> None:
     shown, out = tour(proxy, 80)
     with shown.client:
-        shown.estimate(Told("", {}, tokens=100, seconds=10.0))
+        shown.estimate(ShownAnswer("", {}, tokens=100, seconds=10.0))
     minutes = round(demo.TOKENS_LEFT / demo.AT_ONCE / 10 / 60)
     assert f"about {minutes} minutes" in " ".join(out.getvalue().split())
 
