@@ -7,6 +7,7 @@ from importlib.util import find_spec
 EXTRAS: dict[str, frozenset[str]] = {
     "demo": frozenset({"xllamacpp", "huggingface_hub"}),
     "eval": frozenset({"datasets", "jinja2", "matplotlib", "yaml"}),
+    "gym": frozenset({"reasoning_gym"}),
     "sft": frozenset({"datasets", "transformers", "tokenizers", "gguf", "jinja2", "yaml"}),
     "redis": frozenset({"redis"}),
     "otel": frozenset({"opentelemetry"}),

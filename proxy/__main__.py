@@ -150,7 +150,7 @@ def init(
         CLI.fail(f"{out} exists; name another with --out, or delete it", 1)
     except OSError as error:
         CLI.fail(f"cannot write {out}: {error.strerror}", 1)
-    check(out)
+    check(config=out)
 
 
 @app.command()

@@ -159,7 +159,7 @@ def test_what_is_wrong_names_its_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mix", "told"),
     [
-        ({"none": 1}, "no 'none' in a mix"),
+        ({"none": 1}, "Unknown strategy 'none' of a mix"),
         ({"similar": "much"}, "Expected `float`, got `str`"),
         (["similar"], "Option 'mix' of the strategy 'mixed': Expected `object`, got `array`"),
     ],

@@ -150,7 +150,7 @@ def test_two_runs_with_a_seed_choose_the_same_personas(
 @pytest.mark.parametrize(
     ("args", "code", "reason"),
     [
-        (["aime99"], 2, "no task 'aime99'"),
+        (["aime99"], 2, "Unknown task 'aime99'"),
         (["no.jsonl"], 2, "cannot read no.jsonl"),
         (["arith", "--limit", "1"], 1, "cannot ask http://127.0.0.1:9/v1"),
         (["arith", "--samples", "0"], 2, "samples"),

@@ -238,7 +238,9 @@ def test_a_killed_run_goes_on_to_the_end_and_does_nothing_twice(tiny: Path, out:
     assert found == {(a, b): float((a == "none") == (b == "none")) for a, b in found}
     assert matrix["contrasts"][0]["difference"]["value"] == 1
     vote = json.loads((out / "results" / "vote-bank.json").read_text())["results"]
-    assert set(vote) == {f"vote/bank/{run}/summary.json" for run in ("greedy", "early", "drawn")}
+    files = ("summary.json", "shares.json")
+    runs = ("greedy", "early", "drawn")
+    assert set(vote) == {f"vote/bank/{run}/{file}" for run in runs for file in files}
     page = (out / "bank.html").read_text()
     assert page.count("<svg ") >= 4
     assert "vote of 2" in page

@@ -95,7 +95,7 @@ def test_a_mix_draws_in_its_proportions() -> None:
 @pytest.mark.parametrize(
     ("mix", "wrong"),
     [
-        ({"none": 1}, "no 'none' in a mix"),
+        ({"none": 1}, "Unknown strategy 'none' of a mix"),
         ({"similar": -1, "random": 2}, "must be 0 or more"),
         ({"similar": 0}, "needs a share above 0"),
         ({}, "needs a share above 0"),

@@ -59,7 +59,7 @@ def test_an_unknown_strategy_is_told_with_the_nearest() -> None:
         ("random", {"kind": "x"}, "Unknown option 'kind' of the strategy 'random'. Available: no"),
         ("language", {"languages": ["xx"]}, "Unknown language 'xx'."),
         ("language", {"languages": []}, "needs a language of: de, es, fr, it"),
-        ("mixed", {"mix": {"none": 1}}, "no 'none' in a mix"),
+        ("mixed", {"mix": {"none": 1}}, "Unknown strategy 'none' of a mix"),
         ("mixed", {"mix": {"similar": float("inf")}}, "must be 0 or more"),
         ("mixed", {"mix": {"similar": float("nan")}}, "must be 0 or more"),
         ("examples", {"each": 0}, "Option 'each' of the strategy 'examples'"),

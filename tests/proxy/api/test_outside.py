@@ -117,7 +117,7 @@ def test_ready_names_engines_on_a_machine_without_keys(start: Proxy, engine: Eng
     assert answer.status_code == 503
     assert answer.json()["faults"] == {"e": "cannot be reached"}
     answer = start(MEMBERS.replace("/v1", "/none/v1")).get("/ready")
-    assert answer.json()["faults"] == {"e": "answers 405 to GET /v1/models"}
+    assert answer.json()["faults"] == {"e": "answers 404 to GET /v1/models"}
 
 
 @pytest.mark.parametrize(

@@ -377,7 +377,7 @@ def test_an_engine_that_is_gone_ends_it(
     [
         (["--strategy", "none"], "leaves nothing to write"),
         (["--strategy", "retrieved"], "needs --notes"),
-        (["--strategy", "mixed", "--mix", "none=1"], "no 'none' in a mix"),
+        (["--strategy", "mixed", "--mix", "none=1"], "Unknown strategy 'none' of a mix"),
         (
             ["--strategy", "mixed", "--mix", "random=1", "--strategy-option", 'mix={"random":1}'],
             "give one of --mix and --strategy-option",
