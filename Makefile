@@ -3,6 +3,7 @@ PYTHON ?= python3
 TRAIN_PYTHON ?= python3.12
 PLAN ?= eval/codesign/cpu.toml
 JOBS ?= 3
+GIGABYTES := 1.5
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -14,7 +15,7 @@ SGLANG := $(CACHE)/sglang-0.5.23-cpu
 .PHONY: peers demo test lint pytest test-long bench help clean test-train smoke-135m train-env test-sglang sglang-env codesign
 
 help:
-	@echo "make demo   set up, start a real model on the CPU, ask, vote, evaluate (ARGS=... go to its-proxy demo)"
+	@echo "make demo   set up, start a real model on the CPU, ask, vote, evaluate, and stay up until Ctrl-C (ARGS=--once ends after the evaluation)"
 	@echo "make test   set up and run every check: lint, types, tests (JOBS=3 processes, 0: in one; ARGS=... go to pytest)"
 	@echo "make test-long  the soak and the tests that draw their cases, with many more of them (10 minutes)"
 	@echo "make bench  measure the proxy against direct calls (ARGS=--write puts the table into eval/RESULTS.md)"
@@ -27,7 +28,7 @@ help:
 	@echo "make clean  remove the environment and what the tools left"
 
 demo: .venv/.demo
-	$(BIN)/its-proxy demo --once $(ARGS)
+	$(BIN)/its-proxy demo $(ARGS)
 
 # Types are checked beside the tests. Tests wait for servers and clocks, so there is a process more than cores.
 test: .venv/.dev
@@ -102,6 +103,7 @@ clean:
 .venv/.made: constraints/base.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
+	@$(BIN)/python proxy/tools/preflight.py . $(GIGABYTES)
 	$(PIP) install --upgrade pip -c constraints/base.txt
 	@touch $@
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from its.cli import Form, bar, finite, in_forms, show, write_any_text
+from its.cli import Form, bar, finite, in_forms, note_console, show, write_any_text
+from its.cli.application import application
+from its.extras import needs
 
 from .asking.commands import CLI, run
 from .codesign.commands import codesign, matrix, power
@@ -23,12 +25,8 @@ from .tasks.commands import task, tasks
 if TYPE_CHECKING:
     from .figures.scores import RunRow
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="Measure how many problems a model solves, through any OpenAI-compatible server.",
+app = application(
+    CLI, "Measure how many problems a model solves, through any OpenAI-compatible server."
 )
 
 
@@ -66,7 +64,6 @@ def report(
 def _write_page(
     rows: "list[RunRow]", folders: list[Path], title: str, path: Path, megabytes: float
 ) -> None:
-    from rich.console import Console
 
     from its.answers.algebra.workers import Workers
 
@@ -75,7 +72,7 @@ def _write_page(
         from .pages.problems import ProblemStore
         from .pages.read_report import read_report
     except ImportError as error:
-        message = f"--html needs the extra `eval`: pip install '.[eval]' ({error})"
+        message = f"{needs('--html', 'eval')} ({error})"
         raise EvalError(message) from error
     try:
         with Workers() as graders, ProblemStore() as store:
@@ -83,7 +80,7 @@ def _write_page(
             write_report(page, path, megabytes)
     except OSError as error:
         raise EvalError(f"cannot write {path}: {error.strerror}", 1) from error
-    Console(stderr=True).print(f"{path} written", style="green", markup=False)
+    note_console().print(f"{path} written", style="green", markup=False)
 
 
 def compare(

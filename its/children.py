@@ -19,3 +19,9 @@ def environment() -> dict[str, str]:
         # the standard library: a checkout that is not installed is still found there.
         places = [*places[1:], *places[:1]]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+
+
+def shown(program: str) -> str:
+    """Return a program's path as a user would type it: from the current folder if it is below."""
+    path = os.path.relpath(program)
+    return program if path.startswith(os.pardir) else path

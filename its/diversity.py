@@ -67,7 +67,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class EvenDrawTest:
     """The words that `similar` shares with its questions, less those of an even draw.
 
     `mean` is the mean difference over `questions`, `p` the one-sided p-value of random signs.
@@ -104,7 +104,7 @@ class Measured:
         shared = _mean(self._shared(texts))
         return Line(strategy, Variety.of(texts), _mean(numbers), _mean(ranks), shared)
 
-    def paired(self) -> Paired:
+    def paired(self) -> EvenDrawTest:
         """Compare `similar` with an even draw from the same quantitative personas."""
         ours, even = (np.array(self._shared(self.texts(name))) for name in ("similar", EVEN))
         return signs(ours - even, seeds.rng("diversity", self._seed))
@@ -146,7 +146,7 @@ def share_below(scores: Scores, row: int) -> float:
     return (int((scores < own).sum()) + equal / 2) / (len(scores) - 1)
 
 
-def signs(differences: npt.NDArray[np.int64], rng: Random) -> Paired:
+def signs(differences: npt.NDArray[np.int64], rng: Random) -> EvenDrawTest:
     """Test whether the mean of paired `differences` is above 0, by random signs.
 
     It supposes no distribution (Fisher's randomization test); `p` counts the observed order too.
@@ -158,7 +158,7 @@ def signs(differences: npt.NDArray[np.int64], rng: Random) -> Paired:
     for _ in range(FLIPS):
         flipped = random.integers(0, 2, len(differences), dtype=np.int8) * 2 - 1
         above += int((flipped * differences).sum() >= observed)
-    return Paired(len(differences), float(differences.mean()), (above + 1) / (FLIPS + 1))
+    return EvenDrawTest(len(differences), float(differences.mean()), (above + 1) / (FLIPS + 1))
 
 
 def without_twins(texts: Sequence[str]) -> list[str]:

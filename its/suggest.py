@@ -10,7 +10,14 @@ def unknown(what: str, name: str, available: Iterable[str], of: str = "") -> str
     `of` says whose `what` it is, as in "Unknown option 'kinds' of the strategy 'noise'.".
     """
     names = list(available)
-    near = get_close_matches(name[:100], names, 1)
-    meant = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, names)
+    meant = f" Did you mean {near!r}?" if near else ""
     whose = f" of {of}" if of else ""
     return f"Unknown {what} {name[:100]!r}{whose}.{meant} Available: {', '.join(names) or 'none'}."
+
+
+def nearest(name: str, available: Iterable[str]) -> str | None:
+    """Return the name that `name` may be a misspelling of; `None` if none is close."""
+    by_folded = {each.casefold(): each for each in available}
+    near = get_close_matches(name[:100].casefold(), by_folded, 1)
+    return by_folded[near[0]] if near else None

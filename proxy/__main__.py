@@ -6,32 +6,32 @@ and a test holds that.
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from its.cli import CommandLine, Form, downloads, in_forms, show
+from its.cli import Form, in_forms, is_quiet, is_verbose, show
+from its.cli.application import application
 
-from .tools.catalogue import DEFAULT, MODELS
+from .tools import trying
+from .tools.trying import CLI, EXAMPLE
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable, Iterator
+    from typing import TextIO
 
     from .config.settings import Settings
+    from .tools.tries import Tried
 
-CLI = CommandLine("its-proxy")
-EXAMPLE = "http://127.0.0.1:30000/v1"
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="An OpenAI-compatible proxy that asks a checkpoint the way it was trained.",
-)
+app = application(CLI, "An OpenAI-compatible proxy that asks a checkpoint the way it was trained.")
 
-ConfigPath = Annotated[Path, typer.Option(help="The configuration, a TOML file.")]
+ConfigPath = Annotated[
+    Path, typer.Option(envvar="ITS_CONFIG", help="The configuration, a TOML file.")
+]
 
 
 @app.command()
@@ -39,7 +39,10 @@ def serve(
     config: ConfigPath,
     host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Overrides server.port; 0 takes any.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, envvar="ITS_PORT", help="Overrides server.port; 0 takes any."
+        ),
     ] = None,
     insecure: Annotated[
         bool,
@@ -61,6 +64,9 @@ def serve(
 
     settings = _load(config)
     _warn(settings)
+    if is_quiet() or is_verbose():
+        level: Literal["debug", "warning"] = "warning" if is_quiet() else "debug"
+        settings = replace(settings, log=replace(settings.log, level=level))
     host = host or settings.host
     listener = _listen(host, settings.port if port is None else port)
     shown = f"[{host}]" if ":" in host else host
@@ -80,13 +86,14 @@ def check(
         bool, typer.Option("--explain", help="Show how each member was trained and is asked.")
     ] = False,
     ask: Annotated[
-        bool, typer.Option("--ask", help="Ask the engines for what the panels' methods need.")
+        bool, typer.Option("--ask", help="Try every engine, model name, and need of a method.")
     ] = False,
     form: Form = Form.TEXT,
 ) -> None:
     """Read CONFIG, hold every member to how it was trained, and say what is served.
 
-    With --ask it ends with 1 if an engine lacks what a panel's method needs of it.
+    With --ask it ends with 1 if an engine does not answer, does not know a model's name, or lacks
+    what a panel's method needs of it.
     """
     if explain and form is Form.TEXT:
         _explain(config)
@@ -183,43 +190,31 @@ def conformance(
     raise typer.Exit(1 if lacks else 0)
 
 
-@app.command()
-def model(
-    name: Annotated[str, typer.Argument(help=f"{', '.join(MODELS)}, a FILE.gguf, or a hub REPO.")],
-) -> None:
-    """Download a model file if it is not here, check its hash, and print its path."""
-    print(_model_file(name))
-
-
-@app.command()
-def demo(
-    once: Annotated[bool, typer.Option("--once", help="End after the evaluation.")] = False,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The proxy's port; any if absent.")
-    ] = None,
-    model: Annotated[
-        str, typer.Option(help=f"{', '.join(MODELS)}, a FILE.gguf, or a hub REPO.")
-    ] = DEFAULT,
-) -> None:
-    """Start a real model on the CPU, put the proxy in front, ask, vote and evaluate."""
-    from .tools.demo import DemoError, run
-
-    file = _model_file(model)
-    with CLI.one_line_errors(DemoError, status=1, interrupted="interrupted"):
-        run(file, once=once, port=port or 0)
-
-
 def _ask(settings: "Settings", *, quiet: bool = False) -> None:
     """Print what the engines have; if `quiet`, on standard error."""
     from .tools.effects import ask
+    from .tools.tries import try_all
 
+    out = sys.stderr if quiet else sys.stdout
+    tried = list(_told(try_all(settings), out))
     effects = ask(settings)
     for effect in effects:
         about = f"panel {effect.panel}: {effect.need} of member {effect.member}"
         told = f"{about}: {'NO, ' + effect.fault if effect.fault else 'yes ' + effect.told}"
-        print(told, file=sys.stderr if quiet else sys.stdout)
+        print(told, file=out)
+    if any(each.fault for each in tried):
+        CLI.fail("An engine or a model name does not answer. Correct it, and check again.", 1)
     if any(effect.fault for effect in effects):
         CLI.fail("An engine lacks what a method needs. Name other members, or another method.", 1)
+
+
+def _told(tried: "Iterable[Tried]", out: "TextIO") -> "Iterator[Tried]":
+    for each in tried:
+        model = f", model {each.model!r}" if each.model else ""
+        by = f" ({', '.join(each.askers)})" if each.askers else ""
+        found = f"NO, {each.fault}" if each.fault else f"yes, {each.told}"
+        print(f"engine {each.engine}{model}{by}: {found}", file=out, flush=True)
+        yield each
 
 
 def _explain(config: Path) -> None:
@@ -234,17 +229,6 @@ def _explain(config: Path) -> None:
         for what, text in explain.added(member):
             console.print(f"{member.name}: adds {what}: {text}", markup=False, highlight=False)
     console.print(explain.RULE, style="dim")
-
-
-def _model_file(name: str) -> Path:
-    from .tools import models
-
-    kept = "interrupted; what has come so far is kept"
-    with (
-        CLI.one_line_errors(models.ModelError, status=1, interrupted=kept),
-        downloads() as progress,
-    ):
-        return models.find(name, progress)
 
 
 def _load(config: Path, *, refuse_mismatch: bool = True) -> "Settings":
@@ -286,6 +270,10 @@ def _listen(host: str, port: int) -> "socket.socket":
     except OSError as error:
         CLI.fail(f"cannot listen on {host} port {port}: {error.strerror}", 1)
     return listener
+
+
+for command in (trying.model, trying.demo, trying.ask):
+    app.command()(command)
 
 
 def main() -> None:

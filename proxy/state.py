@@ -8,6 +8,7 @@ from math import ceil
 
 from its.personas import bank
 from its.strategies import Shelf
+from its.suggest import unknown
 
 from .base.errors import ApiError, TooMany
 from .base.record import Record
@@ -85,8 +86,10 @@ class Generation:
         """
         target = self.settings.members.get(name) or self.settings.panels.get(name)
         if target is None or (client is not None and not client.may_use(name)):
+            names = [*self.settings.members, *self.settings.panels]
+            allowed = [each for each in names if client is None or client.may_use(each)]
             raise ApiError(
-                f"there is no model {name[:100]!r}; /v1/models lists those that there are",
+                unknown("model", name, allowed),
                 status=404,
                 param="model",
                 code="model_not_found",

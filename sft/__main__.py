@@ -1,22 +1,16 @@
 """`its-sft`: make the data of a co-designed checkpoint, and train it."""
 
-import typer
-
 from its.cli import in_forms
+from its.cli.application import application
 
+from .cli import CLI
 from .commands import checkpoints as after
 from .commands import data as data
 from .commands import training as train
 from .commands.diversity import diversity
 from .commands.notes import notes
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="Make the data of a checkpoint that is asked with a context, and train it.",
-)
+app = application(CLI, "Make the data of a checkpoint that is asked with a context, and train it.")
 
 for command in (
     data.build, data.compose, data.personas, data.parity, diversity, notes,

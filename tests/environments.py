@@ -4,7 +4,7 @@ import shlex
 import shutil
 import subprocess
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +14,40 @@ from its.cache import folder
 from tests.conftest import require_or_skip
 
 
-def environment(package: str, version: str, *more: str, instead: Sequence[str] = ()) -> Path:
+def environment(package: str, version: str, *more: str, bare: bool = False) -> Path:
     """Return the interpreter of an environment that has `package` of that version.
 
-    `more` are requirements that are installed with it; one place has one set of them. `instead` are
-    the packages that it gets in place of all that it asks for.
+    `more` are requirements that are installed with it; one place has one set of them. `bare`: they
+    stand in for all that it asks for.
     """
 
     def made(place: Path) -> list[Any]:
         venv.create(place, with_pip=True, clear=True)
         pip = shlex.join([f"{place}/bin/python", "-m", "pip", "install", "-q"])
-        wanted = shlex.join([f"{package}=={version}", *more])
-        if not instead:
-            return ["sh", "-c", f"{pip} {wanted}"]
-        return ["sh", "-c", f"{pip} {shlex.join(instead)} && {pip} --no-deps {wanted}"]
+        wanted = shlex.quote(f"{package}=={version}")
+        if bare:
+            return ["sh", "-c", f"{pip} {shlex.join(more)} && {pip} --no-deps {wanted}"]
+        return ["sh", "-c", f"{pip} {wanted} {shlex.join(more)}"]
 
     return _cached(package, version, made) / "bin" / "python"
 
 
 def node_program(package: str, version: str) -> Path:
     """Return the program that the npm package of that version installs under its own name."""
-    return node_modules(package, version) / ".bin" / package
+    return node_modules(f"{package}@{version}") / ".bin" / package
 
 
-def node_modules(package: str, version: str) -> Path:
-    """Return the folder that has the npm package of that version, and what it needs."""
+def node_modules(*packages: str) -> Path:
+    """Return a folder with npm packages, each of the form `NAME@VERSION`, and what they need."""
+    names = [package.rpartition("@") for package in packages]
 
     def made(place: Path) -> list[Any]:
         npm = shutil.which("npm") or require_or_skip("npm is not installed")
         quiet = ["--silent", "--no-fund", "--no-audit"]
-        return [npm, "install", *quiet, "--prefix", place, f"{package}@{version}"]
+        return [npm, "install", *quiet, "--prefix", place, *packages]
 
-    return _cached(package, version, made) / "node_modules"
+    versions = "-".join(version for _, _, version in names)
+    return _cached(names[0][0].replace("/", "-"), versions, made) / "node_modules"
 
 
 def _cached(package: str, version: str, made: Callable[[Path], list[Any]]) -> Path:

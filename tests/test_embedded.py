@@ -372,7 +372,7 @@ def test_another_template_is_shown(served: str, tokenizer: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"--model": "nobody"}, "there is no model 'nobody'"),
+        ({"--model": "nobody"}, "Unknown model 'nobody'"),
         ({"--proxy": "http://127.0.0.1:9/v1"}, "the proxy cannot be reached"),
         ({"--tokenizer": "/no/such/folder"}, "--tokenizer /no/such/folder"),
     ],

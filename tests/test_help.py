@@ -6,7 +6,7 @@ from tests.conftest import ROOT, command
 
 PAGE = ROOT / "docs" / "cli.md"
 COMMANDS = {
-    "proxy": ("serve", "check", "model", "demo"),
+    "proxy": ("serve", "check", "init", "ask", "model", "demo"),
     "eval": (
         *("run", "suite", "tasks", "task", "report", "regrade", "export", "grade", "replay"),
         *("frontier", "search"),
@@ -15,6 +15,11 @@ COMMANDS = {
 }
 HEAD = """\
 # The commands
+
+Every command takes `-q` (results and errors only) and `-v` (more details, tracebacks). `NO_COLOR=1`
+turns colours off, `--version` prints the version, and `--install-completion` installs completion
+for bash, zsh, fish or PowerShell. `ITS_CONFIG` stands for `--config` and `ITS_PORT` for `--port` of
+`its-proxy`.
 
 Exit status: 0 done, 1 the run failed, 2 wrong usage or configuration (one line that names file, key
 and reason), 130 interrupted (what is done is kept).

@@ -8,6 +8,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from its.urls import without_secret
 
+_SAYS_NOTHING = {"", "Connection error.", "Request timed out."}
+
 
 def cause(error: BaseException) -> str:
     """Return the reason, and the remedy where there is one, from what caused `error`."""
@@ -21,8 +23,9 @@ def cause(error: BaseException) -> str:
         return "connection refused: no server listens there"
     if any(type(each).__name__ == "ConnectTimeout" for each in chain):
         return "no connection in time: is the host reachable?"
-    deepest = next((each for each in reversed(chain) if str(each)), error)
-    return f"{type(deepest).__name__}: {_text(deepest)}"
+    # The outermost that says more than the SDK does: further down are the transport's internals.
+    telling = next((each for each in chain if str(each) not in _SAYS_NOTHING), error)
+    return f"{type(telling).__name__}: {_text(telling)}"
 
 
 def through_proxy(url: str) -> str:

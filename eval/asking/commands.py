@@ -9,6 +9,7 @@ import typer
 
 from its.answers import KINDS
 from its.cli import CommandLine, Form, finite
+from its.suggest import unknown
 
 from ..errors import EvalError
 from ..figures.sources import MOST_MIXED
@@ -195,7 +196,7 @@ def run(
     if max_cost is not None and costs is None:
         raise EvalError("--max-cost needs --prices")
     if answer_kind not in KINDS:
-        raise EvalError(f"--answers {answer_kind}: use one of {', '.join(KINDS)}")
+        raise EvalError(f"--answers: {unknown('kind of answers', answer_kind, KINDS)}")
     loaded = load(task, data=data, seed=seed)
     problems = replace(loaded, problems=loaded.problems[:limit])
     spec = RunSpec(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from its.cli import Form, finite, show
+from its.cli import Form, finite, note_console, show
 
 from ..errors import EvalError
 
@@ -21,7 +21,6 @@ def matrix(
     Prints each cell with its interval, and holds "contexts in both stages" against "in one" and
     "in neither": over checkpoints of several training seeds, and over problems.
     """
-    from rich.console import Console
 
     from .matrix import result
     from .matrix_plan import read_matrix_plan
@@ -29,7 +28,7 @@ def matrix(
     from .tables import matrix_tables
 
     read = read_matrix_plan(plan)
-    measured = run_all(read, plan.parent, Console(stderr=True), dry_run)
+    measured = run_all(read, plan.parent, note_console(), dry_run)
     if not dry_run:
         save(measured, plan.parent / read.out / "matrix.json")
         show(form, matrix_tables(measured.found, measured.changed), [result(measured.found)])
@@ -94,7 +93,6 @@ def codesign(
     Interrupted or killed, the same command goes on: what is done is kept. Run it in a clone, where
     the Axolotl files are.
     """
-    from rich.console import Console
 
     from .plan import read_experiment
     from .runner import ExperimentRunner
@@ -118,7 +116,7 @@ def codesign(
     for number in (signal.SIGTERM, signal.SIGHUP):  # both end the run as Ctrl-C does: in order
         signal.signal(number, signal.default_int_handler)
     try:
-        ExperimentRunner(folder, root, Console(stderr=True)).run(asked, wanted)
+        ExperimentRunner(folder, root, note_console()).run(asked, wanted)
     except KeyboardInterrupt:
         message = "interrupted; the same command goes on with what is missing"
         raise EvalError(message, 130) from None

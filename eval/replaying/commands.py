@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from its.cli import Form, show
+from its.cli import Form, note_console, show
+from its.extras import needs
 
 from ..errors import EvalError
 
@@ -176,7 +177,7 @@ def _draw(found: "Frontier", file: Path) -> None:
     try:
         from .plot import draw
     except ImportError as error:
-        message = f"--plot needs the extra `eval`: pip install '.[eval]' ({error})"
+        message = f"{needs('--plot', 'eval')} ({error})"
         raise EvalError(message) from error
     try:
         draw(found, file)
@@ -185,9 +186,6 @@ def _draw(found: "Frontier", file: Path) -> None:
 
 
 def _tell(notes: Sequence[str]) -> None:
-    from rich.console import Console
 
     for note in notes:
-        Console(stderr=True).print(
-            note, style="yellow", markup=False, highlight=False, soft_wrap=True
-        )
+        note_console().print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)

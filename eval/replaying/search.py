@@ -38,7 +38,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Searched:
     """The panel chosen on all problems, and what choosing in this way is worth.
 
     `held_out` is the accuracy, and `held_out_cost` the mean cost, on the half of the problems that
@@ -94,7 +94,7 @@ def search(
     number: int,
     seed: int,
     splits: int = SPLITS,
-) -> Found:
+) -> Searched:
     """Replay every candidate, and choose among them on halves of the problems.
 
     Raises:
@@ -149,7 +149,7 @@ def _choose(right: Array, cost: Array, limit: Budget) -> int | None:
 def _held_out(
     tried: Sequence[Replayed], right: Array, cost: Array, limit: Budget, chosen: Replayed,
     splits: int, seed: int,
-) -> Found:  # fmt: skip
+) -> Searched:  # fmt: skip
     rng = np.random.default_rng(seed)
     size = right.shape[1]
     seen: list[list[float]] = [[] for _ in range(size)]
@@ -167,7 +167,7 @@ def _held_out(
                 seen[n].append(float(right[pick, n]))
     shares = [picks.count(n) / len(picks) for n in range(len(tried))]
     ranked = sorted(zip(shares, tried, strict=True), key=lambda pair: -pair[0])[:SHOWN]
-    return Found(
+    return Searched(
         budget=limit,
         problems=size,
         splits=splits,

@@ -11,7 +11,7 @@ from ..pages.numbers import count, interval, percent
 from .frontier import AXES, Axis, Frontier, cost
 from .plan import Plan
 from .replay import Beside, Replayed
-from .search import Found
+from .search import Searched
 
 ENDS = ("low", "high")
 
@@ -133,7 +133,7 @@ def _starred(pair: tuple[float, bool]) -> str:
     return f"{_short(pair[0])}{'*' if pair[1] else ''}"
 
 
-def search_table(found: Found) -> Sheet:
+def search_table(found: Searched) -> Sheet:
     """Return the plans that were chosen most often, with their figures on all problems."""
     columns = [
         Column("method", text=True), Column("chosen", percent), Column("right", percent),

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from its.cache import first_seen
+from its.extras import needs
+from its.suggest import unknown
 
 from ..errors import EvalError
 from . import arith
 from .files import read_problems
-from .hub import FILES, HUB_SETS, INSTRUCTION, NAMES, HubSet
+from .hub import FILES, HUB_SETS, INSTRUCTION, HubSet
 from .problem import Problem
 
 ARITH_ROWS = 200
@@ -72,7 +74,9 @@ def load(name: str, *, data: Path | None, seed: int) -> Task:
     stem = path.name.removesuffix(".gz")
     if path.is_file() or stem.endswith(ENDINGS):
         return Task(stem.rpartition(".")[0] or stem, tuple(read_problems(path)))
-    raise EvalError(f"no task {name!r}: give one of {NAMES}; or a {FILES}")
+    raise EvalError(
+        f"{unknown('task', name, ['arith', *HUB_SETS])} Or give gym:NAME, or a {FILES}."
+    )
 
 
 def write_file(task: Task, path: Path) -> None:
@@ -117,7 +121,7 @@ def _from_hub(name: str, wanted: HubSet) -> Task:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise EvalError("public data sets need the extra `eval`: pip install '.[eval]'") from error
+        raise EvalError(needs(f"The public data set {name}", "eval")) from error
     load_rows: Callable[..., Any] = load_dataset
     try:
         rows = list(load_rows(wanted.id, wanted.config, split=wanted.split))

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+from ..suggest import unknown
+
 KindName: TypeAlias = Literal["math", "choice", "label", "json", "text", "tool"]
 
 KINDS: tuple[str, ...] = ("auto", *get_args(KindName))
@@ -48,7 +50,7 @@ def kind_of(body: Mapping[str, Any], answers: str = "auto", keys: Sequence[str] 
         ValueError: there is no kind `answers`.
     """
     if answers not in KINDS:
-        raise ValueError(f"unknown kind of answers {answers!r}: use one of {', '.join(KINDS)}")
+        raise ValueError(unknown("kind of answers", answers, KINDS))
     name = _of_request(body) if answers == "auto" else answers
     options = lettered(_last_question(body)) if name in ("math", "choice") else ()
     if answers == "auto" and name == "math" and options:

@@ -7,6 +7,7 @@ from .command_line import CommandLine, finite, write_any_text
 from .forms import Form, in_forms, show
 from .progress import Advance, bar, downloads
 from .sheets import Column, Sheet
+from .volume import is_quiet, is_verbose, note_console
 
 __all__ = [
     "Advance",
@@ -18,6 +19,9 @@ __all__ = [
     "downloads",
     "finite",
     "in_forms",
+    "is_quiet",
+    "is_verbose",
+    "note_console",
     "show",
     "write_any_text",
 ]

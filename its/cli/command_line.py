@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from .. import secrets, urls
+from ..extras import extra_of, install
 from ..finite import not_finite
+from .volume import is_quiet, is_verbose
 
 
 def finite(value: float | None) -> float | None:
@@ -51,6 +54,11 @@ class CommandLine:
     name: str
 
     def say(self, message: str, style: str = "") -> None:
+        """Print one line on standard error, unless the user wants it quiet (`-q`)."""
+        if not is_quiet():
+            self._print(message, style)
+
+    def _print(self, message: str, style: str) -> None:
         """Print one line on standard error, in `style` where that is a terminal."""
         line = f"{self.name}: {message}"
         # Loading rich costs as much as all else that a failing command does; a log has no style.
@@ -71,7 +79,7 @@ class CommandLine:
         """
         import typer
 
-        self.say(message, "red")
+        self._print(message, "red")
         raise typer.Exit(status)
 
     @contextmanager
@@ -96,7 +104,25 @@ class CommandLine:
         except KeyboardInterrupt:
             self.fail(interrupted, INTERRUPTED)
         except kinds as error:
+            if is_verbose():
+                traceback.print_exception(error)
             self.fail(str(error), getattr(error, "status", status))
+
+    @contextmanager
+    def missing_extras(self) -> Iterator[None]:
+        """Turn the import of an optional package that is not installed into one line.
+
+        Raises:
+            typer.Exit: one is missing, with status 2.
+        """
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            extra = extra_of(error.name or "", self.name.removeprefix("its-"))
+            if extra is None:
+                raise
+            told = f"the package {error.name!r} is not installed; it belongs to the extra `{extra}`"
+            self.fail(f"{told}. Run: {install(extra)}")
 
     def url(
         self,

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from .volume import is_quiet, note_console
+
 
 class Advance(Protocol):
     """Moves a bar on by `steps`, and gives it another label if one is named."""
@@ -20,7 +22,6 @@ def bar(
     `every` is the number of steps between two updates: where a step is cheaper than an update,
     updating at each would cost more than the work. A `transient` bar is gone in the end.
     """
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -34,7 +35,9 @@ def bar(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=transient) as progress:
+    with Progress(
+        *columns, console=note_console(), transient=transient, disable=is_quiet()
+    ) as progress:
         line = progress.add_task(label, total=total, completed=done)
         count = done
 
@@ -54,7 +57,6 @@ def downloads() -> Iterator[Callable[[str, int, int], None]]:
 
     Each label has a bar of its own. Nothing is shown until the first report.
     """
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -68,12 +70,17 @@ def downloads() -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        lines: dict[str, TaskID] = {}
+    progress = Progress(*columns, console=note_console(), disable=is_quiet())
+    lines: dict[str, TaskID] = {}
 
-        def report(label: str, done: int, total: int) -> None:
-            if label not in lines:
-                lines[label] = progress.add_task(label, total=total)
-            progress.update(lines[label], completed=done)
+    def report(label: str, done: int, total: int) -> None:
+        if label not in lines:
+            progress.start()  # not before: without a line it would leave an empty one
+            lines[label] = progress.add_task(label, total=total)
+        progress.update(lines[label], completed=done)
 
+    try:
         yield report
+    finally:
+        if lines:
+            progress.stop()

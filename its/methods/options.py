@@ -1,6 +1,5 @@
 """The options of a method: typed, checked when they are parsed, with nested methods as tables."""
 
-import difflib
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from ..suggest import unknown
 from .seam import Case, Method, Need, Reply
 
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -193,10 +193,7 @@ def _value(text: str) -> Any:
 def _known(raw: Mapping[str, Any], keys: Sequence[str]) -> None:
     for key in raw:
         if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            there = ", ".join(keys) or "none"
-            raise OptionError(str(key), f"Unknown option.{hint} Available: {there}.")
+            raise OptionError(str(key), unknown("option", str(key), keys))
 
 
 def _finite(key: str, value: object) -> None:

@@ -1,8 +1,8 @@
 """The methods by name. A new method is one file and one line; or an entry point of a package."""
 
-import difflib
 from functools import cache
 
+from ..suggest import unknown
 from .adaptive import Adaptive
 from .best_of import BestOf
 from .escalate import Escalate
@@ -65,9 +65,7 @@ def _plugin(name: str) -> Method:
 
     found = list(entry_points(group=GROUP, name=name))
     if not found:
-        near = difflib.get_close_matches(name, names(), 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise MethodError(f"Unknown method {name!r}.{hint} Available: {', '.join(names())}.")
+        raise MethodError(unknown("method", name, names()))
     point = found[0]
     at = f"The entry point {name!r} = {point.value!r} of {GROUP}"
     try:

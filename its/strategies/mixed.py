@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 
+from ..suggest import unknown
 from . import random, similar, unsimilar
 from .strategy import Options, Pick, Shelf, Strategy
 
@@ -37,7 +38,7 @@ def mix_fault(mix: Mapping[str, float]) -> str | None:
     """Say what is wrong with a mix; `None` if nothing is."""
     for name, share in mix.items():
         if name not in MIXABLE:
-            return f"no {name!r} in a mix; there are: {', '.join(MIXABLE)}"
+            return unknown("strategy", name, MIXABLE, "a mix")
         if not 0 <= share < float("inf"):
             return f"the share of {name!r} must be 0 or more"
     if sum(mix.values()) == float("inf"):

@@ -76,6 +76,7 @@ def _starlette(service: Service) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/models", views.models),
+            Route("/v1/models/", views.models),
             Route("/v1/models/{model:path}", views.model),
             Route("/v1/input_time/compose", views.compose, methods=["POST"]),
             Route("/health", views.health),
@@ -83,6 +84,7 @@ def _starlette(service: Service) -> Starlette:
             Route("/metrics", views.metrics),
             Route("/openapi.json", views.openapi),
             *page.routes(),
+            Route("/version", views.version),
         ],
         exception_handlers={HTTPException: views.http_error, ApiError: views.api_error},
         lifespan=lifespan,

@@ -1,12 +1,12 @@
 """The endpoints of an engine that are relayed: an allow-list, composed where a question is asked.
 
-Chats, completions, responses and `/tokenize` carry questions, so a context goes into them;
-embeddings, rerank, score and detokenize do not. A new endpoint is one line of `ENDPOINTS`.
+Chats, completions and `/tokenize` carry questions, so a context goes into them; embeddings, rerank,
+score and detokenize do not. A new endpoint is one line of `ENDPOINTS`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from its import prompts
@@ -18,7 +18,6 @@ from ..config.settings import Limits
 from ..engines.engine import CHAT
 from ..wire import render, watch
 from ..wire import request as wire
-from ..wire.contract import said_before
 
 Choose: TypeAlias = Callable[[str | None, bool], Awaitable[MemberPrompt]]
 """Chooses the member's context for a question; `None` where a request has no user message.
@@ -51,7 +50,7 @@ async def untouched(request: wire.Request, choose: Choose, limits: Limits) -> Co
 async def chat(request: wire.ChatRequest, choose: Choose, limits: Limits) -> Composed:
     """The first user message carries the context."""
     prompt = await choose(request.question, request.goes_on)
-    return _messages(request, "messages", request.messages, prompt)
+    return _messages(request, request.messages, prompt)
 
 
 async def completion(request: wire.Request, choose: Choose, limits: Limits) -> Composed:
@@ -60,61 +59,12 @@ async def completion(request: wire.Request, choose: Choose, limits: Limits) -> C
     """
     asked = request.body.get("prompt")
     if isinstance(asked, str):
-        return _text(request, "prompt", asked, await choose(asked, False))
+        return _text(request, asked, await choose(asked, False))
     if isinstance(asked, list) and asked and all(isinstance(text, str) for text in asked):
         return await _texts(request, asked, choose, limits)
     if not isinstance(asked, list) or not asked:
         raise BadRequest("`prompt` must be text, texts, or token ids", param="prompt")
     return Composed(lambda: request.body, {"strategy": "tokens"})
-
-
-async def responses(request: wire.Request, choose: Choose, limits: Limits) -> Composed:
-    """The first user item carries the context, unless the request goes on with an earlier one."""
-    if any(request.body.get(name) is not None for name in EARLIER):
-        return Composed(lambda: request.body, {"strategy": "inherited"})
-    asked = request.body.get("input")
-    if isinstance(asked, str):
-        prompt = await choose(asked, False)
-        return _with_instructions(_text(request, "input", asked, prompt), prompt)
-    if not isinstance(asked, list) or not all(isinstance(item, dict) for item in asked):
-        raise BadRequest("`input` must be text or a list of items", param="input")
-    prompt = await choose(prompts.question(asked), prompts.goes_on(asked))
-    return _with_instructions(
-        _messages(request, "input", asked, _without_system(prompt), part="input_text"), prompt
-    )
-
-
-def _without_system(prompt: MemberPrompt) -> MemberPrompt:
-    """Return how the messages are composed where the system text has a field of its own."""
-    return replace(prompt, layout=replace(prompt.layout, system=None))
-
-
-def _with_instructions(composed: Composed, prompt: MemberPrompt) -> Composed:
-    """Put the system text where the Responses API has it, unless the request brings its own."""
-    system = prompt.layout.system
-    if system is None:
-        return composed
-
-    def fields() -> Mapping[str, Any]:
-        body = composed.fields()
-        said = said_before(body, "responses") or ()
-        if any(_is_system(each) for each in said):
-            return body
-        given = body["input"]
-        if isinstance(given, list):  # a template would write an empty one as one more turn
-            given = [item for item in given if not prompts.is_empty_system(item)]
-        return {**body, "input": given, "instructions": system}
-
-    return composed._replace(fields=fields, prompt=prompt)
-
-
-def _is_system(item: Mapping[str, Any]) -> bool:
-    """Tell whether an item has a system text; an empty one says nothing (`its.prompts`)."""
-    return item.get("role") in prompts.SYSTEM_ROLES and not prompts.is_empty_system(item)
-
-
-EARLIER = ("previous_response_id", "conversation", "previous_input_messages", "prompt")
-"""Where a request to the Responses API has its beginning somewhere else."""
 
 
 async def tokenize(request: wire.Request, choose: Choose, limits: Limits) -> Composed:
@@ -123,13 +73,13 @@ async def tokenize(request: wire.Request, choose: Choose, limits: Limits) -> Com
         return await untouched(request, choose, limits)
     messages = wire.check_messages(request.body["messages"], limits)
     prompt = await choose(prompts.question(messages), prompts.goes_on(messages))
-    return _messages(request, "messages", messages, prompt)
+    return _messages(request, messages, prompt)
 
 
-def _text(request: wire.Request, field: str, text: str, prompt: MemberPrompt) -> Composed:
+def _text(request: wire.Request, text: str, prompt: MemberPrompt) -> Composed:
     def fields() -> Mapping[str, Any]:
         composed = prompts.compose_text(text, prompt.context, prompt.layout)
-        return {**request.body, field: composed}
+        return {**request.body, "prompt": composed}
 
     return Composed(fields, render.describe(prompt), prompt)
 
@@ -152,12 +102,10 @@ async def _texts(
     return Composed(fields, {**described[0], "prompts": described}, each[0])
 
 
-def _messages(
-    request: wire.Request, field: str, messages: Any, prompt: MemberPrompt, part: str = "text"
-) -> Composed:
+def _messages(request: wire.Request, messages: Any, prompt: MemberPrompt) -> Composed:
     def fields() -> Mapping[str, Any]:
-        composed = prompts.compose(messages, prompt.context, prompt.layout, part)
-        return {**request.body, field: composed}
+        composed = prompts.compose(messages, prompt.context, prompt.layout)
+        return {**request.body, "messages": composed}
 
     return Composed(fields, render.describe(prompt), prompt)
 
@@ -182,8 +130,6 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     for endpoint in (
         Endpoint(CHAT, chat, watch.CHAT, "chat", wire.parse),
         Endpoint("/v1/completions", completion, watch.COMPLETIONS, "completions"),
-        Endpoint("/v1/responses", responses, watch.RESPONSES, "responses"),
-        Endpoint("/responses", responses, watch.RESPONSES, "responses"),
         Endpoint("/tokenize", tokenize, kind="tokenize"),
         Endpoint("/v1/tokenize", tokenize, kind="tokenize"),
         *(
@@ -193,4 +139,4 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         ),
     )
 }
-"""By path; all other paths are 404."""
+"""By path; `doors.DOORS` has those that become chats. All other paths are 404."""

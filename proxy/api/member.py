@@ -1,6 +1,6 @@
 """One member's answer, on any endpoint: composed, asked for, and passed on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -8,11 +8,9 @@ from typing import Any
 import msgspec
 
 from its.manifest import CoDesign
-from its.sse import Reader
 from its.types import Message
 
 from ..base import asgi, sampling
-from ..base.errors import UNREADABLE
 from ..base.prompt import MemberPrompt
 from ..base.record import Record
 from ..base.told import NO_ROWS, Told
@@ -29,10 +27,6 @@ from ..wire.request import Request, check_for_member
 from .endpoints import Choose, Composed, Endpoint
 from .relay import relay
 
-Hear = Callable[[bytes], None]
-Remember = Callable[[Any], None]
-"""Notes the id of a response, which a later request may go on with."""
-
 
 async def serve(
     endpoint: Endpoint, member: Member, request: Request, generation: Generation, record: Record
@@ -47,7 +41,7 @@ async def serve(
     check_for_member(request, member, endpoint.kind)
     engine = generation.engines[member.engine]
     with span("persona", member=member.name):
-        composed, remember = await _compose(endpoint, member, request, generation, record)
+        composed = await _compose(endpoint, member, request, generation)
     if composed.prompt is not None:
         record.strategy = composed.prompt.strategy
         if endpoint.kind != "tokenize":
@@ -64,7 +58,7 @@ async def serve(
     try:
         with span("call", member=member.name):
             if record.streamed:
-                await _stream(endpoint, engine, body, request, composed, record, retries, remember)
+                await _stream(endpoint, engine, body, request, composed, record, retries)
                 return
             raw, rate_limits = await _whole(endpoint, engine, body, composed, record, retries)
     except EngineError as error:
@@ -74,8 +68,6 @@ async def serve(
         raise failure from error
     if record.told is not None:
         record.told.raw = raw
-    if remember is not None:
-        remember(_object(raw).get("id"))
     if composed.input_time is not None and raw.lstrip().startswith(b"{"):
         raw = render.splice(raw, composed.input_time)
     logs.body(record, "response", raw)
@@ -93,35 +85,20 @@ def _messages(request: Request) -> Sequence[Message]:
 
 
 async def _compose(
-    endpoint: Endpoint, member: Member, request: Request, generation: Generation, record: Record
-) -> tuple[Composed, Remember | None]:
-    """Return what the engine gets, and what remembers the response where one is kept.
-
-    A request that goes on with a response of ours carries no context: the earlier one did.
-    """
-    known, client = generation.engines[member.engine].responses, record.client
-    name = client.name if client is not None else ""
-    keeps = endpoint.kind == "responses"
-    earlier_id = request.body.get("previous_response_id") if keeps else None
-    earlier = known.find(earlier_id, member, name) if earlier_id else None
+    endpoint: Endpoint, member: Member, request: Request, generation: Generation
+) -> Composed:
+    """Return what the engine gets."""
     # Before a context is chosen: what is refused must not have a persona written for it.
-    bypassed = goes_around(request.body, member, endpoint.kind, earlier is not None)
-
+    bypassed = goes_around(request.body, member, endpoint.kind)
     choose: Choose = partial(generation.contexts.ask, member, override=request.override)
     if bypassed:
         choose = partial(_marked, choose)
     composed = await endpoint.compose(request, choose, generation.settings.limits)
-    if composed.prompt is not None:
-        co_design = composed.prompt.co_design
-    else:
-        co_design = CoDesign.MISMATCH if bypassed else earlier or CoDesign.UNVERIFIED
-        if composed.input_time is not None:
-            told = {**composed.input_time, "co_design": co_design.value}
-            composed = composed._replace(input_time=told)
-    composed = _sampled(composed, member, endpoint)
-    if not keeps or member.manifest is None:
-        return composed, None
-    return composed, partial(known.add, member=member, client=name, co_design=co_design)
+    if composed.prompt is None and composed.input_time is not None:
+        co_design = CoDesign.MISMATCH if bypassed else CoDesign.UNVERIFIED
+        told = {**composed.input_time, "co_design": co_design.value}
+        composed = composed._replace(input_time=told)
+    return _sampled(composed, member, endpoint)
 
 
 def _sampled(composed: Composed, member: Member, endpoint: Endpoint) -> Composed:
@@ -149,7 +126,6 @@ async def _stream(
     composed: Composed,
     record: Record,
     retries: Retries,
-    remember: Remember | None,
 ) -> None:
     assert endpoint.stream is not None
     call = engine.post(endpoint.path, body, outgoing(record, engine.forward_headers), retries)
@@ -157,9 +133,8 @@ async def _stream(
     introduction = None
     if request.has_extras and composed.input_time is not None:
         introduction = watch.Introduction(composed.input_time, endpoint.stream)
-    heard: Hear | None = _ResponseId(remember).hear if remember is not None else None
-    if record.told is not None and record.told.pieces is not None:
-        heard = _both(record.told.pieces.append, heard)
+    told = record.told
+    heard = None if told is None or told.pieces is None else told.pieces.append
     await relay(engine, call, record, composed.prompt, watched, introduction, heard)
 
 
@@ -181,39 +156,3 @@ async def _whole(
             raw = await response.read()
             engine.check(raw, completion=endpoint.kind == "chat")
         return raw, response.rate_limits
-
-
-def _both(first: Hear, second: Hear | None) -> Hear:
-    def hear(data: bytes) -> None:
-        first(data)
-        if second is not None:
-            second(data)
-
-    return hear
-
-
-class _ResponseId:
-    """Finds the id of a streamed response: the first event that has the response has it."""
-
-    def __init__(self, remember: Remember) -> None:
-        self._remember = remember
-        self._reader: Reader | None = Reader()
-
-    def hear(self, data: bytes) -> None:
-        """Take the next piece of the stream."""
-        if self._reader is None:
-            return
-        for event in self._reader.feed(data):
-            response = _object(event.data).get("response")
-            if isinstance(response, dict):
-                self._remember(response.get("id"))
-                self._reader = None
-                return
-
-
-def _object(raw: bytes) -> Mapping[str, Any]:
-    try:
-        body = msgspec.json.decode(raw)
-    except UNREADABLE:
-        return {}
-    return body if isinstance(body, dict) else {}

@@ -20,7 +20,7 @@ from ..config.settings import Client, Panel
 from ..grading import Grading, OutOfTime
 from ..page import files, formulas, lists, live, what_if
 from ..page.equality import answers_of, equality
-from ..page.store import NOT_KEPT, Kept, RequestKey
+from ..page.store import NOT_KEPT, KeptVerdict, RequestKey
 from ..state import Generation
 
 MOST_LISTED = 500
@@ -94,7 +94,7 @@ def _key(request: Request) -> RequestKey:
     return client.name if client is not None else "", request.path_params["id"]
 
 
-async def _kept(request: Request) -> Kept:
+async def _kept(request: Request) -> KeptVerdict:
     key, store = _key(request), _generation(request).verdicts
     kept = await store.found(key)
     if kept is None and store.running(key) is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from importlib.metadata import version as package_version
 from typing import Any
 
 import msgspec
@@ -19,10 +20,16 @@ from ..base.sampling import defaults
 from ..config.settings import Member, Panel
 from ..state import Generation
 from ..telemetry.metrics import CONTENT_TYPE
+from ..wire import envelopes
 from ..wire import request as wire
 from ..wire.render import describe
 from .admission import admit
+from .doors import DOORS
+from .endpoints import ENDPOINTS
 from .openapi import document
+
+MOST_PATH = 100
+"""Characters of a client's own path or host that an error repeats."""
 
 
 def _generation(request: Request) -> Generation:
@@ -59,6 +66,11 @@ def _shown_engines(request: Request) -> Collection[str] | None:
     host = request.client.host if request.client else ""
     local = not settings.clients and is_loopback(host.removeprefix("::ffff:"))
     return settings.engines if local else None
+
+
+async def version(request: Request) -> Response:
+    """Say which version of the proxy this is."""
+    return JSONResponse({"version": package_version("input-time-scaling")})
 
 
 async def metrics(request: Request) -> Response:
@@ -169,17 +181,29 @@ async def http_error(request: Request, error: Exception) -> Response:
         allow = (error.headers or {}).get("allow", "")
         refusal = asgi.method_not_allowed(method, path, allow)
     else:
-        refusal = ApiError(
-            f"No such path: {path[:100]}. The API is under /v1: a client's base_url ends in /v1.",
-            404,
-            code="not_found",
-        )
+        told = f"No such path: {path[:MOST_PATH]}. {_right(request, path)}"
+        refusal = ApiError(told, 404, code="not_found")
     return await api_error(request, refusal)
+
+
+def _right(request: Request, path: str) -> str:
+    """Return what to do about a path that there is not."""
+    here = f"{request.url.scheme}://{request.url.netloc}"[:MOST_PATH]
+    known = {*ENDPOINTS, *DOORS, "/v1/models"}
+    meant = "/v1" + "/" * (not path.startswith("/")) + path.rstrip("/")
+    if meant in known:
+        if envelopes.is_anthropic(path):
+            return f"There is {meant}: set base_url to {here}."
+        return f"There is {meant}: set base_url to {here}/v1."
+    if path.startswith("/v1/v1/"):
+        return f"It has /v1 twice: Anthropic's clients add it. Set base_url to {here}."
+    if path.rstrip("/") in known:
+        return "Leave out the slash at its end."
+    return f"The API is under /v1: set base_url to {here}/v1. /openapi.json lists all paths."
 
 
 async def api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     record_of(request.scope).error = error.reason  # for the log; `Edge` sees a response only
-    return Response(
-        error.encode(), error.status, dict(error.headers), media_type="application/json"
-    )
+    body = envelopes.encode(error, request.url.path, record_of(request.scope).request_id)
+    return Response(body, error.status, dict(error.headers), media_type="application/json")

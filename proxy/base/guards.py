@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from ..config.settings import Member
 from .errors import BadRequest
 
-EndpointKind: TypeAlias = Literal["chat", "completions", "responses", "tokenize", "other"]
+EndpointKind: TypeAlias = Literal["chat", "completions", "tokenize", "other"]
 Uses: TypeAlias = Callable[[Any], bool]
 
 TEMPLATE_KWARGS = frozenset({
@@ -42,25 +42,6 @@ def _truncates(value: Any) -> bool:
     return value not in (None, False, "disabled")
 
 
-def _hides(items: Any) -> bool:
-    return isinstance(items, list) and any(
-        isinstance(item, dict) and _is_hidden(item) for item in items
-    )
-
-
-def _is_hidden(item: Mapping[str, Any]) -> bool:
-    """Tell whether an item stands for text that the proxy cannot see, or would take the context.
-
-    In OpenAI's schema the type of an `item_reference` may be left out, and so may a message's:
-    what has neither type nor role is a reference. A role on any other item is ignored by engines;
-    the context, which goes into the first item with the role of a user, would be lost there.
-    """
-    kind = item.get("type")
-    if kind is None or kind == "message":
-        return item.get("role") is None
-    return kind in ("item_reference", "compaction") or "role" in item
-
-
 class Guard(NamedTuple):
     """Why a field is guarded, which values of it, and on which endpoints (`()`: on all)."""
 
@@ -74,7 +55,7 @@ _WEIGHTS = "asks other weights than the manifest describes"
 _EARLIER = "puts earlier turns before the question, and they may have no context"
 _CACHE = "takes the prompt's state from elsewhere"
 _CUT = "may cut the context off"
-ANSWERING: tuple[EndpointKind, ...] = ("chat", "completions", "responses")
+ANSWERING: tuple[EndpointKind, ...] = ("chat", "completions")
 _ASKING: tuple[EndpointKind, ...] = (*ANSWERING, "tokenize")
 
 GUARDS: Mapping[str, Guard] = {
@@ -98,29 +79,17 @@ GUARDS: Mapping[str, Guard] = {
     "conversation": Guard(_EARLIER, only=ANSWERING),
     "previous_response_id": Guard(_EARLIER, only=ANSWERING),
     "previous_input_messages": Guard(_EARLIER, only=ANSWERING),
-    "input": Guard(
-        "has an item that the proxy cannot see, or a role on one that is no message",
-        _hides,
-        ("responses",),
-    ),
     "bootstrap_host": Guard(_CACHE),
     "bootstrap_port": Guard(_CACHE),
     "bootstrap_room": Guard(_CACHE),
     "kv_transfer_params": Guard(_CACHE),
 }
-STORED_PROMPT = Guard("is a prompt stored at the engine, without a context", only=("responses",))
-"""`prompt` means something else on the Responses API than on completions."""
-
 CODE = ("custom_logit_processor", "logits_processors")
 """The client's own code, run by the engine: refused on every member without `allow_fields`."""
 
 
-def check_fields(
-    body: Mapping[str, Any], member: Member, endpoint: EndpointKind, known_response: bool = False
-) -> bool:
+def check_fields(body: Mapping[str, Any], member: Member, endpoint: EndpointKind) -> bool:
     """Refuse guarded fields that the member does not take; tell whether one goes around a context.
-
-    `known_response`: `previous_response_id` names a response that was made with the context in it.
 
     Raises:
         BadRequest: a field is used that the member does not take.
@@ -137,8 +106,7 @@ def check_fields(
         (name, guard)
         for name, guard in _TABLES[endpoint].items()
         if name in body and guard.uses(body[name])
-        and not (known_response and name == "previous_response_id")
-    ]  # fmt: skip
+    ]
     if used and not member.allow_mismatch:
         name, guard = used[0]
         raise _refused(member, name, f"{guard.why}; {_REMEDIES.get(name, _REMEDY)}")
@@ -148,12 +116,8 @@ def check_fields(
 _REMEDY = "the member is asked as its manifest says, unless it has allow_mismatch = true"
 _REMEDIES = {
     "prompt": "send text, or a list of texts",
-    "conversation": "send the whole conversation in `input`",
-    "previous_response_id": (
-        "only a response that this proxy has made for this model and key may be continued; send the"
-        " whole conversation in `input`"
-    ),
-    "input": "send the messages themselves",
+    "conversation": "send the whole conversation in `messages`",
+    "previous_response_id": "use /v1/responses, or send the whole conversation in `messages`",
 }
 
 
@@ -166,10 +130,9 @@ def _refused(member: Member, name: str, why: str) -> BadRequest:
 
 
 def _table(endpoint: EndpointKind) -> Mapping[str, Guard]:
-    found = {
+    return {
         name: guard for name, guard in GUARDS.items() if not guard.only or endpoint in guard.only
     }
-    return {**found, "prompt": STORED_PROMPT} if endpoint == "responses" else found
 
 
 _ENDPOINTS: tuple[EndpointKind, ...] = (*_ASKING, "other")
@@ -179,8 +142,7 @@ _TABLES: Mapping[EndpointKind, Mapping[str, Guard]] = {each: _table(each) for ea
 def table() -> str:
     """Return the guarded fields as Markdown."""
     rows = [f"| `{name}` | {_where(guard)} | {guard.why} |" for name, guard in GUARDS.items()]
-    stored = f"| `prompt` | {_where(STORED_PROMPT)} | {STORED_PROMPT.why} |"
-    return "\n".join(["| field | endpoints | it |", "|---|---|---|", *rows, stored]) + "\n"
+    return "\n".join(["| field | endpoints | it |", "|---|---|---|", *rows]) + "\n"
 
 
 def _where(guard: Guard) -> str:

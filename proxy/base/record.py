@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Self
 
 from starlette.types import Scope, Send
@@ -128,6 +128,10 @@ class Record:
         await self._send(message)
         # Not before: a client that does not read keeps the last piece waiting like any other.
         self.finished = message["type"] == "http.response.body" and not message.get("more_body")
+
+    def through(self, wrap: Callable[[Send], Send]) -> None:
+        """Have all that is sent from now on pass `wrap`, on its way to the client."""
+        self._send = wrap(self._send)
 
     def end(self, cause: str) -> None:
         """End the request from outside, unless it is answered; the first cause counts."""

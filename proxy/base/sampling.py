@@ -9,7 +9,6 @@ from .guards import EndpointKind
 LONGEST_ANSWER: Mapping[EndpointKind, tuple[str, ...]] = {
     "chat": ("max_tokens", "max_completion_tokens"),
     "completions": ("max_tokens",),
-    "responses": ("max_output_tokens",),
 }
 """The endpoints that sample, and their names for the longest answer; the first one is set."""
 

@@ -1,11 +1,13 @@
 """Checks of a configuration's values; every complaint names the file and the key."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from its import secrets, urls
+from its.suggest import unknown
 
 from .settings import PageSettings
 from .tables import ServerTable
@@ -47,7 +49,7 @@ class Checks:
 
     def known(self, key: str, name: str, table: Mapping[str, Any], what: str) -> None:
         if name not in table:
-            raise self.fail(key, f"no {what} {name!r}; there are: {', '.join(table) or 'none'}")
+            raise self.fail(key, unknown(what, name, table))
 
     def port(self, key: str, value: int) -> None:
         if not 0 <= value <= urls.MOST_PORT:
@@ -122,3 +124,10 @@ class Checks:
 
 def _shown(value: str) -> str:
     return repr(value[:100])
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -4,7 +4,6 @@
 manifests, holds every member to the co-design rule, and returns `Settings`.
 """
 
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -14,13 +13,14 @@ from typing import Any
 import msgspec
 
 from its import strategies
+from its.extras import installed, needs
 from its.finite import not_finite
 from its.manifest import CoDesign, Manifest, ManifestError, check, read
 from its.strategies import Options, StrategyOptionError, UnknownStrategy
 from its.suggest import unknown
 from its.types import Layout
 
-from .checks import Checks, ConfigError
+from .checks import Checks, ConfigError, cores
 from .panels import PanelResolver
 from .personas import PersonaResolver
 from .settings import (
@@ -45,6 +45,7 @@ from .tables import (
     PriceTable,
     ServerTable,
     keys_at,
+    values_at,
 )
 
 MOST_GRADERS = 4
@@ -78,6 +79,8 @@ def _parse(path: Path) -> ConfigFile:
         at = at.rstrip("`")
         if found := re.fullmatch(r"Object contains unknown field `(.*)`", reason, re.DOTALL):
             reason = unknown("key", found[1], keys_at(at))
+        elif found := re.fullmatch(r"Invalid enum value '(.*)'", reason, re.DOTALL):
+            reason = unknown("value", found[1], values_at(at))
         raise ConfigError(path, _key(raw, at), reason) from error
 
 
@@ -163,7 +166,7 @@ class _Resolver(Checks):
 
     def _graders(self, server: ServerTable) -> int:
         self.at_least("server.graders", server.graders, 1)
-        return server.graders or min(_cores(), MOST_GRADERS)
+        return server.graders or min(cores(), MOST_GRADERS)
 
     def _client(self, name: str, key: KeyTable) -> Client:
         at = f"keys.{name}"
@@ -201,6 +204,8 @@ class _Resolver(Checks):
         """Return the kind of an engine, and where it is."""
         if table.base_url is not None:
             return "base_url", self.engine_url(f"{at}.base_url", table.base_url)
+        if not installed("xllamacpp"):
+            raise self.fail(f"{at}.embedded", needs("An embedded engine", "demo"))
         file = self.path.parent / (table.embedded or "")
         if not file.is_file():
             raise self.fail(f"{at}.embedded", f"no file {file}")
@@ -274,9 +279,8 @@ class _Resolver(Checks):
             raise self.fail(f"{at}.strategy", str(error)) from error
         for need in by.needs:
             if getattr(self.file.personas, need) is None:
-                raise self.fail(
-                    f"personas.{need}", f"is needed by {at}, whose strategy is {strategy!r}"
-                )
+                said = f"is needed by {at}, whose strategy is {strategy!r}"
+                raise self.fail(f"personas.{need}", said)
         if table.strategy_options is None and manifest and manifest.train.strategy == strategy:
             return manifest.train.options
         try:
@@ -292,10 +296,3 @@ class _Resolver(Checks):
             return read(self.path.parent / name)
         except ManifestError as error:
             raise self.fail(key, str(error)) from error
-
-
-def _cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from its import urls
+from its.extras import installed, needs
 from its.strategies import ShelfFile
 
 from .checks import Checks
@@ -108,9 +108,8 @@ class PersonaResolver(Checks):
                 f'the address {wrong}. It must be "sqlite:PATH", "redis://HOST:PORT/0", or'
                 ' "env:NAME" of one',
             )
-        if find_spec("redis") is None:
-            remedy = "pip install 'input-time-scaling[redis]'"
-            raise self.fail("personas.store", f"Redis needs {remedy}")
+        if not installed("redis"):
+            raise self.fail("personas.store", needs("Redis", "redis"))
         return StoreSettings(url, table.store_rows)
 
     def _bank(self, table: PersonasTable) -> "Bank | None":

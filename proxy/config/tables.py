@@ -139,9 +139,18 @@ class ConfigFile(ConfigTable, frozen=True):
 
 def keys_at(path: str) -> tuple[str, ...]:
     """Return the keys that the table at msgspec's `path` may have, such as `.engines[...]`."""
+    return tuple(_kind_at(path).__struct_fields__)
+
+
+def values_at(path: str) -> tuple[str, ...]:
+    """Return the values that the key at msgspec's `path` may have: its `Literal`."""
+    return tuple(get_args(_kind_at(path)))
+
+
+def _kind_at(path: str) -> Any:
     kind: Any = ConfigFile
     for name in re.findall(r"\.(\w+)|\[", path):
         kind = get_type_hints(kind)[name] if name else get_args(kind)[-1]
-        if get_origin(kind) in (Union, UnionType):  # a table that may be left out
+        if get_origin(kind) in (Union, UnionType):  # what may be left out
             kind = get_args(kind)[0]
-    return tuple(kind.__struct_fields__)
+    return kind

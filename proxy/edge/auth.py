@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..base.errors import ApiError, BadRequest
-from ..base.record import record_of
+from ..base.record import Record, record_of
 from ..config.settings import Client, Settings
 from ..page import files
 from . import hosts
@@ -36,10 +36,10 @@ class Auth:
                 record, settings.allowed_hosts, self._origins, insecure=self._insecure
             )
             return await self.app(scope, receive, send)
-        record.client = client = _client(settings.clients, record.authorizations)
+        record.client = client = _client(settings.clients, record)
         if client is None and not _is_open(scope, settings):
             raise ApiError(
-                "a valid key is needed: `Authorization: Bearer KEY`",
+                "a valid key is needed: `Authorization: Bearer KEY`, or `x-api-key: KEY`",
                 401,
                 headers={"www-authenticate": "Bearer"},
             )
@@ -51,9 +51,23 @@ def _is_open(scope: Scope, settings: Settings) -> bool:
     return scope["path"] in OPEN_PATHS or files.wanted(scope, settings) is not None
 
 
-def _client(clients: Sequence[Client], authorizations: Sequence[bytes]) -> Client | None:
-    scheme, _, secret = (authorizations[0] if authorizations else b"").partition(b" ")
-    given = secret.strip() if scheme.lower() == b"bearer" else b""
+def _client(clients: Sequence[Client], record: Record) -> Client | None:
+    given = _secret(record)
     # All keys are compared, so that the time taken says nothing about any of them.
     found = [client for client in clients if hmac.compare_digest(client.secret.encode(), given)]
     return found[0] if found else None
+
+
+def _secret(record: Record) -> bytes:
+    """Return the key that a request came with: Anthropic's clients have a header of their own.
+
+    Raises:
+        BadRequest: several headers have one, and they are not the same.
+    """
+    scheme, _, secret = (record.authorizations or [b""])[0].partition(b" ")
+    found = {value.strip() for name, value in record.headers if name == b"x-api-key"}
+    if scheme.lower() == b"bearer":
+        found.add(secret.strip())
+    if len(found) > 1:
+        raise BadRequest("There are several keys in `Authorization` and `x-api-key`. Send one.")
+    return found.pop() if found else b""

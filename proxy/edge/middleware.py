@@ -1,5 +1,5 @@
-"""The outermost layer: an id and a time limit for every request, every error in OpenAI's shape,
-one line in the log, and the counting.
+"""The outermost layer: an id and a time limit for every request, every error in the shape of
+its API, one line in the log, and the counting.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from ..base.errors import NO_RETRY, ApiError
 from ..base.record import Record
 from ..state import Service
 from ..telemetry import logs
-from ..wire import stream
+from ..wire import envelopes, stream
 
 _LOG = logging.getLogger("its.proxy")
 CLIENT_LEFT = 499
@@ -46,17 +46,17 @@ class Edge:
         except asyncio.CancelledError:
             record.cause = record.cause or "stopping"
             record.task.uncancel()
-            await _end(record)
+            await _end(record, scope["path"])
         except asgi.Disconnected:
             record.cause = "left"
         except ApiError as error:
-            await _refuse(record, error)
+            await _refuse(record, error, scope["path"])
         except Exception:
             # The text of an unforeseen error may hold anything: the client gets the id only.
             request_id = record.request_id.decode()
             _LOG.exception("request %s failed", request_id)
             told = f"internal error; the log has it under request id {request_id}"
-            await _refuse(record, ApiError(told))
+            await _refuse(record, ApiError(told), scope["path"])
         finally:
             timer.cancel()
             self.service.leave(generation)
@@ -87,12 +87,12 @@ _CAUSES: Mapping[str, ApiError] = {
 }  # fmt: skip
 
 
-async def _end(record: Record) -> None:
+async def _end(record: Record, path: str) -> None:
     error = _CAUSES.get(record.cause)
     if error is None:  # the client left
         return
     if not (record.streamed and record.status):
-        await _refuse(record, error)
+        await _refuse(record, error, path)
         return
     # Line ends first: the stream may have stopped within an event. Who reads nothing gets nothing.
     with suppress(TimeoutError):
@@ -101,10 +101,11 @@ async def _end(record: Record) -> None:
             await asgi.write(record.send, told, more=False)
 
 
-async def _refuse(record: Record, error: ApiError) -> None:
+async def _refuse(record: Record, error: ApiError, path: str) -> None:
     """Answer with `error`; once a response has begun, only cutting it off is honest."""
     record.error = error.reason
     if record.status:
         raise error
     headers = asgi.raw(error.headers)
-    await asgi.respond(record.send, error.encode(), headers, error.status)
+    body = envelopes.encode(error, path, record.request_id)
+    await asgi.respond(record.send, body, headers, error.status)

@@ -18,7 +18,6 @@ from .errors import EngineError
 from .http1 import Pool
 from .limits import Full, Retries, Slots
 from .response import HttpError, Response
-from .responses import KnownResponses
 from .servers import EngineServer
 from .stream_options import StreamOptions
 from .tokens import Tally
@@ -54,7 +53,6 @@ class Engine:
         self.stream_options = StreamOptions()
         self.score_path = 0
         """Which of the paths for scores it has, as `panel.scoring` finds out."""
-        self.responses = KnownResponses()
         self.adapters = server.adapters
         self.calls = 0
         """How many calls have had a slot."""

@@ -4,7 +4,6 @@ Facts hold nothing that a client or a model wrote: no question, answer, persona,
 """
 
 import zlib
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -79,9 +78,10 @@ def facts(end: End, told: Told) -> dict[str, Any]:
 def _of_member(end: End, told: Told) -> dict[str, Any]:
     call = {
         "name": "answer", "role": "answer", "round": 0, "member": told.target.name,
-        **(_asked(told.prompt) if told.prompt else {}), "outcome": "ok" if end.status < 400 and not end.error else "failed",
+        **(_asked(told.prompt) if told.prompt else {}),
+        "outcome": "ok" if end.status < 400 and not end.error else "failed",
         "answered": None, "tokens": None, "start": told.offset,
-        "first": end.first_byte if end.streamed else None,        "end": end.seconds, "sent": [],
+        "first": end.first_byte if end.streamed else None, "end": end.seconds, "sent": [],
     }  # fmt: skip
     return {"method": None, "calls": [call]}
 
@@ -128,7 +128,7 @@ def _of_outcome(told: Told) -> dict[str, Any]:
     if outcome is None:
         return {"decided": None, "agreement": None, "withheld": False, "clusters": [],
                 "winner": None}  # fmt: skip
-    verdict, counts = outcome.verdict, Counter([row.outcome for row in outcome.rows])
+    verdict, ended = outcome.verdict, [row.outcome for row in outcome.rows]
     options = told.case.options if told.case else None
     return {
         "decided": verdict.decided,
@@ -144,9 +144,9 @@ def _of_outcome(told: Told) -> dict[str, Any]:
         "stopped": outcome.stopped or verdict.account.get("stopped"),
         "account": worded(verdict.account),
         "abstained": outcome.abstained,
-        "late": counts["late"],
-        "cancelled": counts["cancelled"],
-        "failures": counts["failed"],
+        "late": ended.count("late"),
+        "cancelled": ended.count("cancelled"),
+        "failures": ended.count("failed"),
         "undecided": outcome.undecided,
         "usage": outcome.usage,
     }

@@ -8,7 +8,7 @@ from its.prompts import question
 from ..config.settings import Client, Settings
 from ..wire import render
 from .replies import tokens_of
-from .store import Kept
+from .store import KeptVerdict
 
 LONGEST = 200
 """Characters of a question or an answer in the list."""
@@ -19,7 +19,7 @@ _LISTED = (
 )  # fmt: skip
 
 
-def listed(kept: Kept) -> dict[str, Any]:
+def listed(kept: KeptVerdict) -> dict[str, Any]:
     """Return what the list shows of a request."""
     seen = kept.facts()
     clusters = seen.get("clusters") or []
@@ -40,7 +40,7 @@ def listed(kept: Kept) -> dict[str, Any]:
     return row
 
 
-def input_time(kept: Kept) -> dict[str, Any] | None:
+def input_time(kept: KeptVerdict) -> dict[str, Any] | None:
     """Return the `input_time` of the response, for clients whose library drops it.
 
     Without texts it has no persona, domain or answer. `None`: the response had none.

@@ -41,7 +41,7 @@ RequestKey: TypeAlias = tuple[Owner, str]
 
 
 @dataclass(slots=True, eq=False)
-class Kept:
+class KeptVerdict:
     """A request that ended: with its texts (`told`), or as `plain` facts, packed."""
 
     end: End
@@ -76,7 +76,7 @@ class Verdicts:
     """
 
     def __init__(self, settings: Settings, *, insecure: bool = False) -> None:
-        self._kept: OrderedDict[RequestKey, Kept] = OrderedDict()
+        self._kept: OrderedDict[RequestKey, KeptVerdict] = OrderedDict()
         self._running: dict[RequestKey, Told] = {}
         self._expected: dict[RequestKey, int] = {}
         self._insecure = insecure
@@ -133,10 +133,10 @@ class Verdicts:
             self._size -= kept_all.pop(key).size
         if self.with_texts:
             size = _stripped(told)
-            kept_all[key] = Kept(end, told, b"", size, None)
+            kept_all[key] = KeptVerdict(end, told, b"", size, None)
             self._size += size
         else:
-            kept_all[key] = Kept(end, None, packed(facts(end, told)), 0, self.why)
+            kept_all[key] = KeptVerdict(end, None, packed(facts(end, told)), 0, self.why)
         if len(kept_all) > self.most or self._size > MOST_TEXT:
             self._shrink()
 
@@ -150,15 +150,15 @@ class Verdicts:
                 if self._size <= MOST_TEXT:
                     return
 
-    def of(self, owner: Owner) -> list[Kept]:
+    def of(self, owner: Owner) -> list[KeptVerdict]:
         """Return what is kept of an owner's requests, newest first."""
         return [kept for (own, _), kept in reversed(self._kept.items()) if own == owner]
 
-    def get(self, owner: Owner, request_id: str) -> Kept | None:
+    def get(self, owner: Owner, request_id: str) -> KeptVerdict | None:
         """Return one of an owner's requests."""
         return self._kept.get((owner, request_id))
 
-    async def found(self, key: RequestKey) -> Kept | None:
+    async def found(self, key: RequestKey) -> KeptVerdict | None:
         """Return a request; wait a moment for one whose answer has just been sent."""
         until = time.monotonic() + ENDING_SECONDS
         while (kept := self._kept.get(key)) is None and time.monotonic() < until:  # noqa: ASYNC110

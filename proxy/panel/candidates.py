@@ -28,7 +28,7 @@ def candidate(
         return None
     question, solution = _opening(request), reply.text.strip()
     asked = outcome.winner.asked
-    if question is None or asked is None or not solution:
+    if question is None or not solution:
         return None
     question = prompts.bare(question, asked.layout).strip()
     if not question or max(len(question), len(solution)) > LONGEST:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from its import answers
 from its.answers.faults import FAULTS
@@ -30,9 +30,7 @@ from .asking import HOLD_SECONDS, CallMaker, Members, check
 from .live import Live
 from .replies import ReplyReader
 from .running import Running
-
-Sent: TypeAlias = Reply | TimeUp | None
-"""What a program is given: `None` to begin with; a `TimeUp` is thrown into it."""
+from .stepping import Sent, advanced, close
 
 PLAIN_TEXT = 20_000
 """Characters of replies up to which a light method is stepped without a thread."""
@@ -137,7 +135,7 @@ class _Drive:
                 await self._hear_out(self._live)
         finally:
             await self.calls.close()
-            _close(program)
+            close(program)
         with span("verdict", panel=self._panel.name):
             return self._outcome(verdict)
 
@@ -171,9 +169,9 @@ class _Drive:
             return ()
         try:
             if self._plain:
-                return _advanced(program, sent)
+                return advanced(program, sent)
             read = [row.reply.answer for row in self.rows if row.reply]
-            return await self._grading.step(partial(_advanced, program, sent), read)
+            return await self._grading.step(partial(advanced, program, sent), read)
         except (TimeUp, OutOfTime):
             raise endings.time_up(self._panel, self.calls) from None
         except Exception as error:  # a method met text that its author did not think of
@@ -201,10 +199,8 @@ class _Drive:
         asked = [self._checked(call) for call in calls]
         if self._live is not None and not running.rows:
             self._live.begin(list(calls))
-        several = len(calls) > 1 or running.some
-        streamed = (
-            (self._panel.early_stop and several) or self._spending is not None or self.looked_at
-        )
+        stoppable = self._panel.early_stop and (len(calls) > 1 or running.some)
+        streamed = stoppable or self._spending is not None or self.looked_at
         for call, each in zip(calls, asked, strict=True):
             running.start(call, each, streamed)
 
@@ -289,23 +285,3 @@ class _Drive:
 def _number_of_voices(rows: Iterable[Row]) -> int:
     """Return how many replies a method that failed did not compare."""
     return sum(row.voices and row.outcome == "ok" for row in rows)
-
-
-def _advanced(program: Program, sent: Sent) -> Sequence[Call] | Verdict:
-    """Return what a program yields or, at its end, its verdict: no future takes a StopIteration."""
-    try:
-        if isinstance(sent, TimeUp):
-            return program.throw(sent)
-        return program.send(sent)  # type: ignore[arg-type]  # it begins with None
-    except StopIteration as ended:
-        verdict: Verdict = ended.value
-        return verdict
-
-
-def _close(program: Program) -> None:
-    try:
-        program.close()
-    except ValueError:  # it still runs in its thread, and ends there
-        pass
-    except Exception as error:
-        FAULTS.note("method", type(error).__name__)

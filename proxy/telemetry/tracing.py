@@ -8,9 +8,9 @@ Configured by OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, ...)
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from importlib.util import find_spec
 from typing import Any
 
+from its.extras import installed, needs
 from its.urls import fault
 
 from ..base.record import Record
@@ -38,9 +38,8 @@ def check() -> None:
         endpoint = os.environ.get(name)
         if endpoint and (wrong := fault(endpoint, secret=True)):
             raise TracingError(f"{name} {wrong}. It must be such as http://HOST:4318")
-    if _wanted() and find_spec("opentelemetry") is None:
-        remedy = "pip install 'input-time-scaling[otel]'"
-        raise TracingError(f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but tracing needs {remedy}")
+    if _wanted() and not installed("opentelemetry"):
+        raise TracingError(needs("OTEL_EXPORTER_OTLP_ENDPOINT is set, but tracing", "otel"))
 
 
 def start() -> None:

@@ -1,37 +1,61 @@
 """`its-proxy demo`: a real model, the proxy in front, a question, two votes and an evaluation.
 
 Everything is done the way a user would do it: the proxy is `its-proxy serve` on a configuration
-file, the questions go through the `openai` client, the evaluation is `its-eval`.
+file, the questions go through its API, the evaluation is `its-eval`.
 """
 
-import signal
+import json
+import socket
 import subprocess
-import threading
+import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from its import children
 from its.strategies import PAPER
 
-FOLDER = Path("runs") / "demo"
-PROBLEMS = 12
-STOP_SECONDS = 15.0
+from . import shown
+from .client import Asker
+from .served import served, terminable
 
-ARITHMETIC = (
-    "A ferry carries 48 cars on each of its 7 crossings a day. 45 of the cars are red."
-    " How many of the cars are not red?"
-)
-PRODUCT = "A box holds 14 jars. How many jars do 9 boxes hold?"
-CONTEST = "Let $f(x) = x^2 + 3x$. Find $f(f(2))$."
+FOLDER = Path("runs") / "demo"
+PORT = 8000
+PROBLEMS = 12
+
 INSTRUCTION = "\n\nReason step by step and put the final answer into \\boxed{}."
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question of the tour, with its right answer."""
+
+    text: str
+    right: str
+
+    @property
+    def messages(self) -> list[Any]:
+        return [{"role": "user", "content": self.text + INSTRUCTION}]
+
+
+PRODUCT = Question("A box holds 14 jars. How many jars do 9 boxes hold?", "126")
+ARITHMETIC = Question(
+    "A ferry carries 48 cars on each of its 7 crossings a day. 45 of the cars are red."
+    " How many of the cars are not red?",
+    "291",
+)
+CONTEST = Question("Let $f(x) = x^2 + 3x$. Find $f(f(2))$.", "130")
+
+TOKENS_LEFT = 2 * 3 * 150 + 4 * PROBLEMS * 130
+"""About how many tokens the votes and the evaluation write."""
+
+AT_ONCE = 2.5
+"""How much faster eight slots write than one, on two cores."""
 
 CONFIG = """\
 # The demo's configuration: four members that differ in their context only, and a panel.
@@ -51,32 +75,63 @@ model = {name}
 strategy = "{strategy}"
 """
 
+SNIPPET = """\
+import openai
+
+client = openai.OpenAI(
+    base_url="{base_url}", api_key="none"
+)
+answer = client.chat.completions.create(
+    model="vote3",
+    messages=[{{"role": "user", "content": {question}}}],
+)
+print(answer.choices[0].message.content)
+"""
+CURL = """\
+curl {base_url}/chat/completions \\
+  -H 'content-type: application/json' \\
+  -d '{{"model": "vote3", "messages":
+       [{{"role": "user", "content": {question}}}]}}'
+"""
+YOURS = "What is 17 * 3 + 4?"
+
+WHY_RUNS_DIFFER = (
+    "Each call takes the likeliest token (temperature 0), and still two runs may differ: llama.cpp"
+    " computes the calls that run at the same time as one batch, and the size of the batch changes"
+    " the last digits of its sums. Where two tokens are almost equally likely, that decides."
+)
+
 
 class DemoError(Exception):
     """The demo could not go on; the message says at what."""
 
 
-def run(model: Path, *, once: bool, port: int) -> None:
+def run(model: Path, *, once: bool, tour: bool, port: int | None) -> None:
     """Show everything on `model`, a GGUF file; without `once` stay up until interrupted.
 
+    Without `tour` the servers start, and nothing is asked. Without a `port` it is 8000 if that is
+    free and the servers stay up, else any.
+
     Raises:
-        DemoError: the proxy did not start, or the evaluation failed.
+        DemoError: the evaluation failed.
+        ServeError: the proxy did not start.
+        AskError: it refused a question.
     """
     console = Console()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    config = FOLDER / "panels.toml"
+    config, log = FOLDER / "panels.toml", FOLDER / "proxy.log"
     config.write_text(_config(model.resolve()), "utf-8")
-    # The client takes a second to import, about as long as the model takes to load.
-    threading.Thread(target=_import_openai, daemon=True).start()
-    console.print(f"[bold]1. Start[/] {escape(model.name)} behind the proxy ({config})")
-    with _terminable(), _proxy(config, port) as base_url:
-        demo = _Demo(console, base_url)
-        demo.stream("demo-n", PRODUCT)
-        demo.vote("3. The panel vote3, an arithmetic question", ARITHMETIC)
-        demo.vote("4. The panel vote3, a contest question", CONTEST)
-        demo.evaluate()
+    if port is None:
+        port = 0 if once else _free_port()
+    started = time.monotonic()
+    _heading(console, "1. Start", f"{model.name} behind the proxy")
+    with terminable(), served(config, port, log) as base_url:
+        _say_where(console, base_url, time.monotonic() - started, log)
+        if tour:
+            with Asker(base_url) as client:
+                _Tour(console, base_url, client).go()
         if not once:
-            demo.stay()
+            _stay(console, base_url, log, "6. Yours" if tour else "2. Yours")
 
 
 def _config(model: Path) -> str:
@@ -90,106 +145,85 @@ def _config(model: Path) -> str:
     return CONFIG.format(model=quoted(str(model)), members=members)
 
 
-def _import_openai() -> None:
-    import openai  # noqa: F401
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Make a termination end the demo as Ctrl-C does: with its children."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _proxy(config: Path, port: int) -> Iterator[str]:
-    """Run `its-proxy serve` as a child; yield its base URL."""
-    process = subprocess.Popen(
-        children.python("proxy", "serve", "--config", config, "--port", port),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=children.environment(),
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line.startswith("serving on "):
-            said = process.stderr.read() if process.stderr else ""
-            raise DemoError(f"the proxy did not start: {said.strip() or 'it said nothing'}")
-        assert process.stderr is not None
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield line.removeprefix("serving on ").strip()
-    finally:
-        process.terminate()
+def _free_port() -> int:
+    """Return the port that the documentation names if it is free, else 0: any."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            tried.bind(("127.0.0.1", PORT))
+        except OSError:
+            return 0
+    return PORT
 
 
-class _Demo:
+def _heading(console: Console, title: str, rest: str = "") -> None:
+    console.print(Text.assemble((title, "bold"), f" {rest}"))
+
+
+def _say_where(console: Console, base_url: str, seconds: float, log: Path) -> None:
+    page = base_url.removesuffix("v1")
+    console.print(f"   ready in {seconds:.1f} s", highlight=False)
+    console.print(f"   [bold]{page}[/]  open it in a browser", highlight=False)
+    console.print(f"   configuration {log.parent / 'panels.toml'}, log {log}", style="dim")
+
+
+class _Tour:
     """What is shown, in order."""
 
-    def __init__(self, console: Console, base_url: str) -> None:
-        import openai
+    def __init__(self, console: Console, base_url: str, client: Asker) -> None:
+        self.console, self.base_url, self.client = console, base_url, client
 
-        self.console, self.base_url = console, base_url
-        self.client = openai.OpenAI(base_url=base_url, api_key="none", max_retries=0)
+    def go(self) -> None:
+        told = self.ask("2. One model, streamed, without a context", "demo-n", PRODUCT, 256)
+        self.estimate(told)
+        self.ask("3. The panel vote3, an arithmetic question", "vote3", ARITHMETIC, 232)
+        self.ask("4. The panel vote3, a contest question", "vote3", CONTEST, 232)
+        self.evaluate()
 
-    def stream(self, model: str, question: str) -> None:
-        self.console.print(f"\n[bold]2. {model}, streamed, without a context[/]\n{question}\n")
-        started = time.monotonic()
-        stream = self.client.chat.completions.create(
-            model=model,
-            messages=[{"role": "user", "content": question + INSTRUCTION}],
-            temperature=0,
-            max_tokens=256,
-            stream=True,
-            stream_options={"include_usage": True},
-        )
-        tokens = 0
-        for chunk in stream:
-            tokens = chunk.usage.completion_tokens if chunk.usage else tokens
-            for choice in chunk.choices:
-                self.console.out(choice.delta.content or "", end="", style="cyan", highlight=False)
-        seconds = time.monotonic() - started
-        self.console.print(f"\n[dim]{tokens} tokens, {seconds:.1f} s[/]")
+    def ask(self, title: str, model: str, question: Question, most: int) -> shown.ShownAnswer:
+        self.console.print()
+        _heading(self.console, title)
+        self.console.print(question.text, markup=False, highlight=False)
+        if model == "vote3":
+            self.prompt("demo-s", question)
+        self.console.print()
+        fields = {"temperature": 0, "max_tokens": most}
+        card = self.client.card(model)
+        told = shown.ask(self.console, self.client, card, question.messages, fields)
+        self.console.print(Text.assemble("right answer: ", (question.right, "bold green")))
+        return told
 
-    def vote(self, title: str, question: str) -> None:
-        self.console.print(f"\n[bold]{title}[/]\n{question}\n")
-        started = time.monotonic()
-        answer = self.client.chat.completions.create(
-            model="vote3",
-            messages=[{"role": "user", "content": question + INSTRUCTION}],
-            temperature=0,
-            max_tokens=232,
-            extra_body={"input_time": {"return_ballots": True}},
-        )
-        verdict = (answer.model_extra or {})["input_time"]
-        self.console.print(_ballots(verdict))
-        tokens = answer.usage.completion_tokens if answer.usage else 0
-        self.console.print(_tally(verdict))
-        self.console.print(f"[dim]{tokens} tokens, {time.monotonic() - started:.1f} s[/]")
+    def prompt(self, member: str, question: Question) -> None:
+        """Show what a member's engine is asked: its context, then the question."""
+        composed = self.client.compose(member, question.messages)
+        text = composed["messages"][-1]["content"]
+        persona = composed["input_time"]["persona"]
+        before, _, after = text.partition(persona)
+        self.console.print(f"\nwhat {member} is asked (the others get other contexts):")
+        self.console.print(Text.assemble(before, (persona, "yellow"), (after, "dim")))
+
+    def estimate(self, told: shown.ShownAnswer) -> None:
+        """Say how long the rest will take, by the speed of the first answer."""
+        if told.tokens:
+            seconds = TOKENS_LEFT / (AT_ONCE * told.tokens / told.seconds)
+            told_in = f"{seconds / 60:.0f} minutes" if seconds >= 90 else "a minute"
+            rate = f"{told.tokens / told.seconds:.0f} tokens a second"
+            rest = f"at {rate}, the votes and the evaluation take about {told_in}"
+            self.console.print(f"{rest}; Ctrl-C ends the demo", style="dim", highlight=False)
 
     def evaluate(self) -> None:
-        self.console.print(
-            f"\n[bold]5. {PROBLEMS} two-step word problems of our own[/], through demo-n, and"
-            " through vote3, whose ballots give its members as well\n"
-        )
+        self.console.print()
+        _heading(self.console, f"5. {PROBLEMS} two-step word problems,")
+        self.console.print("through demo-n, and through vote3, whose ballots give its members too")
         folders = [self._run(model) for model in ("demo-n", "vote3")]
         report = children.python("eval", "report", *folders)
         if subprocess.run(report, env=children.environment()).returncode:
             raise DemoError("its-eval report failed")
         self.console.print(
             f"{PROBLEMS} problems prove nothing: the intervals say how little. The model was never"
-            "\ntrained with a context, so nothing is to be gained by one here; what is shown is"
-            " the machinery."
+            " trained with a context, so one gains nothing here; the demo shows the machinery."
         )
+        self.console.print(WHY_RUNS_DIFFER, style="dim", highlight=False)
 
     def _run(self, model: str) -> str:
         folder = str(FOLDER / model)
@@ -202,39 +236,34 @@ class _Demo:
             raise DemoError(f"its-eval run failed on {model}; {folder} has what was done")
         return folder
 
-    def stay(self) -> None:
-        self.console.print(
-            "\n[bold]6. Yours[/] until Ctrl-C. Paste into Python:\n\n"
-            f'  client = openai.OpenAI(base_url="{self.base_url}", api_key="none");'
-            ' client.chat.completions.create(model="vote3", messages=[...])\n',
-            soft_wrap=True,
-        )
-        signal.pause()
 
-
-def _ballots(verdict: Mapping[str, Any]) -> Table:
-    table = Table(show_lines=True)
-    table.add_column("member")
-    table.add_column("context", ratio=1)
-    table.add_column("answer")
-    table.add_column("tokens", justify="right")
-    table.add_column("s", justify="right")
-    for ballot in verdict["ballots"]:
-        table.add_row(
-            f"{ballot['member']}\n[dim]{ballot['strategy']}[/]",
-            f"[dim]{escape(ballot['domain'] or '')}[/]\n{escape(ballot['persona'] or '')}",
-            escape(ballot.get("answer") or "(none)"),
-            str((ballot.get("usage") or {}).get("completion_tokens", "")),
-            f"{ballot.get('seconds', 0):.1f}",
-        )
-    return table
-
-
-def _tally(verdict: Mapping[str, Any]) -> str:
-    votes = [
-        f"[bold]{escape(v['answer'])}[/] ×{v['votes']} ({', '.join(v['members'])})"
-        for v in verdict["votes"]
+def _stay(console: Console, base_url: str, log: Path, title: str) -> None:
+    """Say how to ask, then show the proxy's log until Ctrl-C."""
+    question = json.dumps(YOURS)
+    python = children.shown(sys.executable)
+    command = Path(sys.executable).with_name("its-proxy")
+    program = children.shown(str(command)) if command.exists() else "its-proxy"
+    texts = [
+        f"In a terminal:\n\n{program} ask --base-url {base_url} {question}\n",
+        CURL.format(base_url=base_url, question=question),
+        f"In Python ({python}):\n\n{SNIPPET.format(base_url=base_url, question=question)}",
+        f"Requests as they come ({log}):",
     ]
-    abstained = f"   abstained {verdict['abstained']}" if verdict["abstained"] else ""
-    winner = votes[0].split("[/]")[0] + "[/]" if votes else "nobody has an answer"
-    return f"tally: {'   '.join(votes) or '-'}{abstained}\nwinner: {winner} ({verdict['winner']})"
+    console.print()
+    _heading(console, title, "until Ctrl-C")
+    for text in texts:  # plain, and never broken at the terminal's width: to be pasted
+        console.out(text, highlight=False)
+    try:
+        _follow(console, log)
+    except KeyboardInterrupt:
+        console.print("\nstopped", style="dim")
+
+
+def _follow(console: Console, log: Path) -> None:
+    with log.open(encoding="utf-8") as file:
+        file.seek(0, 2)
+        while True:
+            if line := file.readline():
+                console.out(line.rstrip("\n"), style="dim", highlight=False)
+            else:
+                time.sleep(0.2)

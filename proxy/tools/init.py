@@ -13,6 +13,18 @@ from its import manifest
 from its.manifest import Manifest, ManifestError
 
 SECONDS = 5.0
+CONTEXTS = ("similar", "unsimilar", "random")
+"""The paper's strategies with a context, which `init` proposes where nothing is known."""
+
+PROPOSED = (
+    "Panels to choose from. To use one, remove the '# ' before its lines.",
+    "",
+    "Five samples of one model vote. Ask it with a temperature above 0.",
+)
+ONLY_IF_TRAINED = (
+    "Use this for a checkpoint that was trained with contexts only:",
+    "a context makes the answers of any other model worse.",
+)
 DEFAULT_ENGINE = "http://127.0.0.1:30000/v1"
 FEWEST_FOR_A_VOTE = 2
 
@@ -115,7 +127,27 @@ def render(found: Sequence[FoundModel]) -> str:
         panels = tomlkit.table(True)
         panels.append(f"vote{len(voters)}", panel)
         document.append("panels", panels)
-    return tomlkit.dumps(document)
+    unknown = [name for name, each in zip(names, found, strict=True) if each.manifest is None]
+    return tomlkit.dumps(document) + (_proposal(unknown, document) if unknown else "")
+
+
+def _proposal(names: Sequence[str], document: tomlkit.TOMLDocument) -> str:
+    """Return panels of the members `names`, which have no manifest, as comments to be removed."""
+    first, members = names[0], document["members"]
+    asked = {key: members[first][key] for key in ("engine", "model")}
+    lines = ["", *PROPOSED, "[panels.samples5]", f'members = ["{first}"]', "samples = 5"]
+    if len(names) >= FEWEST_FOR_A_VOTE:
+        lines += ["", "All models vote.", f"[panels.vote{len(names)}]", _members(names)]
+    lines += ["", f"Three contexts for {first}, which vote.", *ONLY_IF_TRAINED]
+    for strategy in CONTEXTS:
+        table = tomlkit.dumps({**asked, "strategy": strategy})
+        lines += [f"[members.{first}-{strategy}]", *table.strip().splitlines()]
+    lines += ["[panels.contexts3]", _members([f"{first}-{strategy}" for strategy in CONTEXTS])]
+    return "\n" + "\n".join(f"# {line}".rstrip() for line in lines) + "\n"
+
+
+def _members(names: Sequence[str]) -> str:
+    return "members = [" + ", ".join(f'"{name}"' for name in names) + "]"
 
 
 def _member(found: FoundModel, engine: str) -> Table:
@@ -127,7 +159,7 @@ def _member(found: FoundModel, engine: str) -> Table:
         for line in NO_MANIFEST:
             table.add(tomlkit.comment(line))
         table.add("strategy", tomlkit.item("none"))
-        table["strategy"].comment("or similar, unsimilar, random: as it was trained")
+        table["strategy"].comment("or similar, unsimilar, random, if it was trained with contexts")
     else:
         train, asked = found.manifest.train, found.manifest.test_strategy
         told = f"trained with {train.strategy!r} contexts, so asked with {asked!r} ones"

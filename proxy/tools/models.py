@@ -6,11 +6,13 @@ under `${XDG_CACHE_HOME:-~/.cache}/input-time-scaling`.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 from filelock import FileLock
 
 from its import cache
+from its.suggest import unknown
 
 from . import sources
 from .catalogue import MODELS, ModelFile
@@ -36,9 +38,7 @@ def find(name: str, progress: Progress) -> Path:
         return path.resolve()
     if name.count("/") == 1:
         return _from_hub_repo(name)
-    raise ModelError(
-        f"no model {name!r}: give one of {', '.join(MODELS)}, a .gguf file, or a hub repository"
-    )
+    raise ModelError(f"{unknown('model', name, MODELS)} Or give a FILE.gguf, or a hub REPO/NAME.")
 
 
 def _from_hub_repo(repo: str) -> Path:
@@ -60,11 +60,27 @@ def fetch(model: ModelFile, folder: Path, progress: Progress) -> Path:
         with FileLock(folder / f"{model.name}.lock"):
             if path.exists() and _checked(model, path, progress):
                 return path
+            _check_room(model, folder)
             _download(model, path, progress)
             _stamp(model, path)
     except OSError as error:
         raise ModelError(f"cannot keep {model.name} in {folder}: {error}") from error
     return path
+
+
+def _check_room(model: ModelFile, folder: Path) -> None:
+    """Refuse to begin a download that the disk cannot hold: the parts, and the whole from them."""
+    kept = sum(part.stat().st_size for part in folder.glob(f"{model.name}.parts/*.bin"))
+    needed, free = 2 * model.bytes - kept, shutil.disk_usage(folder).free
+    if free < needed:
+        raise ModelError(
+            f"{model.name} needs {_gb(needed)} in {folder}, and {_gb(free)} are free. Make room, or"
+            " set XDG_CACHE_HOME to a folder on another disk"
+        )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB"
 
 
 def _checked(model: ModelFile, path: Path, progress: Progress) -> bool:

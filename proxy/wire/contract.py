@@ -19,34 +19,27 @@ from ..config.settings import Member
 _LOG = logging.getLogger("its.proxy")
 
 
-def goes_around(
-    body: Mapping[str, Any], member: Member, endpoint: EndpointKind, known_response: bool = False
-) -> bool:
+def goes_around(body: Mapping[str, Any], member: Member, endpoint: EndpointKind) -> bool:
     """Tell whether a request goes around what the member was trained with, and may.
-
-    `known_response`: `previous_response_id` names a response that was made with the context in it.
 
     Raises:
         BadRequest: it may not.
     """
-    bypassed = guards.check_fields(body, member, endpoint, known_response)
+    bypassed = guards.check_fields(body, member, endpoint)
     if member.layout.system is None or endpoint == "other":
         return bypassed
-    return _check_system(member, said_before(body, endpoint)) or bypassed
+    return _check_system(member, _said_before(body, endpoint)) or bypassed
 
 
-def said_before(body: Mapping[str, Any], endpoint: EndpointKind) -> Sequence[Message] | None:
-    """Return the messages of a request, `instructions` among them; `None`: it cannot have any.
+def _said_before(body: Mapping[str, Any], endpoint: EndpointKind) -> Sequence[Message] | None:
+    """Return the messages of a request; `None`: it cannot have any.
 
     Their shape is checked elsewhere; what is no message is left out.
     """
     if endpoint == "completions":
         return None
-    given = body.get("input" if endpoint == "responses" else "messages")
-    messages = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
-    if endpoint == "responses" and body.get("instructions"):
-        return [{"role": "system", "content": body["instructions"]}, *messages]
-    return messages
+    given = body.get("messages")
+    return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
 
 
 def _check_system(member: Member, messages: Sequence[Message] | None) -> bool:

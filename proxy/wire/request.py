@@ -93,7 +93,15 @@ def parse(raw: bytes, limits: Limits) -> ChatRequest:
     Raises:
         BadRequest: it is no JSON object, or a field that the proxy reads has the wrong shape.
     """
-    request = parse_any(raw, limits)
+    return as_chat(parse_any(raw, limits), limits)
+
+
+def as_chat(request: Request, limits: Limits) -> ChatRequest:
+    """Return a request whose body is a chat's.
+
+    Raises:
+        BadRequest: a field that the proxy reads has the wrong shape.
+    """
     seed = request.body.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise BadRequest("`seed` must be an integer", param="seed")

@@ -3,7 +3,7 @@ where its first chunk is.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +28,12 @@ class StreamKind:
     """A kind of stream: how it ends, and how it tells `input_time`.
 
     `key` is a JSON key whose value completes a choice if it matches `value`: a stream whose
-    choices are all complete has ended well, with or without `[DONE]`. `marks` end one too.
+    choices are all complete has ended well, with or without `[DONE]`.
     """
 
     key: bytes
     value: re.Pattern[bytes]
     tell: Tell
-    marks: Sequence[bytes] = ()
 
 
 def _chunk_before(**empty: Any) -> Tell:
@@ -52,24 +51,15 @@ def _chunk_before(**empty: Any) -> Tell:
 
 
 def _in_the_first(begun: bytes, data: bytes, first: Told, input_time: Told) -> bytes:
-    """Clients of the Responses API refuse an event that they do not know: none is added."""
     return begun.replace(data, render.splice(data, input_time), 1) if first else begun
 
 
 _FINISHED = (b'"finish_reason"', re.compile(rb'\s*:\s*"[^"]'))
-_COMPLETED = (b'"type"', re.compile(rb'\s*:\s*"response\.(?:completed|incomplete|failed)"'))
 
 CHAT = StreamKind(*_FINISHED, _chunk_before(delta={}))
 COMPLETIONS = StreamKind(*_FINISHED, _chunk_before(text="", logprobs=None))
-RESPONSES = StreamKind(
-    *_COMPLETED,
-    _in_the_first,
-    (b"event: response.completed", b"event: response.incomplete", b"event: response.failed"),
-)
-
 _DONE = b"[DONE]"
 _DATA = re.compile(rb"(?:^|[\r\n])data: ?$")
-_LINE_ENDS = (b"", b"\r", b"\n")
 _NULLS = (b":null", b": null")
 _KEPT = 80
 """Bytes kept of an event that is not complete: more than any mark, or key with its value, has."""
@@ -111,7 +101,7 @@ class Watch:
             self._tail = seen if len(seen) <= _KEPT else b"\\" + seen[-_KEPT:]
 
     def _ends(self, seen: bytes) -> bool:
-        """Tell whether `[DONE]`, or a mark of the kind, stands at the beginning of a line.
+        """Tell whether `[DONE]` stands at the beginning of a line.
 
         No JSON holds a bare line end: in a model's text it cannot.
         """
@@ -120,10 +110,6 @@ class Watch:
             if _DATA.search(seen[max(0, at - 7) : at]):
                 return True
             at = seen.rfind(_DONE, 0, at)
-        for mark in self._kind.marks:
-            at = seen.find(mark)
-            if at >= 0 and seen[max(0, at - 1) : at] in _LINE_ENDS:
-                return True
         return False
 
     def _completes(self, seen: bytes, data: bytes) -> bool:

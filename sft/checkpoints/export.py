@@ -1,13 +1,13 @@
 """A trained checkpoint as a GGUF file with its manifest: what the embedded engine serves."""
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from its import manifest
+from its.extras import installed, needs
 
 from ..errors import CheckpointError
 
@@ -20,11 +20,9 @@ def export(checkpoint: Path, file: Path, quantize: str, console: Console) -> Non
     Raises:
         CheckpointError: it is no such checkpoint, or the manifest would be another model's.
     """
-    missing = [name for name in ("gguf", "transformers") if find_spec(name) is None]
+    missing = [name for name in ("gguf", "transformers") if not installed(name)]
     if missing:
-        raise CheckpointError(
-            f"needs {' and '.join(missing)}: pip install 'input-time-scaling[sft]'"
-        )
+        raise CheckpointError(needs("its-sft export", "sft"))
     _whole(checkpoint)
     known = _manifest(checkpoint)
     _fits(known, file)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from its.cli import finite
+from its.cli import finite, note_console
 
 from ..cli import CLI
 from ..errors import CheckpointError
@@ -123,4 +123,4 @@ def card(
 
     with CLI.one_line_errors(*ERRORS):
         file = write(checkpoint, licence)
-    Console(stderr=True).print(f"{file} written", style="green", markup=False)
+    note_console().print(f"{file} written", style="green", markup=False)

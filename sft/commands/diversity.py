@@ -19,7 +19,7 @@ from ..rows import MEMBER, read
 from .options import ERRORS, Bank, Notes, Seed, StrategyOption, contexts_of, known, options_of
 
 if TYPE_CHECKING:
-    from its.diversity import Line, Paired, Variety
+    from its.diversity import EvenDrawTest, Line, Variety
 
 Named = Annotated[
     list[str] | None,
@@ -112,7 +112,7 @@ def _written(path: Path) -> "tuple[Variety, Variety]":
 
 def _plain(
     lines: "Sequence[Line]",
-    paired: "Paired | None",
+    paired: "EvenDrawTest | None",
     files: "dict[str, tuple[Variety, Variety]]",
 ) -> dict[str, Any]:
     return {
@@ -133,7 +133,7 @@ def _fields(line: "Line") -> dict[str, Any]:
 
 def _show(
     lines: "Sequence[Line]",
-    paired: "Paired | None",
+    paired: "EvenDrawTest | None",
     files: "dict[str, tuple[Variety, Variety]]",
 ) -> None:
     console = Console(soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from its.cli import Column, Form, Sheet, show
+from its.cli import Column, Form, Sheet, note_console, show
 
 from ..cli import CLI
 from ..errors import TrainingError
@@ -66,7 +66,7 @@ def recipes(
             for name in names or []
         ]
         files = written(wanted or kept, FOLDER)
-    Console(stderr=True).print("\n".join(f"{file} written" for file in files), style="green")
+    note_console().print("\n".join(f"{file} written" for file in files), style="green")
 
 
 def _list(known: list, form: Form) -> None:  # type: ignore[type-arg]  # of Recipe, imported late
@@ -172,5 +172,5 @@ def merge(config: Config) -> None:
     from ..training.train import merge as merged
 
     with CLI.one_line_errors(*ERRORS):
-        folder = merged(config, Console(stderr=True))
-    Console(stderr=True).print(f"{folder}: ready to serve", style="green", markup=False)
+        folder = merged(config, note_console())
+    note_console().print(f"{folder}: ready to serve", style="green", markup=False)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from its.cache import first_seen
-from its.cli import bar
+from its.cli import bar, note_console
 
 from ..cli import CLI
 from ..errors import DataError
@@ -63,7 +63,7 @@ def build(options: BuildOptions, how: ContextOptions, out: Path) -> bool:
         DataError: the rows, the personas or the tokenizer cannot be had, or are not what they
             should be.
     """
-    console = Console(stderr=True)
+    console = note_console()
     wanted, source, path = wanted_of(options, how.seed)
     wanted = replace(wanted, layout=how.layout)
     writer = [options.engine.model, options.engine.sampling] if options.engine else []

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from its import rows
+from its.extras import needs
 from its.rows import Fields
 
 from ..errors import DataError
@@ -185,9 +186,7 @@ def hub_rows(repo: str, config: str | None = None, columns: Sequence[str] = ()) 
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise DataError(
-            f"{repo} needs the library `datasets`: pip install 'input-time-scaling[sft]'"
-        ) from error
+        raise DataError(needs(f"The data set {repo}", "sft")) from error
     try:
         if repo.endswith(".parquet"):
             table = load_dataset("parquet", data_files=repo, split="train")

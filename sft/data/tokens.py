@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from its import prompts
+from its.extras import needs
 from its.types import Context, Layout, Message
 
 from ..errors import DataError
@@ -38,9 +39,7 @@ def load(name: str) -> ChatTokenizer:
         from transformers import AutoTokenizer
         from transformers.utils import logging
     except ImportError as error:
-        raise DataError(
-            "--tokenizer needs transformers: pip install 'input-time-scaling[sft]'"
-        ) from error
+        raise DataError(needs("--tokenizer", "sft")) from error
     logging.set_verbosity_error()
     try:
         found: ChatTokenizer = AutoTokenizer.from_pretrained(name)

@@ -9,7 +9,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from its.cli import bar
+from its.cli import bar, note_console
 from its.variety import variety
 
 from ..cli import CLI
@@ -31,7 +31,7 @@ async def write_all(job: WritingJob, file: Path, out: Path) -> bool:
             or what stands at `out` is of another job.
     """
     check_writable(job)
-    console = Console(stderr=True)
+    console = note_console()
     wanted = questions(file)
     with Journal(out, job.identity) as journal:
         before = sum(question in journal for question in wanted)

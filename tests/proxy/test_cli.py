@@ -159,7 +159,7 @@ def test_a_bad_configuration_is_one_line(
         (["conformance", "--base-url", "http://[", "--model", "m"], 2, "has no valid host"),
         (["conformance", "--base-url", "http://h:70000/v1", "--model", "m"], 2, "--base-url"),
         (["init", "--engine", "http://a b/v1"], 2, "--engine: 'http://a b/v1' has a space"),
-        (["model", "gpt-17"], 1, "give one of qwen2.5-coder-0.5b"),
+        (["model", "gpt-17"], 1, "Available: qwen2.5-coder-0.5b"),
         (["demo", "--once", "--model", "nowhere.gguf"], 1, "there is no file nowhere.gguf"),
     ],
 )

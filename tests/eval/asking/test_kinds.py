@@ -49,7 +49,7 @@ def test_labels_are_compared_as_labels(engine: Engine, engine_url: str, tmp_path
     assert found == {"a": ("Spam", "label", True), "b": ("Spam", "label", False)}
     refused = its_eval_run(file, "--base-url", url, "--model", "m", "--answers", "lable")
     assert refused.returncode == 2
-    assert "use one of auto, math, choice" in refused.stderr
+    assert "Available: auto, math, choice" in refused.stderr
 
 
 def test_calls_of_tools_are_answers(engine: Engine, engine_url: str, tmp_path: Path) -> None:

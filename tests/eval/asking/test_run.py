@@ -181,6 +181,15 @@ def test_a_server_that_is_none_of_openais_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_base_url_without_v1_will_do(engine: Engine, proxy: httpx.Client, tmp_path: Path) -> None:
+    engine.scripts["n"] = speaks(r"\boxed{3}")
+    for url in (str(proxy.base_url).rstrip("/"), f"{proxy.base_url}/"):
+        args = ["--base-url", url, "--model", "n", "--out", tmp_path / "o", "--fresh"]
+        ended = its_eval_run(problems(tmp_path), *args)
+        assert ended.returncode == 0, ended.stderr
+    assert {received.path for received in engine.received} == {"/v1/chat/completions"}
+
+
 def test_answers_of_nobody_knows_what_are_not_taken_over(tmp_path: Path) -> None:
     (tmp_path / "samples.jsonl").write_text("{}\n")
     with pytest.raises(EvalError, match=r"no run\.json"):

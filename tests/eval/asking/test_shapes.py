@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
@@ -169,6 +169,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(message=JSON, usage=JSON, choices=JSON, logprobs=JSON, told=JSON, known=st.booleans())
 def test_nothing_that_a_server_says_raises_another_error(
     message: Any, usage: Any, choices: Any, logprobs: Any, told: Any, known: bool

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -51,6 +51,7 @@ def test_nothing_is_left_out_where_two_groups_cannot_be_told_apart() -> None:
     assert improbable([0.5] * 12) == set()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=24))
 def test_something_always_votes(shares: list[float]) -> None:
     assert len(improbable(shares)) < max(1, len(shares))

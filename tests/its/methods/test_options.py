@@ -17,7 +17,11 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("method", "raw", "said"),
     [
-        ("adaptive", {"confidance": 0.9}, "confidance: Unknown option. Did you mean 'confidence'?"),
+        (
+            "adaptive",
+            {"confidance": 0.9},
+            "confidance: Unknown option 'confidance'. Did you mean 'confidence'?",
+        ),
         ("adaptive", {"zzz": 1}, "Available: threshold, below, confidence, posterior, first"),
         ("adaptive", {"confidence": 1.5}, "confidence: Expected `float` <= 1"),
         ("adaptive", {"confidence": NAN}, "confidence: must be a finite"),
@@ -49,7 +53,7 @@ NAN = float("nan")
         (
             "majority",
             {"threshold": 0.5, "below": {"method": "best_of", "judge": "j", "vote": 2}},
-            "below.vote: Unknown option. Did you mean 'votes'?",
+            "below.vote: Unknown option 'vote'. Did you mean 'votes'?",
         ),
         (
             "majority",
@@ -74,7 +78,7 @@ def test_what_is_refused(method: str, raw: dict[str, Any], said: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_refuses_what_it_does_not_know(method: str) -> None:
-    with pytest.raises(OptionError, match=r"Unknown option\..*Available: "):
+    with pytest.raises(OptionError, match=r"Unknown option .*Available: "):
         parse(find(method), {"tempratures_": 1})
 
 

@@ -65,8 +65,20 @@ def main(base_url: str) -> dict[str, Any]:
     found["paid"] = kind(lambda: create(model="vote0", messages=ASK))
     completion: Any = client.completions.create(model="t", prompt="3 and 4?")
     found["completion"] = completion.choices[0].text
+    found["responses"] = [respond(client, model) for model in ("t", "vote3")]
     found["async"] = asyncio.run(asynchronous(base_url))
     return found
+
+
+def respond(client: openai.OpenAI, model: str) -> list[Any]:
+    """Ask the Responses API, whole, as a stream, and going on."""
+    create: Any = client.responses.create
+    whole = create(model=model, input="How many are 3 and 4?")
+    with client.responses.stream(model=model, input="How many are 3 and 4?") as stream:
+        last = [event.type for event in stream][-1]
+    later = create(model=model, input="And 5?", previous_response_id=whole.id)
+    told = whole.model_extra["input_time"]["strategy"]
+    return [whole.output_text, last, later.output_text, told, whole.usage.total_tokens]
 
 
 async def asynchronous(base_url: str) -> list[Any]:

@@ -126,8 +126,6 @@ OTHERS = [
     (COMPOSE, {"messages": [{"role": "system", "content": "Be brief."}, user("3+4?")]}),
     ("/v1/completions", {"prompt": "3+4?"}),
     ("/v1/completions", {"prompt": ["3+4?", "5?"]}),
-    ("/v1/responses", {"input": "3+4?", "instructions": "Be brief."}),
-    ("/v1/responses", {"input": [{"role": "developer", "content": "Be brief."}, user("?")]}),
     ("/tokenize", {"messages": [{"role": "system", "content": "Be brief."}, user("3+4?")]}),
 ]
 
@@ -144,6 +142,24 @@ def test_another_system_text_is_refused(
     assert 'system_mismatch = "warn"' in error["message"]
     assert not engine.received
     assert post(proxy, path, "u", **sent).json().get("error", {}).get("code") != "system_mismatch"
+
+
+def test_another_system_text_is_refused_at_every_door(
+    start: Proxy, engine: Engine, write: Any
+) -> None:
+    proxy = start(write(system=SYSTEM))
+    developer = [{"role": "developer", "content": "Be brief."}, user("?")]
+    given: list[dict[str, Any]] = [
+        {"input": "?", "instructions": "Be brief."}, {"input": developer},
+    ]  # fmt: skip
+    for sent in given:
+        error = post(proxy, "/v1/responses", "r", **sent).json()["error"]
+        assert (error["code"], error["param"]) == ("system_mismatch", "input")
+    system = [{"type": "text", "text": "No."}]
+    answer = post(proxy, "/v1/messages", "r", messages=[user("?")], max_tokens=9, system=system)
+    assert answer.status_code == 400
+    assert 'system_mismatch = "warn"' in answer.json()["error"]["message"]
+    assert not engine.received
 
 
 @pytest.mark.parametrize(("path", "sent"), OTHERS)
@@ -165,47 +181,44 @@ def test_another_system_text_is_left_where_the_member_warns(
         assert engine.bodies("n") == [{"model": "n", **sent}], "as the client wrote it"
 
 
-@pytest.mark.parametrize("extra", [{}, {"instructions": SYSTEM}])
-@pytest.mark.parametrize("given", ["3+4?", [user("3+4?")]])
-def test_responses_carry_them_too(
-    start: Proxy, engine: Engine, write: Any, given: Any, extra: Any
+DOORS: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/responses", {"input": "3+4?"}),
+    ("/v1/responses", {"input": [user("3+4?")], "instructions": SYSTEM}),
+    ("/v1/responses", {"input": [{"role": "developer", "content": SYSTEM}, user("3+4?")]}),
+    ("/v1/messages", {"messages": [user("3+4?")], "max_tokens": 9}),
+    ("/v1/messages", {"messages": [user("3+4?")], "max_tokens": 9, "system": SYSTEM}),
+]
+
+
+@pytest.mark.parametrize(("path", "sent"), DOORS)
+def test_other_apis_carry_them_too(
+    start: Proxy, engine: Engine, write: Any, path: str, sent: Any
 ) -> None:
     proxy = start(write(system=SYSTEM, instruction=SAY))
     engine.scripts["n"] = says("7")
-    assert post(proxy, "/v1/responses", input=given, **extra).status_code == 200
-    [arrived] = engine.bodies("n")
-    assert arrived["instructions"] == SYSTEM
-    asked = arrived["input"] if isinstance(given, str) else arrived["input"][0]["content"]
-    assert asked == f"3+4?\n\n{SAY}"
-    assert len(arrived["input"]) == len(given) + (len(SAY) + 2 if isinstance(given, str) else 0)
+    assert post(proxy, path, **sent).status_code == 200
+    assert engine.bodies("n")[0]["messages"] == [OURS, user(f"3+4?\n\n{SAY}")]
 
 
 @pytest.mark.parametrize("empty", ["", " ", None])
 def test_an_empty_system_text_is_none_wherever_it_stands(
     start: Proxy, engine: Engine, write: Any, empty: str | None
 ) -> None:
-    """`instructions`, a system item and a system message: the checkpoint's own takes its place."""
+    """`instructions`, `system`, a system message: the checkpoint's own takes its place."""
     proxy = start(write(system=SYSTEM))
     engine.scripts["n"] = says("7")
     said = {"role": "system", "content": empty or ""}
-    assert post(proxy, messages=[said, user("3+4?")]).status_code == 200
-    assert engine.bodies("n")[0]["messages"] == [OURS, user("3+4?")]
-    for more in ({"input": "3+4?", "instructions": empty}, {"input": [said, user("3+4?")]}):
-        assert post(proxy, "/v1/responses", **more).status_code == 200
-    text, items = engine.bodies("n")[1:]
-    assert (text["instructions"], text["input"]) == (SYSTEM, "3+4?")
-    assert (items["instructions"], items["input"]) == (SYSTEM, [user("3+4?")])
+    sent: list[tuple[str, dict[str, Any]]] = [
+        (CHAT, {"messages": [said, user("3+4?")]}),
+        ("/v1/responses", {"input": "3+4?", "instructions": empty}),
+        ("/v1/responses", {"input": [said, user("3+4?")]}),
+        ("/v1/messages", {"messages": [user("3+4?")], "system": empty, "max_tokens": 9}),
+        ("/tokenize", {"messages": [said, user("3+4?")]}),
+    ]
+    for path, fields in sent:
+        assert post(proxy, path, **fields).status_code == 200, path
+        assert engine.bodies("n")[-1]["messages"] == [OURS, user("3+4?")], path
     assert post(proxy, COMPOSE, messages=[said, user("?")]).json()["messages"][0] == OURS
-    assert post(proxy, "/tokenize", messages=[said, user("?")]).status_code == 200
-    assert engine.bodies("n")[-1]["messages"] == [OURS, user("?")]
-
-
-def test_a_system_item_of_a_response_is_enough(start: Proxy, engine: Engine, write: Any) -> None:
-    proxy = start(write(system=SYSTEM))
-    engine.scripts["n"] = says("7")
-    items = [{"role": "developer", "content": SYSTEM}, user("3+4?")]
-    assert post(proxy, "/v1/responses", input=items).status_code == 200
-    assert engine.bodies("n") == [{"model": "n", "input": items}]
 
 
 def test_completions_and_tokenize_follow(start: Proxy, engine: Engine, write: Any) -> None:
@@ -253,8 +266,6 @@ MAKERS = {"temperature": 0.6, "top_p": 0.95}
         (CHAT, {"temperature": None, "max_completion_tokens": 9, "chat_template_kwargs": {"x": 1}},
          {**MAKERS, "chat_template_kwargs": {"x": 1, **THINKS}}),
         ("/v1/completions", {"prompt": "?"}, {**MAKERS, "max_tokens": 30_720}),
-        ("/v1/responses", {"input": "?"}, {**MAKERS, "max_output_tokens": 30_720}),
-        ("/v1/responses", {"input": "?", "max_output_tokens": 9}, MAKERS),
         ("/tokenize", {}, {"chat_template_kwargs": THINKS}),
         ("/tokenize", {"prompt": "?", "messages": None}, {}),
         ("/v1/embeddings", {"input": "?"}, {}),

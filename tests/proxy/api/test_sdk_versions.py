@@ -77,6 +77,10 @@ def test_the_sdk_works_as_it_does_elsewhere(start: Proxy, engine: Engine, versio
         "broken": ["APIError", None],
         "paid": ["InternalServerError", 502],
         "completion": "ab",
+        "responses": [
+            ["ab", "response.completed", "ab", "random", 15],
+            [text, "response.completed", text, "similar", 45],
+        ],
         "async": [text, text, text, text, "ab"],
     }
     paid = [body for body in engine.received if body.body["model"] == "dead1"]

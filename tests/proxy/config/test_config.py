@@ -75,14 +75,22 @@ BAD = [
         "not set",
     ),
     ("[engines.f]\nbase_url = 'http://x/v1'\nmax_concurrency = 0", "max_concurrency", "at least 1"),
-    ("[members.m]\nengine = 'no'\nmodel = 'm'", "members.m.engine", "no engine 'no'; there are: e"),
+    (
+        "[members.m]\nengine = 'no'\nmodel = 'm'",
+        "members.m.engine",
+        "Unknown engine 'no'. Available: e.",
+    ),
     ("[members.m]\nengine = 'e'\nmodel = 'm'", "members.m.strategy", "is needed where"),
     ("[members.m]\nengine = 'e'\nmodel = 'm'\nstrategy = 'near'", "members.m.strategy", "'near'"),
     ("[members.m]\nengine = 'e'", "members.m", "missing required field `model`"),
     ("[members.m]\nengine='e'\nmodel='m'\nmanifest='no.json'", "members.m.manifest", "cannot read"),
     ("[panels.n]\nmembers = ['s']", "panels.n", "a member has the same name"),
     ("[panels.p]\nmembers = []", "panels.p.members", "at least one"),
-    ("[panels.p]\nmembers = ['q']", "panels.p.members", "no member 'q'; there are: n, s, u, r"),
+    (
+        "[panels.p]\nmembers = ['q']",
+        "panels.p.members",
+        "Unknown member 'q'. Available: n, s, u, r.",
+    ),
     ("[panels.p]\nmembers = ['s', 's']", "panels.p.members", "Member listed twice"),
     ("[panels.p]\nmembers = ['s']\nmethod = 'best'", "panels.p.method", "Available: majority"),
     ("[panels.p]\nmembers = ['s']\nquorum = 2", "panels.p.quorum", "only 1 are asked"),
@@ -95,7 +103,7 @@ BAD = [
     (
         OPTIONS.format("mixed", "mix={none=1}"),
         "members.m.strategy_options",
-        "no 'none'",
+        "strategy 'none'",
     ),
     (
         OPTIONS.format("noise", "kinds='facts'"),
@@ -125,12 +133,16 @@ BAD = [
     ("[personas]\nstore = 'redis://h/main'" + WRITES, "personas.store", "number of a database"),
     ("[personas]\norder = ['generate']" + WRITES, "personas.order", 'end with "bank"'),
     ("[personas]\norder = ['bank', 'generate']" + WRITES, "personas.order", "in this order"),
-    ("[personas.generate]\nengine = 'f'\nmodel = 'w'", "personas.generate.engine", "no engine 'f'"),
+    (
+        "[personas.generate]\nengine = 'f'\nmodel = 'w'",
+        "personas.generate.engine",
+        "Unknown engine 'f'",
+    ),
     ("[personas.generate]\nengine = 'e'", "personas.generate.model", "is needed"),
     ("[personas.generate]\nengine = 'self'\nmodel = 'w'", "generate.model", "has no meaning"),
     ("[personas]" + WRITES + "extra = {n = 2}", "personas.generate.extra.n", "by the proxy"),
     ("[personas]" + WRITES + "deadline_s = 0", "personas.generate.deadline_s", "above 0"),
-    ("[keys.a]\nsecret = 'env:HOME'\nmodels = ['zz']", "keys.a.models", "no model 'zz'"),
+    ("[keys.a]\nsecret = 'env:HOME'\nmodels = ['zz']", "keys.a.models", "Unknown model 'zz'"),
     (
         "[keys.a]\nsecret = 'env:HOME'\n[keys.b]\nsecret = 'env:HOME'",
         "keys.b.secret",
@@ -201,3 +213,33 @@ def test_graders_are_as_many_as_cores_up_to_four(
         monkeypatch.setattr("proxy.config.load._cores", lambda cores=cores: cores)
         assert load(write(tmp_path, GOOD)).graders == graders
     assert load(write(tmp_path, GOOD + "[server]\ngraders = 7\n")).graders == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[member.x]\nengine = 'e'", "Unknown key 'member'. Did you mean 'members'?"),
+        ("[members.x]\nengine = 'e'\nmodel = 'm'\nstratgy = 'none'", "Did you mean 'strategy'?"),
+        ("[members.x]\nengine = 'e'\nmodel = 'm'\nstrategy = 'simlar'", "Did you mean 'similar'?"),
+        (
+            "[server.log]\nformat = 'jsn'",
+            "Unknown value 'jsn'. Did you mean 'json'? Available: cons",
+        ),
+        ("[server.log]\nlevel = 'warn'", "Did you mean 'warning'? Available: debug, info"),
+        ("[engines.f]\nbase_url = 'http://x/v1'\nkind = 'rewards'", "Did you mean 'reward'?"),
+        ("[panels.x]\nmembers = ['s']\nstream_mode = 'verdct'", "Did you mean 'verdict'?"),
+        ("[panels.x]\nmembers = ['vote']", "Available: n, s, u, r"),
+        ("[panels.x]\nmembers = ['s']\nmethod = 'majorty'", "Did you mean 'majority'?"),
+        ("[panels.x]\nmembers = ['s']\nanswers = 'maths'", "Did you mean 'math'?"),
+        ("[personas]\norder = ['bnk']", "Did you mean 'bank'?"),
+        ("[members.x]\nengine = 'E'\nmodel = 'm'\nstrategy = 'none'", "Did you mean 'e'?"),
+    ],
+)
+def test_the_nearest_name_is_told(tmp_path: Path, text: str, told: str) -> None:
+    """Keys, tables and values: each with the list of what there is."""
+    file = tmp_path / "panels.toml"
+    file.write_text(MEMBERS.replace("{engine}", "http://x") + text, "utf-8")
+    with pytest.raises(ConfigError) as error:
+        load(file)
+    assert told in str(error.value)
+    assert "Available: " in str(error.value)

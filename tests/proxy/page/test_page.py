@@ -360,7 +360,7 @@ def test_every_page_is_accessible_and_fits(
 ) -> None:
     vote(engine)
     engine.scripts["j"] = says("Good.\nScore: 9")
-    axe = (node_modules("axe-core", AXE) / "axe-core" / "axe.min.js").read_text("utf-8")
+    axe = (node_modules(f"axe-core@{AXE}") / "axe-core" / "axe.min.js").read_text("utf-8")
     look(page.browser, width, 900, scheme)
     page.voted("judged", "What is $\\frac{1}{2}$ of one?")
     for button in page.all(".part > button"):

@@ -44,7 +44,7 @@ def check(tmp_path: Path, url: str) -> tuple[int, str]:
 
 
 def test_an_engine_that_does_all(engine: Engine, engine_url: str, tmp_path: Path) -> None:
-    engine.scripts.update(n=continues(), s=continues())
+    engine.scripts.update(n=continues(), s=continues(), u=says("5"), r=says("5"))
     code, told = check(tmp_path, engine_url)
     assert code == 0
     assert "panel think: prefix of member n: yes" in told

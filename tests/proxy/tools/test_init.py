@@ -113,3 +113,24 @@ def test_what_is_missing_is_one_line(tmp_path: Path, args: list[str], told: str)
     assert ended.returncode == 1
     assert told in ended.stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize("served", [["m"], ["org/a", "org/b", 'a "b"']])
+def test_any_engine_gets_panels_to_choose_from(served: list[str], tmp_path: Path) -> None:
+    cards = {"data": [{"id": name} for name in served]}
+    out = tmp_path / "panels.toml"
+    with serving(Starlette(routes=[Route("/v1/models", lambda _: JSONResponse(cards))])) as url:
+        ended = command("proxy", "init", "--engine", url, "--out", out)
+    assert ended.returncode == 0, ended.stderr
+    assert not load(out).panels, "nothing votes until the user wants it"
+    text = out.read_text()
+    head, _, proposed = text.partition("# Panels to choose from.")
+    lines = [line.removeprefix("# ") for line in proposed.splitlines()]
+    wanted = [line for line in lines if line.startswith("[") or " = " in line]
+    out.write_text(head + "\n" + "\n".join(wanted))
+    panels = load(out).panels
+    assert panels["samples5"].samples == 5
+    assert len(panels["contexts3"].members) == 3
+    strategies = [load(out).members[name].strategy for name in panels["contexts3"].members]
+    assert strategies == ["similar", "unsimilar", "random"]
+    assert (f"vote{len(served)}" in panels) is (len(served) > 1)

@@ -131,7 +131,11 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("gpt-17", "give one of"), ("nowhere.gguf", "there is no file"), ("", "give one of")],
+    [
+        ("gpt-17", "Unknown model 'gpt-17'. Available"),
+        ("nowhere.gguf", "there is no file"),
+        ("", "Unknown model"),
+    ],
 )
 def test_unknown_models(name: str, reason: str) -> None:
     with pytest.raises(ModelError, match=reason):

@@ -124,15 +124,6 @@ def test_each_prompt_of_a_list_must_finish(proxy: httpx.Client, engine: Engine) 
         assert (b"event: error" in content) is (number < 4)
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_a_response_ends_with_its_event(proxy: httpx.Client, engine: Engine, named: bool) -> None:
-    name = b"event: response.completed\n" if named else b""
-    raw = name + b'data: {"type": "response.completed", "response": {"id": "r"}}\n\n'
-    engine.scripts["n"] = streams(pieces(raw, 5))
-    sent = {"model": "n", "input": "3?", "stream": True}
-    assert proxy.post("/v1/responses", json=sent).content == raw
-
-
 ERRORS = [
     b'event: error\ndata: {"error": {"message": "out of memory"}}\n\n',
     b'data: {"error": {"message": "out of memory", "code": 500}}\n\n',
@@ -199,7 +190,7 @@ def test_the_end_is_seen_however_the_stream_is_cut(
 def test_a_text_that_says_done_ends_no_stream_wherever_it_is_cut() -> None:
     text = "a" * 100 + "data: [DONE]" + 'event: response.completed {"finish_reason": "x"}' * 2
     raw = written((text, None, True), "\n").encode()
-    for kind in (watch.CHAT, watch.COMPLETIONS, watch.RESPONSES):
+    for kind in (watch.CHAT, watch.COMPLETIONS):
         for cut in range(1, len(raw)):
             for then in (cut + 1, cut + 40):
                 seen = watch.Watch(kind)

@@ -1,7 +1,7 @@
 """The nearest methods of optillm and its_hub, and ours: the same problems, engine and calls.
 
-Run: `python -m tests.bench.peers --problems $ITS_DATA/gsm8k_test200.jsonl [--number 20]`. Both are
-installed once into cached environments; optillm without the packages that its server does not
+Run: `python -m tests.bench.nearest --problems $ITS_DATA/gsm8k_test200.jsonl [--number 20]`. Both
+are installed once into cached environments; optillm without the packages that its server does not
 load. Each side asks `--calls` samples at 0.7 of the embedded engine and votes; optillm's number is
 fixed at 5. A relay before the engine counts calls and tokens, for all alike. Our own reader reads
 the answers. A stream is asked once: how many chunks hold text, and when the first one came.
@@ -137,7 +137,7 @@ def ours(url: str, calls: int) -> Iterator[tuple[str, str]]:
 @contextlib.contextmanager
 def optillm(url: str) -> Iterator[tuple[str, str]]:
     """Serve optillm's self-consistency; yield its address and its model."""
-    python = environment("optillm", "0.4.0", instead=OPTILLM)
+    python = environment("optillm", "0.4.0", *OPTILLM, bare=True)
     port = _free()
     line = [str(python), "-m", "optillm.server", "--base-url", url, "--port", str(port),
             "--approach", "self_consistency", "--log", "error"]  # fmt: skip

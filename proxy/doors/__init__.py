@@ -1,0 +1,1 @@
+"""Other APIs in front of the same chats: what they ask becomes a chat, and its answer theirs."""
