@@ -1,5 +1,6 @@
 """What the terminal shows of a matrix."""
 
+from collections.abc import Callable
 from typing import Any
 
 from its.cli import Column, Sheet
@@ -11,8 +12,14 @@ from .matrix import CellShares, Contrast, contrasts, pooled, within
 ENDS = ("low", "high")
 
 UNITS = (
-    "`p over checkpoints` permutes checkpoints within training seeds: a claim about training."
-    " `p over problems` is about these checkpoints alone: another seed may give another."
+    "`p over checkpoints` permutes checkpoints within training seeds: a claim about training, from"
+    " n checkpoints on each side. `p over problems` is about these checkpoints alone: another seed"
+    " may give another."
+)
+
+INTERACTION = (
+    "Interaction: what a context at test time changes for checkpoints trained with contexts (both),"
+    " less what it changes for the others (then)"
 )
 
 
@@ -21,11 +28,16 @@ def matrix_tables(found: CellShares, changed: str | None = None) -> list[Sheet]:
 
     `changed` says which cells were made with uncommitted changes.
     """
-    notes = [changed] if changed else []
-    sheets = [_cells(found, notes)]
-    if made := contrasts(found):
-        sheets.append(_contrasts(made))
-    if any(True for _ in within(found)):
+    made = contrasts(found)
+    levels = [each for each in made if each.name != "interaction"]
+    changes = [each for each in made if each.name == "interaction"]
+    sheets = [_cells(found, [changed] if changed else [])]
+    if levels:
+        title = "Contexts in both stages, against contexts"
+        sheets.append(_contrasts(levels, title, percent, [UNITS]))
+    if changes:
+        sheets.append(_contrasts(changes, INTERACTION, signed, []))
+    if within(found):
         sheets.append(_within(found))
     return sheets
 
@@ -47,17 +59,18 @@ def _cells(found: CellShares, notes: list[str]) -> Sheet:
     return Sheet(title, columns, rows, notes)
 
 
-def _contrasts(made: list[Contrast]) -> Sheet:
+def _contrasts(
+    made: list[Contrast], title: str, show: Callable[[float], str], notes: list[str]
+) -> Sheet:
     columns = [
-        Column("contexts in both stages, against", text=True), Column("both", percent),
-        Column("then", percent), Column("change", signed),
-        Column("95% interval", signed_interval, parts=ENDS),
+        Column("against", text=True), Column("both", show), Column("then", show),
+        Column("change", signed), Column("95% interval", signed_interval, parts=ENDS),
         Column("p over checkpoints", p_value),
-        Column("checkpoints", _sizes, parts=("checkpoints, both", "checkpoints, then")),
+        Column("n", _sizes, parts=("checkpoints, both", "checkpoints, then")),
         Column("p over problems", p_value),
     ]  # fmt: skip
     rows: list[list[Any]] = []
-    notes = [UNITS]
+    remarks = []
     for each in made:
         test = each.training
         ends = (test.interval.low, test.interval.high) if test.interval else None
@@ -65,13 +78,8 @@ def _contrasts(made: list[Contrast]) -> Sheet:
             [each.name, each.both, each.one, test.difference, ends, test.p,
              (test.treated, test.others), each.here.p]
         )  # fmt: skip
-        notes += [f"{each.name}: {note}" for note in _remarks(test)]
-    if any(each.name == "interaction" for each in made):
-        notes.append(
-            "interaction: what a context at test time changes for checkpoints trained with contexts"
-            " (both), and for the others (then)"
-        )
-    return Sheet("", columns, rows, notes)
+        remarks += [f"{each.name}: {note}" for note in _remarks(test)]
+    return Sheet(title, columns, rows, [*notes, *remarks])
 
 
 def _remarks(test: GroupTest) -> list[str]:

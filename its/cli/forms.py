@@ -43,11 +43,11 @@ def in_forms(command: Callable[..., None]) -> Callable[..., None]:
     }
 
     @wraps(command)
-    def wrapped(**given: Any) -> None:
-        chosen = [form for form in _HELP if given.pop(f"as_{form}")]
+    def wrapped(*args: Any, **given: Any) -> None:
+        chosen = [form for form in _HELP if given.pop(f"as_{form}", False)]
         if len(chosen) > 1:
             raise typer.BadParameter(" and ".join(f"--{form}" for form in chosen) + ": choose one")
-        command(**given, form=chosen[0] if chosen else Form.TEXT)
+        command(*args, **given, form=chosen[0] if chosen else Form.TEXT)
 
     added = [inspect.Parameter(name, kind, default=False, annotation=hint)
              for name, hint in more.items()]  # fmt: skip

@@ -14,9 +14,9 @@ from typing import Any
 
 import tomlkit
 from rich.console import Console
-from rich.table import Table
 
 from its import children
+from its.cli import Column, Sheet
 from its.files import atomic_write
 
 from ..errors import AxolotlError, CheckpointError
@@ -181,17 +181,18 @@ def _proxy(config: Path) -> Iterator[str]:
 
 def _print_summary(scores: Sequence[Score], best: Score, place: Path, console: Console) -> None:
     """Print a table of the epochs, and write it to `select.json`."""
-    table = Table(box=None, pad_edge=False)
-    for head in ("checkpoint", "epoch", "right", "share", "held-out loss", ""):
-        table.add_column(head, justify="left" if head in ("checkpoint", "") else "right")
-    for score in scores:
-        epoch = score.epoch
-        table.add_row(
-            epoch.name, "" if epoch.number is None else f"{epoch.number:.2f}",
-            f"{score.share * score.problems:g} of {score.problems}", f"{score.share:.1%}",
-            "" if epoch.loss is None else f"{epoch.loss:.4f}", "best" if score is best else "",
-        )  # fmt: skip
-    console.print(table)
+    columns = [
+        Column("checkpoint", text=True), Column("epoch", "{:.2f}".format, missing=""),
+        Column("right"), Column("share", "{:.1%}".format),
+        Column("held-out loss", "{:.4f}".format, missing=""), Column("", text=True),
+    ]  # fmt: skip
+    rows = [
+        [score.epoch.name, score.epoch.number,
+         f"{score.share * score.problems:g} of {score.problems}", score.share, score.epoch.loss,
+         "best" if score is best else ""]
+        for score in scores
+    ]  # fmt: skip
+    console.print(Sheet("", columns, rows))
     near = [score.epoch.name for score in scores if score is not best and _near(best, score)]
     if near:
         console.print(

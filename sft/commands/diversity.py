@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from its import strategies
+from its.cli import Column, Sheet
 from its.suggest import unknown
 
 from ..cli import CLI
@@ -137,25 +137,21 @@ def _show(
     files: "dict[str, tuple[Variety, Variety]]",
 ) -> None:
     console = Console(soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("contexts")
-    for head in (
-        "rows", "distinct", "effective", "largest", "on numbers", "rank", "words"
-    ):  # fmt: skip
-        table.add_column(head, justify="right")
-    for line in lines:
-        table.add_row(
-            line.strategy, *_cells(line.variety),
-            _share(line.quantitative), _share(line.rank), f"{line.shared:.2f}",
-        )  # fmt: skip
+    heads = ("rows", "distinct", "effective", "largest", "on numbers", "rank", "words")
+    columns = [Column("contexts", text=True), *(Column(head, missing="") for head in heads)]
+    rows: list[list[str | None]] = [
+        [line.strategy, *_cells(line.variety), _share(line.quantitative), _share(line.rank),
+         f"{line.shared:.2f}"]
+        for line in lines
+    ]  # fmt: skip
     for name, (variety, bare) in files.items():
-        table.add_row(name, *_cells(variety))
-        table.add_row("  near-duplicates as one", *_cells(bare))
-    console.print(table)
+        rows.append([name, *_cells(variety), None, None, None])
+        rows.append(["near-duplicates as one", *_cells(bare), None, None, None])
+    console.print(Sheet("", columns, rows))
     if paired:
         console.print(
             f"similar shares {paired.mean:+.3f} words more with its question than an even draw"
-            f" (paired over {paired.questions:,} questions, one-sided p = {paired.p:.4f})"
+            f" (paired over {paired.questions:,} questions, one-sided p = {paired.p:.3g})"
         )
 
 

@@ -66,7 +66,9 @@ def recipes(
             for name in names or []
         ]
         files = written(wanted or kept, FOLDER)
-    note_console().print("\n".join(f"{file} written" for file in files), style="green")
+    note_console().print(
+        "\n".join(f"{file} written" for file in files), style="green", markup=False
+    )
 
 
 def _list(known: list, form: Form) -> None:  # type: ignore[type-arg]  # of Recipe, imported late

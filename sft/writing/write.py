@@ -112,8 +112,8 @@ def _print_summary(console: Console, summary: Summary, kept: Path) -> None:
     if summary.faults:
         often = sorted(summary.faults.items(), key=lambda pair: -pair[1])
         told = ", ".join(f"{name} {times:,}" for name, times in often)
-        console.print(f"refused for: {told}", soft_wrap=True)
-    console.print(f"{summary.tokens:,} tokens; kept in {kept}", soft_wrap=True)
+        console.print(f"refused for: {told}", markup=False, soft_wrap=True)
+    console.print(f"{summary.tokens:,} tokens; kept in {kept}", markup=False, soft_wrap=True)
     for row, reason in summary.failed[:SHOWN]:
         console.print(f"line {row}: {reason}", style="red", markup=False, soft_wrap=True)
     if (more := len(summary.failed) - SHOWN) > 0:

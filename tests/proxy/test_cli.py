@@ -113,6 +113,15 @@ def test_explain_shows_how_each_member_was_trained(config: Path) -> None:
     assert "allow_mismatch = true" in ended.stderr
 
 
+def test_what_is_served_is_printed_in_every_form(config: Path) -> None:
+    told = json.loads(command("proxy", "check", "--config", config, "--json").stdout)
+    assert {"member", "trained_with", "asked_with", "co_design"} <= set(told["members"][0])
+    assert {each["panel"]: each["members"] for each in told["panels"]}["vote3"] == ["s", "u", "r"]
+    tables = command("proxy", "check", "--config", config, "--csv").stdout
+    assert "panel,method,members" in tables
+    assert "| member |" in command("proxy", "check", "--config", config, "--markdown").stdout
+
+
 def test_explain_shows_what_else_is_added(config: Path) -> None:
     train = {"strategy": "none", "system": "Think [hard].", "instruction": "Box it."}
     manifest = {"schema": 2, "base_model": "b", "train": train, "test": {"temperature": 0.6}}

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from eval.codesign import power, problems, runner
 from eval.codesign.plan import read_experiment
-from eval.codesign.step import Command
+from eval.codesign.step import Command, ExperimentStep
 from eval.codesign.steps import steps
 from eval.errors import EvalError
 from its.personas import bank
@@ -238,9 +238,15 @@ def test_a_killed_run_goes_on_to_the_end_and_does_nothing_twice(tiny: Path, out:
     assert found == {(a, b): float((a == "none") == (b == "none")) for a, b in found}
     assert matrix["contrasts"][0]["difference"]["value"] == 1
     vote = json.loads((out / "results" / "vote-bank.json").read_text())["results"]
-    files = ("summary.json", "shares.json")
-    runs = ("greedy", "early", "drawn")
-    assert set(vote) == {f"vote/bank/{run}/{file}" for run in runs for file in files}
+    assert set(vote) == {
+        f"vote/bank/{run}/{name}.json"
+        for run in ("greedy", "early", "drawn")
+        for name in ("summary", "shares")
+    }
+    whole = vote["vote/bank/greedy/shares.json"]
+    counts = [len(text.split()) for text in (whole["shares"], *whole["members"].values())]
+    assert len(counts) == 3
+    assert set(counts) == {whole["settings"]["problems"]}
     page = (out / "bank.html").read_text()
     assert page.count("<svg ") >= 4
     assert "vote of 2" in page
@@ -274,7 +280,7 @@ def _holds_without_answers(tiny: Path, out: Path, matrix: object) -> None:
     (new / "cells" / "bank" / "n-0-none" / "shares.json").write_text("{}")
     ended = its_eval("matrix", plan)
     assert ended.returncode == 2
-    assert "is not a cell's (KeyError): delete it" in ended.stderr
+    assert "has no shares (KeyError): delete it" in ended.stderr
 
 
 def started(tiny: Path, out: Path, until: str) -> subprocess.Popen[bytes]:
@@ -437,6 +443,21 @@ def test_power_by_simulation() -> None:
         lost = sum(gain <= draw < gain + loss for draw in draws)
         found += binomtest(gained, gained + lost).pvalue < 0.05
     assert 0.70 < found / runs < 0.88
+
+
+def test_a_hash_is_free_of_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same step has one hash wherever the run, the clone and the data are."""
+
+    def hashed(out: str, data: str) -> str:
+        monkeypatch.setenv("ITS_DATA", data)
+        line = f"train {data}/rows.jsonl --out {out}/x {ROOT}/sft/a.yml"
+        files = {Path(out) / "a.toml": f"data = '{data}/test.jsonl'"}
+        step = ExperimentStep("train", "train", (Command(line=line),), files=files)
+        found = runner.digest(step, Path(out))
+        assert str(ROOT) not in runner._placeless(line, Path(out))
+        return found
+
+    assert hashed("/one/run", "/data") == hashed("/two/run", "/elsewhere/data")
 
 
 SGLANG = """#!/bin/sh

@@ -286,3 +286,13 @@ def test_prompt_and_answer_stay_within_the_base_s_context() -> None:
         wanted = {"Qwen2.5": 30_720, "DeepSeek": 32_768, "Qwen3": 32_768}
         longest = [most for name, most in wanted.items() if f"/{name}" in recipe.base.repo]
         assert [test["max_tokens"]] == longest if test else not longest
+
+
+def test_the_list_is_printed_in_every_form() -> None:
+    listed = [json.loads(line) for line in command("sft", "recipes", "--json").stdout.splitlines()]
+    assert [each["name"] for each in listed] == list(RECIPES)
+    smoke = next(each for each in listed if each["name"] == "smoke-cpu")
+    assert (smoke["gpus"], smoke["hours"]) == (0, None)
+    assert command("sft", "recipes", "--csv").stdout.splitlines()[0].startswith("sft/NAME.yml,rows")
+    shown = command("sft", "recipes").stdout
+    assert all(name in shown for name in RECIPES)
