@@ -5,10 +5,10 @@ of them answers ends the attempt, and says so.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from its.answers import Judge
 from its.methods.options import OptionError, parse

@@ -198,6 +198,6 @@ def test_graders_are_as_many_as_cores_up_to_four(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for cores, graders in ((1, 1), (2, 2), (64, 4)):
-        monkeypatch.setattr("proxy.config.load._cores", lambda cores=cores: cores)
+        monkeypatch.setattr("proxy.config.load.cores", lambda cores=cores: cores)
         assert load(write(tmp_path, GOOD)).graders == graders
     assert load(write(tmp_path, GOOD + "[server]\ngraders = 7\n")).graders == 7
