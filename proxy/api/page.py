@@ -147,6 +147,8 @@ async def events(request: Request) -> Response:
         raise ApiError("Too many look at running requests. Try again later.", 429)
     record_of(request.scope).quiet = True
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    if request.method == "HEAD":  # a stream would hold the connection, and nobody reads it
+        return Response(media_type="text/event-stream", headers=headers)
     stream = live.events(store, key)
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 

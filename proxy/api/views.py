@@ -196,7 +196,9 @@ def _right(request: Request, path: str) -> str:
             return f"There is {meant}: set base_url to {here}."
         return f"There is {meant}: set base_url to {here}/v1."
     if path.startswith("/v1/v1/"):
-        return f"It has /v1 twice: Anthropic's clients add it. Set base_url to {here}."
+        if envelopes.is_anthropic(path.removeprefix("/v1")):
+            return f"It has /v1 twice: Anthropic's clients add it. Set base_url to {here}."
+        return f"It has /v1 twice: set base_url to {here}/v1."
     if path.rstrip("/") in known:
         return "Leave out the slash at its end."
     return f"The API is under /v1: set base_url to {here}/v1. /openapi.json lists all paths."

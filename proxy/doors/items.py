@@ -8,12 +8,12 @@ from typing import Any
 from its.types import Message
 
 from ..base.errors import BadRequest
-from .translation import joined, text_at, wrong
+from .translation import joined, objects, text_at, wrong
 
 SEALED = "its."
 """Begins the `encrypted_content` of our reasoning items: it is encoded, nothing in it is secret."""
 
-ROLES = frozenset({"user", "assistant", "system", "developer"})
+ROLES = ("assistant", "developer", "system", "user")
 
 
 def to_messages(items: Sequence[Mapping[str, Any]]) -> list[Message]:
@@ -43,7 +43,7 @@ def to_messages(items: Sequence[Mapping[str, Any]]) -> list[Message]:
 def _message(item: Mapping[str, Any], at: str, messages: list[dict[str, Any]]) -> None:
     role, content = item.get("role"), item.get("content")
     if role not in ROLES:
-        raise wrong(f"{at}.role", f"one of {', '.join(sorted(ROLES))}")
+        raise wrong(f"{at}.role", f"one of {', '.join(ROLES)}")
     if role != "assistant":
         messages.append({"role": role, "content": _content(content, f"{at}.content")})
         return
@@ -110,8 +110,8 @@ def _reasoning(item: Mapping[str, Any], at: str, messages: list[dict[str, Any]])
     texts = [
         part["text"]
         for name in ("content", "summary")
-        for part in item.get(name) or ()
-        if isinstance(part, dict) and isinstance(part.get("text"), str)
+        for part in objects(item.get(name) or [], f"{at}.{name}")
+        if isinstance(part.get("text"), str)
     ]
     thought = "\n".join(texts) or unsealed(item.get("encrypted_content"))
     if thought:

@@ -148,9 +148,10 @@ def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
     if choice.get("type") == "tool":
         name = text_at(choice, "name", "tool_choice")
         return {**found, "tool_choice": {"type": "function", "function": {"name": name}}}
-    if choice.get("type") not in _CHOICES:
+    kind = choice.get("type")
+    if not isinstance(kind, str) or kind not in _CHOICES:
         raise wrong("tool_choice.type", "auto, any, tool or none")
-    return {**found, "tool_choice": _CHOICES[choice["type"]]}
+    return {**found, "tool_choice": _CHOICES[kind]}
 
 
 def _tool(tool: Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -124,7 +124,8 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
     reasoning = _table(body, "reasoning")
     if reasoning.get("effort") is not None:
         found["reasoning_effort"] = reasoning["effort"]
-    if body.get("top_logprobs") or "message.output_text.logprobs" in _listed(body, "include"):
+    included = _listed(body, "include")
+    if body.get("top_logprobs") or "message.output_text.logprobs" in included:
         found |= {"logprobs": True, "top_logprobs": body.get("top_logprobs") or 0}
     text = _table(body, "text")
     if text.get("verbosity") is not None:
@@ -172,7 +173,7 @@ def _choice(
         return {"type": "function", "function": {"name": name}}, tools
     if choice.get("type") != "allowed_tools":
         raise wrong("tool_choice", "auto, none, required, a function, or allowed_tools")
-    allowed = {tool.get("name") for tool in objects(choice.get("tools"), "tool_choice.tools")}
+    allowed = [tool.get("name") for tool in objects(choice.get("tools"), "tool_choice.tools")]
     return choice.get("mode", "auto"), [t for t in tools if t["function"].get("name") in allowed]
 
 

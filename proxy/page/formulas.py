@@ -6,6 +6,7 @@ and attributes that are listed here go through; of any other formula the page sh
 """
 
 import re
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
@@ -15,11 +16,14 @@ Tree: TypeAlias = tuple[str, dict[str, str], str, list["Tree"]]
 """Element, attributes, text, children."""
 
 LONGEST = 600
-"""Characters of a formula: converting takes 20 ms at most then."""
+"""Characters of a formula: converting takes 20 ms then, its tree 150 KB of memory."""
 
 DEEPEST = 40
 MOST = 200
-"""Formulas of one request."""
+"""Formulas of one request; so many trees are kept."""
+
+MOST_SECONDS = 1.0
+"""Of CPU time for one request: a thread that converts slows down all requests."""
 
 _DEFINES = re.compile(r"\\(?:[gex]?def|let|\w*newcommand|providecommand|newenvironment)(?![a-z])")
 _ELEMENTS = frozenset({
@@ -41,10 +45,11 @@ class _Refused(Exception):
 
 def trees(formulas: Sequence[str]) -> list[Tree | None]:
     """Return the MathML of LaTeX formulas; `None` where the LaTeX has to do."""
-    return [tree(formula) for formula in formulas[:MOST]]
+    until = time.thread_time() + MOST_SECONDS
+    return [tree(each) if time.thread_time() < until else None for each in formulas[:MOST]]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=MOST)
 def tree(formula: str) -> Tree | None:
     """Return the MathML of one formula; `None` if it is too long, too deep, or not allowed."""
     if len(formula) > LONGEST or _depth(formula) > DEEPEST or _DEFINES.search(formula):

@@ -66,7 +66,7 @@ async def events(verdicts: Verdicts, key: RequestKey) -> AsyncIterator[bytes]:
 async def _begun(verdicts: Verdicts, key: RequestKey) -> Told | None:
     """Wait for a request that is sent just now; one that has ended already is not waited for."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while (told := verdicts.running(key)) is None:
+    while (told := verdicts.begun(key)) is None:
         if verdicts.get(*key) is not None or time.monotonic() >= until:
             return None
         await asyncio.sleep(STEP_SECONDS / 4)

@@ -40,6 +40,14 @@ Owner: TypeAlias = str
 RequestKey: TypeAlias = tuple[Owner, str]
 
 
+@dataclass(slots=True)
+class _Looking:
+    """Who looks at a request: how many, and the panel's request, once it has begun."""
+
+    count: int = 0
+    told: Told | None = None
+
+
 @dataclass(slots=True, eq=False)
 class KeptVerdict:
     """A request that ended: with its texts (`told`), or as `plain` facts, packed."""
@@ -78,7 +86,7 @@ class Verdicts:
     def __init__(self, settings: Settings, *, insecure: bool = False) -> None:
         self._kept: OrderedDict[RequestKey, KeptVerdict] = OrderedDict()
         self._running: dict[RequestKey, Told] = {}
-        self._expected: dict[RequestKey, int] = {}
+        self._expected: dict[RequestKey, _Looking] = {}
         self._insecure = insecure
         self._size = 0
         self.configure(settings)
@@ -106,7 +114,11 @@ class Verdicts:
         record.told, key = told, key_of(record)
         told.key = key
         self._running[key] = told
-        return key in self._expected
+        looking = self._expected.get(key)
+        if looking is None:
+            return False
+        looking.told = told  # it may have ended before they look the next time
+        return True
 
     def looked_at(self, record: Record) -> bool:
         """Tell whether somebody waits to look at a request."""
@@ -171,20 +183,24 @@ class Verdicts:
 
     def expect(self, key: RequestKey) -> None:
         """Say that somebody looks at this request, or will when it begins."""
-        self._expected[key] = self._expected.get(key, 0) + 1
+        looking = self._expected.setdefault(key, _Looking(told=self._running.get(key)))
+        looking.count += 1
+
+    def begun(self, key: RequestKey) -> Told | None:
+        """Return the request that somebody looks at, once it has begun; it may have ended."""
+        return self._expected[key].told
 
     def leave(self, key: RequestKey) -> None:
         """Say that somebody looks no more."""
-        left = self._expected[key] - 1
-        if left:
-            self._expected[key] = left
-        else:
+        looking = self._expected[key]
+        looking.count -= 1
+        if not looking.count:
             del self._expected[key]
 
     @property
     def lookers(self) -> int:
         """How many look at requests that run."""
-        return sum(self._expected.values())
+        return sum(looking.count for looking in self._expected.values())
 
 
 def key_of(record: Record) -> RequestKey:

@@ -445,6 +445,7 @@ def test_a_wrong_base_url_is_told_the_right_one(proxy: httpx.Client) -> None:
         ("/models", f"{here}/v1."),
         ("/messages", f"{here}."),
         ("/v1/v1/messages", f"{here}."),
+        ("/v1/v1/chat/completions", f"{here}/v1."),
         ("/v1/nope", f"{here}/v1."),
     ):
         answer = proxy.post(path, json={})

@@ -245,6 +245,7 @@ WRONG: list[dict[str, Any]] = [
     {"system": 3}, {"system": [{"type": "text"}]}, {"stop_sequences": "x"},
     {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, {"tools": [{}]},
     {"tools": "x"}, {"tools": [ADD_TOOL], "tool_choice": {"type": "x"}}, {"thinking": "x"},
+    {"tools": [ADD_TOOL], "tool_choice": {"type": []}},
     {"container": "c"}, {"mcp_servers": [{}]}, {"context_management": {"edits": []}},
     {"output_config": {"format": {"type": "x"}}}, {"metadata": "x"},
 ]  # fmt: skip

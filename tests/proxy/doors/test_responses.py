@@ -269,7 +269,8 @@ BAD_ITEMS: list[Any] = [
     {"type": "function_call_output", "call_id": "c", "output": "o", "role": "user"},
     {"type": "reasoning", "summary": [], "role": "user", "content": "x"},
     {"id": "msg_1"}, {"type": "item_reference", "id": "msg_1"}, {"type": "item_reference"},
-    {"id": 3}, {},
+    {"id": 3}, {}, {"role": [], "content": "x"}, {"type": "reasoning", "summary": 3},
+    {"type": "reasoning", "content": "x"},
 ]  # fmt: skip
 
 
@@ -293,6 +294,7 @@ REFUSED: list[dict[str, Any]] = [
     {"previous_response_id": 3}, {"tools": [{"type": "web_search"}]}, {"tools": "x"},
     {"tool_choice": {"type": "mcp"}}, {"text": "x"}, {"text": {"format": "json"}},
     {"reasoning": "low"}, {"include": "x"}, {"n": 2}, {"instructions": 3},
+    {"include": 3, "top_logprobs": 1},
 ]  # fmt: skip
 
 

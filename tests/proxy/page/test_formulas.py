@@ -1,13 +1,14 @@
 """Formulas become trees of listed elements; what is hostile stays LaTeX."""
 
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.page import formulas
-from proxy.page.formulas import Tree, tree
+from proxy.page.formulas import Tree, tree, trees
 
 
 def names(found: Tree) -> set[str]:
@@ -60,6 +61,23 @@ def test_no_text_raises_or_brings_in_what_is_not_listed(latex: str) -> None:
     if found is not None:
         assert names(found) <= formulas._ELEMENTS
         assert attributes(found) <= formulas._ATTRIBUTES
+
+
+def test_formulas_of_one_request_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert None not in trees(["x"] * 3)
+    monkeypatch.setattr(formulas, "MOST_SECONDS", 0.0)
+    assert trees(["x"] * 3) == [None] * 3
+
+
+def test_the_trees_that_are_kept_need_little_memory() -> None:
+    tree.cache_clear()
+    tracemalloc.start()
+    for number in range(300):
+        tree(f"{number}+" + "a+" * 40)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert tree.cache_info().currsize <= formulas.MOST
+    assert kept * formulas.LONGEST / 80 < 64_000_000
 
 
 @pytest.mark.parametrize("piece", ["{x}", "x'", "\\frac12", "\\text{a", "a&", "x_1^2", "\\\\", "{"])

@@ -160,7 +160,7 @@ def test_the_first_token_is_seen_before_the_second_is_sent(
     assert not page.one(".card details:not([open]) .thought").is_displayed()
     gate.opened.set()
     page.shows("All answers that could be read are equal" if model != "s" else "Answered by one")
-    page.shows("7", ".card .text")
+    page.shows("7", ".card:not([data-state=cancelled]) .text")  # one may be stopped early
 
 
 def test_who_comes_later_sees_what_was_said_before(page: Page, engine: Engine) -> None:

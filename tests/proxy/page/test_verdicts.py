@@ -10,7 +10,7 @@ import pytest
 
 from proxy.config.checks import ConfigError
 from proxy.config.load import load
-from proxy.page import store
+from proxy.page import live, store
 from tests.conftest import MEMBERS, Proxy
 from tests.proxy.asking import ASK, CHAT
 from tests.scripted import Engine, chunk, fails, says, speaks, streams_then_breaks
@@ -259,3 +259,23 @@ def test_a_broken_stream_of_a_member_is_kept_as_failed(proxy: httpx.Client, engi
     answer = ask(proxy, "n", stream=True)
     found = seen(proxy, answer)
     assert (found["failed"], found["streamed"], found["error"]) == (True, True, "engine_broken")
+
+
+def test_who_looks_sees_every_call_of_a_fast_panel(
+    proxy: httpx.Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vote(engine)
+    monkeypatch.setattr(live, "STEP_SECONDS", 2.0)  # it ends between two looks
+    with proxy.stream("GET", "/verdicts/fast/events") as looking:
+        lines = looking.iter_lines()
+        assert next(lines) == "event: waiting"
+        assert ask(proxy, headers={"x-request-id": "fast"}).status_code == 200
+        names = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    assert (names[0], names[-1]) == ("begun", "verdict")
+    assert [names.count(each) for each in ("call", "asked", "end")] == [3, 3, 3]
+
+
+def test_head_of_events_holds_no_connection(proxy: httpx.Client) -> None:
+    answer = proxy.head("/verdicts/x/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert proxy.get("/health", timeout=5).status_code == 200  # on the same connection
