@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from its import answers
 from its.answers.algebra.workers import Workers
@@ -216,6 +218,6 @@ def _answered(
         thinking_tokens=reply.thinking_tokens,
         prompt_tokens=reply.prompt_tokens,
         seconds=round(seconds, 3),
-        logprobs=asdict(reply.logprobs) if reply.logprobs else None,
+        logprobs=msgspec.structs.asdict(reply.logprobs) if reply.logprobs else None,
         input_time=reply.input_time,
     )

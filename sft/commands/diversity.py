@@ -19,7 +19,7 @@ from ..rows import MEMBER, read
 from .options import ERRORS, Bank, Notes, Seed, StrategyOption, contexts_of, known, options_of
 
 if TYPE_CHECKING:
-    from its.diversity import Line, EvenDrawTest, Variety
+    from its.diversity import EvenDrawTest, Line, Variety
 
 Named = Annotated[
     list[str] | None,
