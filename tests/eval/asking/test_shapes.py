@@ -299,3 +299,25 @@ def test_a_failed_call_of_a_panel_counts_for_its_members_and_ends_nothing(
     models = found[0].get("models", found)
     assert {(each["problems"], each["failed"]) for each in models} == {(3, 1)}
     assert (tmp_path / "out" / "shares.json").exists()
+
+
+REFUSALS = [
+    {"error": "seed not allowed"},
+    {"detail": [{"loc": ["body", "seed"], "msg": "not permitted"}]},
+    {"errors": ["seed"]},
+    {"error": {"message": "unknown: see `param` seed", "param": "seed"}},
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_of_any_shape_is_read(
+    refusal: Any, engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    """The seed that it names is left out; one that stays is told in the server's words."""
+    engine.scripts["m"] = lambda body: (
+        JSONResponse(refusal, 400) if "seed" in body else JSONResponse(completion(r"\boxed{3}"))
+    )
+    engine.scripts["never"] = lambda _: JSONResponse(refusal, 400)
+    assert its_eval_run(*run_args(tmp_path, engine_url)).returncode == 0
+    ended = its_eval_run(*run_args(tmp_path, engine_url, "never", "other"))
+    assert "seed" in ended.stderr.split("calls failed")[1]
