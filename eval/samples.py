@@ -269,7 +269,8 @@ class RunFolder:
             row = lines.loads(line)
             return EvalSample(**{key: value for key, value in row.items() if key in _FIELDS})
         except (ValueError, TypeError, AttributeError) as error:
-            raise EvalError(f"{self._samples_file}:{number} is not a sample") from error
+            hint = "delete the line, and its call is asked again"
+            raise EvalError(f"{self._samples_file}:{number} is not a sample: {hint}") from error
 
     def _key(self, number: int, line: bytes) -> tuple[str, int]:
         try:

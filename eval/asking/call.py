@@ -6,6 +6,7 @@ and the like: those may stand inside a JSON text.
 """
 
 import asyncio
+import json
 import math
 import random
 import re
@@ -137,7 +138,8 @@ def _retry_after(text: str) -> float:
 
 def _failed(error: Exception, body: Mapping[str, Any]) -> CallError:
     refused = isinstance(error, openai.APIStatusError) and error.status_code in {400, 422}
-    names_seed = refused and body.get("seed") is not None and _SEED.search(str(error).lower())
+    said = f"{getattr(error, 'body', '')} {error}".lower()  # the name may stand in `param` alone
+    names_seed = refused and body.get("seed") is not None and _SEED.search(said)
     return (SeedRefused if names_seed else CallError)(told(error))
 
 
@@ -154,7 +156,9 @@ def _message(error: openai.APIStatusError) -> str:
     """Return what the server says: OpenAI's error, another's text, or the status alone."""
     body = error.body
     said = body.get("message") or body.get("detail") if isinstance(body, dict) else None
-    text = said if isinstance(said, str) else error.message
+    if not isinstance(said, str):  # FastAPI's list of faults, or a text in place of an object
+        said = body if isinstance(body, str) else json.dumps(body) if body else error.message
+    text = said or error.message
     return " ".join(text.removeprefix(f"Error code: {error.status_code} - ").split())
 
 

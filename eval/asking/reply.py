@@ -5,9 +5,7 @@ names, functions called in the old way. What cannot is a failed call, never the 
 """
 
 import json
-import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +14,8 @@ from its.methods.confidence import measure
 from its.methods.seam import Logprobs
 
 from ..lines import loads
+from .values import count, input_time, mapping, whole
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _THINKING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Names that servers have for a message's thinking; the first that holds some counts."""
 
@@ -59,13 +57,13 @@ class ChatReply:
 
     @property
     def prompt_tokens(self) -> int | None:
-        return _count(self.usage.get("prompt_tokens")) or None
+        return count(self.usage.get("prompt_tokens")) or None
 
     @property
     def tokens(self) -> int | None:
         """Return the completion's tokens; `None` if unknown, as where a text has 0 tokens."""
-        count = _count(self.usage.get("completion_tokens"))
-        return None if count == 0 and (self.text or self.reasoning) else count
+        found = count(self.usage.get("completion_tokens"))
+        return None if found == 0 and (self.text or self.reasoning) else found
 
     @property
     def thinking_tokens(self) -> int | None:
@@ -75,7 +73,7 @@ class ChatReply:
             return None
         details = self.usage.get("completion_tokens_details")
         said = details if isinstance(details, Mapping) else self.usage  # SGLang: in usage itself
-        if counted := _count(said.get("reasoning_tokens")):
+        if counted := count(said.get("reasoning_tokens")):
             return min(counted, total)
         characters = len(self.text) + len(self.reasoning)
         return round(total * len(self.thought) / characters) if characters else 0
@@ -133,12 +131,12 @@ class ReplyCollector:
         _raise_error(chunk)
         try:
             self._add(chunk)
-        except (TypeError, AttributeError, LookupError, ValueError) as error:
+        except (TypeError, AttributeError, LookupError, ValueError, OverflowError) as error:
             raise CallError(f"{what} is no part of a chat completion: {error}") from error
 
     def _add(self, chunk: Mapping[str, Any]) -> None:
-        self.usage = _mapping(chunk.get("usage")) or self.usage
-        self.input_time = _input_time(chunk.get("input_time")) or self.input_time
+        self.usage = mapping(chunk.get("usage")) or self.usage
+        self.input_time = input_time(chunk.get("input_time")) or self.input_time
         for choice in chunk.get("choices") or ():
             if choice is None or choice.get("index"):  # only the first of several is the answer
                 continue
@@ -171,12 +169,12 @@ class ReplyCollector:
 
     def _add_logprobs(self, found: object) -> None:
         """Add the log-probabilities of a message, where it has any that can be read."""
-        tokens = _mapping(found).get("content")
+        tokens = mapping(found).get("content")
         for token in tokens if isinstance(tokens, list) else ():
-            chosen = _mapping(token).get("logprob")
+            chosen = mapping(token).get("logprob")
             if isinstance(chosen, int | float):  # null for some tokens
                 top = token.get("top_logprobs")
-                each = [_mapping(one).get("logprob") for one in top or ()]
+                each = [mapping(one).get("logprob") for one in top or ()]
                 self.chosen.append(chosen)
                 self.top.append([value for value in each if isinstance(value, int | float)])
 
@@ -187,7 +185,7 @@ class ReplyCollector:
             for _, (name, arguments) in sorted(self.tools.items())
         )
         return ChatReply(
-            _whole(self.text), _whole(self.reasoning), self.finish_reason, self.usage,
+            whole(self.text), whole(self.reasoning), self.finish_reason, self.usage,
             self.input_time, tuple(calls), measure(self.chosen, self.top),
         )  # fmt: skip
 
@@ -199,8 +197,8 @@ def _raise_error(chunk: Mapping[str, Any]) -> None:
         failed = chunk
     if not failed:
         return
-    about = _mapping(failed)
-    code = _count(about.get("code")) or _count(about.get("status"))
+    about = mapping(failed)
+    code = count(about.get("code")) or count(about.get("status"))
     refused = code is not None and 400 <= code < 500 and code not in {408, 409, 425, 429}
     paid = about.get("should_retry") is False
     message = str(about.get("message") or failed)
@@ -216,7 +214,7 @@ def _content(value: object) -> tuple[str, str]:
     text: list[str] = []
     thought: list[str] = []
     for part in value:
-        kind = str(_mapping(part).get("type"))
+        kind = str(mapping(part).get("type"))
         thinks = "think" in kind or "reason" in kind
         (thought if thinks else text).append(_flat(part))
     return "".join(text), "".join(thought)
@@ -232,37 +230,3 @@ def _flat(value: object) -> str:
         return ""
     held = (value.get(name) for name in ("text", "value", "thinking", "content", "refusal"))
     return next((text for each in held if (text := _flat(each))), "")
-
-
-def _whole(pieces: Sequence[str]) -> str:
-    """Join pieces; halves of a surrogate pair that came apart meet, and a lone half is U+FFFD."""
-    text = "".join(pieces)
-    if text.isascii() or not _SURROGATES.search(text):
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _input_time(value: object) -> dict[str, Any]:
-    """Return what a proxy said, with the ballots that have what every reader of them needs."""
-    told = dict(_mapping(value))
-    if "ballots" in told:
-        given = told["ballots"]
-        told["ballots"] = [
-            {**each, "usage": _mapping(each.get("usage"))}
-            for each in (given if isinstance(given, list) else ())
-            if isinstance(each, dict) and {"member", "outcome"} <= each.keys()
-        ]
-    return told
-
-
-def _count(value: object) -> int | None:
-    """Return a number of tokens; `None` for what is none, such as -1, "many" or true."""
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if math.isfinite(value) and value >= 0 and value == int(value) else None

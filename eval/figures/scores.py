@@ -198,12 +198,17 @@ def _ballot_error(ballot: Mapping[str, Any]) -> str | None:
 
 
 def _by_member(samples: Sequence[EvalSample]) -> list[tuple[str, str, list[EvalSample]]]:
+    """Return name, strategy and ungraded ballots of each member.
+
+    Where the panel's call failed, each member's counts as failed too: all have the same problems.
+    """
     members: dict[str, tuple[str, list[EvalSample]]] = {}
     for sample in samples:
         for ballot in sample.input_time.get("ballots") or []:
             _, cast = members.setdefault(ballot["member"], (ballot.get("strategy") or "", []))
             cast.append(ballot_sample(sample, ballot))
-    return [(name, strategy, cast) for name, (strategy, cast) in members.items()]
+    failed = [each for each in samples if each.error and not each.input_time.get("ballots")]
+    return [(name, strategy, cast + failed) for name, (strategy, cast) in members.items()]
 
 
 def ballot_samples(sample: EvalSample) -> list[tuple[Mapping[str, Any], EvalSample]]:

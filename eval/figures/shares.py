@@ -32,13 +32,16 @@ class KeptShares:
 def write_shares(run: RunFolder, ids: Sequence[str], graders: Workers) -> None:
     """Write a finished run's shares in the task's order (`ids`), of its model and of members.
 
+    A member that was not asked every problem has none: a method may ask it only where others fail.
+
     Raises:
         EvalError: there is no run in the folder.
         OSError: the folder cannot be written.
     """
     settings, samples = run.settings(), list(run.outcomes().values())
     by_model = samples_by_model(run, graders)
-    texts = {name: _text(cast, ids) for name, cast in by_model.items()}
+    by_id = {name: by_problem(cast) for name, cast in by_model.items()}
+    texts = {name: _text(found, ids) for name, found in by_id.items() if found.keys() >= set(ids)}
     own = texts.pop(settings["model"])
     known = {
         "settings": settings, "commit": run.about()["commit"], "failed": run.failed(),
@@ -47,8 +50,7 @@ def write_shares(run: RunFolder, ids: Sequence[str], graders: Workers) -> None:
     atomic_write(run.path / NAME, json.dumps(known, indent=2) + "\n")
 
 
-def _text(samples: Sequence[EvalSample], ids: Sequence[str]) -> str:
-    found = by_problem(samples)
+def _text(found: Mapping[str, Sequence[EvalSample]], ids: Sequence[str]) -> str:
     return " ".join(f"{fmean(sample.correct for sample in found[key]):.17g}" for key in ids)
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import wraps
@@ -74,3 +75,6 @@ def show(form: Form, sheets: Sequence[Sheet], objects: Iterable[Any]) -> None:
         return
     written = {Form.CSV: Sheet.csv, Form.MARKDOWN: Sheet.markdown, Form.LATEX: Sheet.latex}[form]
     print("\n".join(map(written, sheets)), end="")
+    if form is Form.CSV:  # a table alone: what stands below others goes where it harms none
+        for note in (note for sheet in sheets for note in sheet.notes):
+            print(note, file=sys.stderr)

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from eval.asking.reply import Broken, CallError, ChatReply, ReplyCollector, read_completion
 from its.sse import Event
-from tests.eval.harness import its_eval_run, rows, run_args
+from tests.eval.harness import its_eval, its_eval_run, rows, run_args
 from tests.scripted import Engine, chunk, completion, streams
 
 
@@ -228,3 +228,96 @@ def test_several_choices_are_refused_before_anything_is_asked(
         [chunk(delta={"content": r"\boxed{3}"}), chunk(finish_reason="stop")]
     )
     assert its_eval_run(*run_args(tmp_path, engine_url), "--extra-body", '{"n": 1}').returncode == 0
+
+
+AWFUL = [
+    None, True, 10**400, "9" * 5000, "x", [None], {"a": 1}, "\ud800",
+]  # fmt: skip
+
+
+def panel_answer() -> dict[str, Any]:
+    """Return what a proxy says of a panel's call."""
+    ballot = {
+        "member": "a", "strategy": "s", "outcome": "voted", "answer": "3", "content": r"\boxed{3}",
+        "finish_reason": "stop", "seconds": 1.0, "persona": "p", "source": "bank", "domain": "d",
+        "usage": {"completion_tokens": 4, "completion_tokens_details": {"reasoning_tokens": 2}},
+    }  # fmt: skip
+    told = {"strategy": "s", "winner": "a", "persona": "p", "source": "bank", "ballots": [ballot]}
+    return completion(r"\boxed{3}", logprobs={"content": []}) | {"input_time": told}
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of each value inside a JSON value, that of the whole left out."""
+    if not isinstance(value, dict | list):
+        return []
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    return [found for key, each in pairs for found in ((*at, key), *places(each, (*at, key)))]
+
+
+def test_no_value_of_any_type_at_any_place_ends_a_run_its_figures_or_its_table(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    cases = [(place, value) for place in places(panel_answer()) for value in AWFUL]
+
+    def script(body: Any) -> Response:
+        place, value = cases[int(body["messages"][-1]["content"].split()[1])]
+        answer: Any = panel_answer()
+        held = answer
+        for key in place[:-1]:
+            held = held[key]
+        held[place[-1]] = value
+        return Response(json.dumps(answer), media_type="application/json")
+
+    engine.scripts["m"] = script
+    file = tmp_path / "cases.jsonl"
+    asked = [{"id": n, "problem": f"Case {n} .", "answer": 3} for n in range(len(cases))]
+    file.write_text("\n".join(map(json.dumps, asked)))
+    out = tmp_path / "out"
+    where = ("--base-url", f"{engine_url}/v1", "--model", "m", "--out", out)
+    ended = its_eval_run(file, *where, "--retries", 0, "--concurrency", 16)
+    assert ended.returncode in (0, 1), ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert len(rows(out)) == len(cases)
+    table = tmp_path / "table.parquet"
+    for command in (("report", out), ("export", out, "--out", table), ("compare", out)):
+        again = its_eval(*command)
+        assert again.returncode == 0, again.stderr
+
+
+def test_a_failed_call_of_a_panel_counts_for_its_members_and_ends_nothing(
+    engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    def script(body: Any) -> Response:
+        if "2 + 1" in body["messages"][-1]["content"]:
+            return JSONResponse({"error": {"message": "too long"}}, 400)
+        return JSONResponse(panel_answer())
+
+    engine.scripts["m"] = script
+    ended = its_eval_run(*run_args(tmp_path, engine_url), "--accept-failed", "--json")
+    assert "Traceback" not in ended.stderr
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    models = found[0].get("models", found)
+    assert {(each["problems"], each["failed"]) for each in models} == {(3, 1)}
+    assert (tmp_path / "out" / "shares.json").exists()
+
+
+REFUSALS = [
+    {"error": "seed not allowed"},
+    {"detail": [{"loc": ["body", "seed"], "msg": "not permitted"}]},
+    {"errors": ["seed"]},
+    {"error": {"message": "unknown: see `param` seed", "param": "seed"}},
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_of_any_shape_is_read(
+    refusal: Any, engine: Engine, engine_url: str, tmp_path: Path
+) -> None:
+    """The seed that it names is left out; one that stays is told in the server's words."""
+    engine.scripts["m"] = lambda body: (
+        JSONResponse(refusal, 400) if "seed" in body else JSONResponse(completion(r"\boxed{3}"))
+    )
+    engine.scripts["never"] = lambda _: JSONResponse(refusal, 400)
+    assert its_eval_run(*run_args(tmp_path, engine_url)).returncode == 0
+    ended = its_eval_run(*run_args(tmp_path, engine_url, "never", "other"))
+    assert "seed" in ended.stderr.split("calls failed")[1]

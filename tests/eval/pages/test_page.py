@@ -268,3 +268,11 @@ def test_memory_does_not_grow_with_the_texts(tmp_path: Path) -> None:
     short, long = needed
     assert (tmp_path / "long" / "samples.jsonl").stat().st_size > 18e6
     assert long < short + 12, f"{short} and {long} MB"
+
+
+def test_the_page_says_that_a_commit_was_changed(runs: list[Path], tmp_path: Path) -> None:
+    about = runs[0] / "run.json"
+    told = json.loads(about.read_text())
+    about.write_text(json.dumps({**told, "commit": "0123456789ab+"}))
+    assert its_eval("report", runs[0], "--html", tmp_path / "one.html").returncode == 0
+    assert "commit 0123456789ab+" in (tmp_path / "one.html").read_text()
