@@ -15,6 +15,9 @@ import msgspec
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of JSON that are kept; the longest unused ones go first."""
 
+MOST_RECALLED = 8 * 1024 * 1024
+"""Bytes of JSON that one request may recall: a few bytes of its body can name megabytes."""
+
 Item = Mapping[str, Any]
 
 
@@ -42,6 +45,21 @@ class Kept:
             self._put((client, item["id"]), msgspec.json.encode(item))
         ids = [item["id"] for item in output]
         self._put((client, response["id"]), _Response(earlier, msgspec.json.encode(asked), ids))
+
+    def recalled(self, client: str, response_id: str | None, item_ids: Sequence[str]) -> int:
+        """Return how many bytes a response, with all before it, and items stand for."""
+        size = sum(self._bytes(client, each) for each in item_ids)
+        while response_id is not None and size <= MOST_RECALLED:
+            found = self._found.get((client, response_id))
+            if not isinstance(found, _Response):
+                break
+            size += len(found.asked) + sum(self._bytes(client, each) for each in found.answered)
+            response_id = found.earlier
+        return size
+
+    def _bytes(self, client: str, item_id: str) -> int:
+        found = self._found.get((client, item_id))
+        return len(found) if isinstance(found, bytes) else 0
 
     def item(self, client: str, item_id: str) -> Item | None:
         """Return an item by its id; `None`: it is not known (any more)."""

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..base.errors import BadRequest
+from ..base.errors import ApiError, BadRequest
 from ..wire.request import Request
 from . import items
-from .kept import Item, Kept
+from .kept import MOST_RECALLED, Item, Kept
 from .translation import objects, refuse, rest, text_at, wrong
 
 DOOR = "/v1/responses"
@@ -79,6 +79,7 @@ def chat(request: Request, kept: Kept, client: str) -> tuple[dict[str, Any], Con
 
 def _conversation(body: Mapping[str, Any], kept: Kept, client: str) -> Conversation:
     given = body.get("input")
+    _check_size(body, kept, client)
     if isinstance(given, str):
         asked: list[Item] = [{"type": "message", "role": "user", "content": given}]
     elif isinstance(given, list) and given:
@@ -99,6 +100,24 @@ def _conversation(body: Mapping[str, Any], kept: Kept, client: str) -> Conversat
             code="previous_response_not_found",
         )
     return Conversation(asked, [*before, *asked])
+
+
+def _check_size(body: Mapping[str, Any], kept: Kept, client: str) -> None:
+    """Hold what a request recalls to a limit, before any of it is read.
+
+    Raises:
+        ApiError: it is too much (413).
+    """
+    earlier, given = body.get("previous_response_id"), body.get("input")
+    listed = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    ids = [each["id"] for each in listed if isinstance(each.get("id"), str)]
+    first = earlier if isinstance(earlier, str) else None
+    if kept.recalled(client, first, ids) > MOST_RECALLED:
+        raise ApiError(
+            f"the conversation that this request goes on with has more than {MOST_RECALLED:,} bytes."
+            " Begin a new one, or send what still matters in `input`.",
+            413,
+        )
 
 
 def _referred(item: Item, number: int, kept: Kept, client: str) -> Item:

@@ -468,3 +468,20 @@ def test_the_sdk_raises_where_a_stream_breaks(client: openai.OpenAI, engine: Eng
     stream_: Any = client.responses.create(model="n", input="3+4?", stream=True)
     with pytest.raises(openai.APIError, match="out of memory"):
         list(stream_)
+
+
+def test_a_few_bytes_recall_no_more_than_a_limit(
+    proxy: httpx.Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.scripts["n"] = says("word " * 1000)
+    answer = ask(proxy)
+    monkeypatch.setattr("proxy.doors.responses.MOST_RECALLED", 20_000)
+    monkeypatch.setattr("proxy.doors.kept.MOST_RECALLED", 20_000)
+    reference = {"type": "item_reference", "id": answer["output"][0]["id"]}
+    question = {"role": "user", "content": "Well?"}
+    ask(proxy, input=[reference, question])
+    before = len(engine.received)
+    again = proxy.post("/v1/responses", json={"model": "n", "input": [*[reference] * 10, question]})
+    assert again.status_code == 413
+    assert "more than 20,000 bytes" in again.json()["error"]["message"]
+    assert len(engine.received) == before
