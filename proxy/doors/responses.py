@@ -114,8 +114,8 @@ def _check_size(body: Mapping[str, Any], kept: Kept, client: str) -> None:
     first = earlier if isinstance(earlier, str) else None
     if kept.recalled(client, first, ids) > MOST_RECALLED:
         raise ApiError(
-            f"the conversation that this request goes on with has more than {MOST_RECALLED:,} bytes."
-            " Begin a new one, or send what still matters in `input`.",
+            f"the conversation that this request goes on with has more than {MOST_RECALLED:,}"
+            " bytes. Begin a new one, or send what still matters in `input`.",
             413,
         )
 
