@@ -9,7 +9,7 @@ _TOLD_TEXTS = frozenset(
     {"strategy", "drawn", "persona", "source", "domain", "winner", "member", "outcome", "answer",
      "content", "error", "finish_reason"}
 )  # fmt: skip
-"""Fields of a proxy's `input_time` that are texts, where they are there."""
+"""Fields of a proxy's `input_time` that are texts or null."""
 
 _LARGEST, _DIGITS = 2.0**53, 16
 """No number of tokens or seconds is as large."""
@@ -34,7 +34,9 @@ def input_time(value: object) -> dict[str, Any]:
         given = told["ballots"]
         each = [_typed(ballot) for ballot in (given if isinstance(given, list) else ())
                 if isinstance(ballot, dict)]  # fmt: skip
-        told["ballots"] = [ballot for ballot in each if {"member", "outcome"} <= ballot.keys()]
+        told["ballots"] = [
+            ballot for ballot in each if ballot.get("member") and ballot.get("outcome")
+        ]
     return told
 
 
@@ -43,11 +45,11 @@ def _typed(told: Mapping[str, Any]) -> dict[str, Any]:
     found = {
         key: whole([value]) if isinstance(value, str) else value
         for key, value in told.items()
-        if key not in _TOLD_TEXTS or isinstance(value, str)
+        if key not in _TOLD_TEXTS or value is None or isinstance(value, str)
     }
     if "seconds" in found and not _is_number(found["seconds"]):
         del found["seconds"]
-    if "outcome" in found:  # a ballot
+    if found.get("outcome"):  # a ballot
         found["usage"] = _counts(found.get("usage"))
     return found
 
