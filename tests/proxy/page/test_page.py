@@ -13,13 +13,11 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from tests.browser import chromium, console_errors, look, screenshot
+from tests.browser import chromium, console_errors, inaccessible, look, screenshot
 from tests.conftest import MEMBERS, Proxy
-from tests.environments import node_modules
 from tests.proxy.asking import ASK, CHAT
 from tests.scripted import Body, Engine, chunk, completion, fails, says, speaks, usage
 
-AXE = "4.10.3"
 PANELS = """
 [members.j]
 engine = "e"
@@ -360,7 +358,6 @@ def test_every_page_is_accessible_and_fits(
 ) -> None:
     vote(engine)
     engine.scripts["j"] = says("Good.\nScore: 9")
-    axe = (node_modules(f"axe-core@{AXE}") / "axe-core" / "axe.min.js").read_text("utf-8")
     look(page.browser, width, 900, scheme)
     page.voted("judged", "What is $\\frac{1}{2}$ of one?")
     for button in page.all(".part > button"):
@@ -369,32 +366,25 @@ def test_every_page_is_accessible_and_fits(
     page.shows("Calls used")
     for details in page.all("details"):
         page.browser.execute_script("arguments[0].open = true", details)
-    checked(page, axe, tmp_path / "verdict.png")
+    checked(page, tmp_path / "verdict.png")
     page.open("/verdicts")
     page.shows("judged")
-    checked(page, axe, tmp_path / "list.png")
+    checked(page, tmp_path / "list.png")
     page.open("/engines")
     page.shows("256")
-    checked(page, axe, tmp_path / "engines.png")
+    checked(page, tmp_path / "engines.png")
     page.open("/")
     page.ask("How many?")
     page.shows("Decided")
-    checked(page, axe, tmp_path / "ask.png")
+    checked(page, tmp_path / "ask.png")
     background = "return getComputedStyle(document.body).backgroundColor"
     assert (page.browser.execute_script(background) == "rgb(16, 17, 22)") == (scheme == "dark")
 
 
-def checked(page: Page, axe: str, file: Path) -> None:
+def checked(page: Page, file: Path) -> None:
     """Hold what is on the screen to axe's rules, contrast and names included."""
-    page.browser.execute_script(axe)
-    script = (
-        "const done = arguments[0];"
-        "axe.run(document, {resultTypes: ['violations']}).then((found) => done(found.violations"
-        ".map((each) => [each.id, each.nodes.map((node) => node.html.slice(0, 200)"
-        " + ' ' + node.failureSummary).slice(0, 3)])))"
-    )
     screenshot(page.browser, file)
-    assert page.browser.execute_async_script(script) == []
+    assert inaccessible(page.browser) == []
     assert page.overflow <= 0
 
 
